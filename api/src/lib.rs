@@ -1,0 +1,2 @@
+//! The Graphite HTTP API.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The api daemon.
+fn main() {}

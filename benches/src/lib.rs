@@ -1,0 +1,2 @@
+//! Criterion benches of the hot paths.
+#![forbid(unsafe_code)]

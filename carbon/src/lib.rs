@@ -1,0 +1,1 @@
+//! Storage node: takes points in, writes Whisper files, answers reads.

@@ -1,0 +1,2 @@
+//! The carbon daemon.
+fn main() {}

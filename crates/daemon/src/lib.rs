@@ -1,0 +1,1 @@
+//! What every daemon needs: settings, logs, metrics, admin endpoint, signals, clock.

@@ -1,0 +1,2 @@
+//! Pictures from series: one scene, printed as PNG or SVG.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The Graphite query language: parse, plan, evaluate. Pure: no sockets, no clock.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Client of a node's or zipper's read API.
+#![forbid(unsafe_code)]

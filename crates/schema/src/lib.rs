@@ -1,0 +1,2 @@
+//! storage-schemas.conf and storage-aggregation.conf as carbon reads them.
+#![forbid(unsafe_code)]

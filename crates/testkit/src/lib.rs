@@ -1,0 +1,2 @@
+//! Fakes, fixtures and waits for tests.
+#![forbid(unsafe_code)]

@@ -1,0 +1,4 @@
+//! One module a command of the CLI.
+
+pub(crate) mod ring;
+pub(crate) mod whisper;

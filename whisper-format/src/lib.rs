@@ -1,0 +1,1 @@
+//! The Whisper file format: create, update, fetch, merge, fill, resize and check.

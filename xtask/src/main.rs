@@ -1,0 +1,3 @@
+//! Chores: tidy checks and generated docs.
+#![forbid(unsafe_code)]
+fn main() {}

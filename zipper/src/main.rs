@@ -1,0 +1,2 @@
+//! The zipper daemon.
+fn main() {}
