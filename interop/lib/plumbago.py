@@ -1,0 +1,134 @@
+"""Plumbago's own binaries, as an operator starts them by hand. $PLUMBAGO_BIN is their folder."""
+import json
+import os
+import socket
+import subprocess
+import tomllib
+import urllib.parse
+
+from stage import HOST, address, free_port, http
+
+FLUSH_SECONDS = 60
+
+
+def binary(name):
+    return os.path.join(os.environ["PLUMBAGO_BIN"], name)
+
+
+def write_rules(stage, retentions, method="average", x_files_factor=0):
+    """One schema and one aggregation rule for every name, as the flags that name their files."""
+    schemas = stage.write("storage-schemas.conf", f"[all]\npattern = .*\nretentions = {retentions}\n")
+    aggregation = stage.write(
+        "storage-aggregation.conf",
+        f"[all]\npattern = .*\nxFilesFactor = {x_files_factor}\naggregationMethod = {method}\n",
+    )
+    return ["--schemas", schemas, "--aggregation", aggregation]
+
+
+class Api:
+    """The Graphite API at one base address."""
+
+    def __init__(self, base):
+        self.base = base
+
+    def get(self, path, *pairs):
+        return json.loads(http(f"{self.base}{path}?{urllib.parse.urlencode(pairs)}"))
+
+    def render(self, targets, start, until, *more):
+        pairs = [("target", target) for target in targets]
+        return self.get("/render", *pairs, ("from", start), ("until", until), ("format", "json"), *more)
+
+    def names(self):
+        return self.get("/metrics/index.json")
+
+
+class Node:
+    """A storage node that runs already: where its files are and how it is told to flush."""
+
+    def __init__(self, name, whisper, read, admin):
+        self.name, self.whisper, self.read, self.admin = name, whisper, read, admin
+
+    def flush(self):
+        http(f"http://{self.admin}/admin/flush", method="POST", seconds=FLUSH_SECONDS)
+
+    def files(self):
+        """Every Whisper file's path below the tree."""
+        found = set()
+        for folder, _, names in os.walk(self.whisper):
+            found.update(os.path.relpath(os.path.join(folder, name), self.whisper) for name in names if name.endswith(".wsp"))
+        return found
+
+
+class Up:
+    """`plumbago up`: the whole pipeline in one process."""
+
+    def __init__(self, stage, retentions, nodes=4, replication=2):
+        self.line, self.pickle, listen = free_port(), free_port(), free_port()
+        data = stage.path("data")
+        argv = [binary("plumbago"), "up", "--data", data, "--line", address(self.line), "--pickle", address(self.pickle),
+                "--listen", address(listen), "--nodes", str(nodes), "--replication", str(replication)]
+        self.process = stage.spawn("up", argv + write_rules(stage, retentions))
+        self.api = Api(f"http://{address(listen)}")
+        stage.wait_port(self.process, listen)
+        stage.wait_port(self.process, self.line)
+        with open(os.path.join(data, "cluster.toml"), "rb") as file:
+            self.cluster = tomllib.load(file)
+        self.nodes = [Node(node["name"], os.path.join(data, f"node-{place}", "whisper"), node["read"], node["admin"])
+                      for place, node in enumerate(self.cluster["node"], 1)]
+
+
+class Carbon(Node):
+    """One storage node on its own."""
+
+    def __init__(self, stage, name, rules):
+        self.line, read, admin = free_port(), free_port(), free_port()
+        data = stage.path(name)
+        super().__init__(name, os.path.join(data, "whisper"), address(read), address(admin))
+        argv = [binary("plumbago-carbon"), "--data", data, "--line", address(self.line), "--pickle", address(free_port()),
+                "--read", self.read, "--admin", self.admin]
+        self.process = stage.spawn(name, argv + rules)
+        wait_ready(stage, self.process, self.admin)
+        stage.wait_port(self.process, self.line)
+
+
+class Relay:
+    """A relay in front of storage nodes."""
+
+    def __init__(self, stage, nodes, replication):
+        self.line, self.pickle, self.admin = free_port(), free_port(), address(free_port())
+        argv = [binary("plumbago-relay"), "--line", address(self.line), "--pickle", address(self.pickle), "--admin", self.admin,
+                "--log", stage.path("relay-log"), "--replication", str(replication)]
+        for node in nodes:
+            argv += ["--node", f"{HOST}:{node.line}={node.name}"]
+        self.process = stage.spawn("relay", argv)
+        wait_ready(stage, self.process, self.admin)
+        stage.wait_port(self.process, self.line)
+
+
+def send_lines(port, text, seconds=30):
+    """Sends carbon lines and waits for the receiver to close in its turn: from then on they are its business."""
+    with socket.create_connection((HOST, port), timeout=seconds) as connection:
+        connection.sendall(text.encode())
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(4096):
+            pass
+
+
+def metric(admin, name):
+    """A metric's value at /metrics, summed over its labels."""
+    rows = http(f"http://{admin}/metrics").decode().splitlines()
+    return sum(float(row.rsplit(" ", 1)[1]) for row in rows if row.startswith((name + " ", name + "{")))
+
+
+def wait_ready(stage, process, admin):
+    stage.wait_alive(process, f"http://{admin}/ready", lambda: http(f"http://{admin}/ready") is not None)
+
+
+def lookup(nodes, names, collision, replicas, replication):
+    """`plumbago ring lookup`: each name's owners, primary first, as HOST:PORT[=INSTANCE]."""
+    argv = [binary("plumbago"), "ring", "lookup", "--collision", collision, "--replicas", replicas, "--replication", str(replication)]
+    for node in nodes:
+        argv += ["--node", node]
+    done = subprocess.run(argv, input="\n".join(names) + "\n", capture_output=True, text=True, encoding="utf-8", check=True)
+    rows = [line.rsplit("\t", 1) for line in done.stdout.splitlines()]
+    return {name: owners.split(",") for name, owners in rows}
