@@ -1,1 +1,4 @@
 //! Storage node: takes points in, writes Whisper files, answers reads.
+#![forbid(unsafe_code)]
+
+pub mod series;
