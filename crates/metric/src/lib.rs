@@ -1,2 +1,21 @@
 //! Names, tags, globs, points and windows: what a series is called and where its points lie in time.
 #![forbid(unsafe_code)]
+
+pub mod glob;
+pub mod map;
+pub mod name;
+pub mod path;
+pub mod point;
+pub mod series;
+pub mod tag_expr;
+pub mod tags;
+pub mod window;
+
+pub use glob::{Glob, GlobError, NodeMatcher};
+pub use map::{Map, Set};
+pub use name::{Limits, NameError, canonicalise};
+pub use point::Point;
+pub use series::{Consolidation, SeriesData};
+pub use tag_expr::{TagExpr, TagExprError, TagQuery};
+pub use tags::TaggedName;
+pub use window::Window;
