@@ -1,0 +1,239 @@
+//! An HTTP/1 server for an axum router, with limits on what a stranger can hold, a graceful stop
+//! and a 500 in place of a panic.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tower_service::Service;
+use tracing::{debug, error};
+
+use crate::context::Shutdown;
+use crate::listen;
+use crate::threads::panic_text;
+
+/// What one client, and all together, may hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// How long a client may take to send its request's head, and to begin the next one.
+    pub header_timeout: Duration,
+    /// Bytes of a request's head; the buffer of one connection.
+    pub header_bytes_max: usize,
+    /// Open connections; further ones wait in the kernel's queue.
+    pub connections_max: usize,
+    /// How long requests under way may take after the stop signal.
+    pub stop_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            header_timeout: Duration::from_secs(30),
+            header_bytes_max: 64 * 1024,
+            connections_max: 4096,
+            stop_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Serves `router` until `shutdown` fires and requests under way have been answered. Handlers may
+/// extract `ConnectInfo<SocketAddr>`. Limits on bodies are the routes' (`DefaultBodyLimit`).
+pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown, limits: Limits) {
+    let graceful = GracefulShutdown::new();
+    let slots = Arc::new(Semaphore::new(limits.connections_max));
+    loop {
+        let accept = async {
+            let slot = Arc::clone(&slots).acquire_owned().await.expect("nobody closes it");
+            (slot, listener.accept().await)
+        };
+        let (slot, accepted) = tokio::select! {
+            accepted = accept => accepted,
+            () = shutdown.wait() => break,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of file descriptors, most likely: the listener is sound, others will close.
+                error!(%error, "connection not accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let Some(connection) = connection(stream, router.clone(), limits) else { continue };
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                debug!(%error, "connection ended early");
+            }
+            drop(slot);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(limits.stop_timeout, graceful.shutdown()).await.is_err() {
+        error!("requests under way were cut off by the stop");
+    }
+}
+
+type Connection<S> = http1::Connection<TokioIo<TcpStream>, S>;
+
+fn connection(
+    stream: TcpStream,
+    router: Router,
+    limits: Limits,
+) -> Option<
+    Connection<
+        impl hyper::service::HttpService<Incoming, ResBody = Body, Error = Infallible, Future: Send>
+        + Send,
+    >,
+> {
+    let peer = stream.peer_addr().ok()?;
+    listen::tune(&stream).ok()?;
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let path = request.uri().path().to_owned();
+        let answer = router.clone().call(request);
+        CatchPanic { answer: Box::pin(answer), path }
+    });
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        // hyper wants at least this much for one connection.
+        .max_buf_size(limits.header_bytes_max.max(8192))
+        // Clients that send all they have and then close their half still get the answer.
+        .half_close(true);
+    Some(builder.serve_connection(TokioIo::new(stream), service))
+}
+
+/// Answers 500 with a number that also stands in the log, where the handler panics.
+struct CatchPanic<F> {
+    answer: Pin<Box<F>>,
+    path: String,
+}
+
+static PANICS: AtomicU64 = AtomicU64::new(0);
+
+impl<F: Future<Output = Result<Response, Infallible>>> Future for CatchPanic<F> {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        // The future is not polled again after a panic, so broken state inside it is never seen.
+        let polled = catch_unwind(AssertUnwindSafe(|| self.answer.as_mut().poll(task)));
+        polled.unwrap_or_else(|payload| {
+            let id = PANICS.fetch_add(1, Relaxed) + 1;
+            error!(id, path = self.path, "request panicked: {}", panic_text(payload.as_ref()));
+            let text = format!("internal error {id}; the log of this server says more\n");
+            Poll::Ready(Ok((StatusCode::INTERNAL_SERVER_ERROR, text).into_response()))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+    use std::net::SocketAddr;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::task::JoinHandle;
+
+    fn start(router: Router, limits: Limits) -> (SocketAddr, Shutdown, JoinHandle<()>) {
+        let listener = listen::tcp("listen", "127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = Shutdown::new();
+        let task = tokio::spawn(serve(listener, router, shutdown.clone(), limits));
+        (address, shutdown, task)
+    }
+
+    async fn exchange(address: SocketAddr, request: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_500_and_the_server_goes_on() {
+        let router =
+            Router::new()
+                .route(
+                    "/bad",
+                    get(|| async {
+                        if true {
+                            panic!("wanted by the test")
+                        }
+                    }),
+                )
+                .route(
+                    "/peer",
+                    get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move {
+                        peer.ip().to_string()
+                    }),
+                );
+        let (address, shutdown, task) = start(router, Limits::default());
+        let bad = exchange(address, "GET /bad HTTP/1.0\r\n\r\n").await;
+        assert!(bad.starts_with("HTTP/1.0 500") && bad.contains("internal error"), "{bad}");
+        let good = exchange(address, "GET /peer HTTP/1.0\r\n\r\n").await;
+        assert!(good.ends_with("\r\n\r\n127.0.0.1"), "{good}");
+        shutdown.fire();
+        task.await.unwrap();
+        assert!(TcpStream::connect(address).await.is_err(), "the port is free again");
+    }
+
+    #[tokio::test]
+    async fn a_request_under_way_is_answered_after_the_stop_signal() {
+        let gate = Shutdown::new();
+        let started = Shutdown::new();
+        let router = {
+            let (gate, started) = (gate.clone(), started.clone());
+            Router::new().route(
+                "/slow",
+                get(move || async move {
+                    started.fire();
+                    gate.wait().await;
+                    "done"
+                }),
+            )
+        };
+        let (address, shutdown, task) = start(router, Limits::default());
+        let client = tokio::spawn(async move {
+            exchange(address, "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").await
+        });
+        started.wait().await;
+        shutdown.fire();
+        gate.fire();
+        assert!(client.await.unwrap().ends_with("done"));
+        task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_head_beyond_the_limit_or_too_slow_ends_the_connection() {
+        let limits = Limits {
+            header_timeout: Duration::from_millis(20),
+            header_bytes_max: 8192,
+            ..Limits::default()
+        };
+        let (address, _shutdown, _task) = start(Router::new(), limits);
+        let large = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(20_000));
+        assert!(exchange(address, &large).await.starts_with("HTTP/1.1 431"));
+        // Ends only because the server closes it.
+        exchange(address, "GET / HTTP/1.1\r\nX:").await;
+    }
+}
