@@ -33,7 +33,7 @@ flock 9
 if [[ ! -e $venv/complete ]]; then
   rm -rf "$venv"
   "$python" -m venv "$venv" >&2
-  "$venv/bin/pip" install --quiet --disable-pip-version-check --retries 5 -r requirements.txt >&2
+  "$venv/bin/pip" install --quiet --disable-pip-version-check --retries 5 --use-pep517 -r requirements.txt >&2
   touch "$venv/complete"
 fi
 printf '%s\n' "$venv"

@@ -124,9 +124,9 @@ def wait_ready(stage, process, admin):
     stage.wait_alive(process, f"http://{admin}/ready", lambda: http(f"http://{admin}/ready") is not None)
 
 
-def lookup(nodes, names, collision, replicas, replication):
+def lookup(nodes, names, flags):
     """`plumbago ring lookup`: each name's owners, primary first, as HOST:PORT[=INSTANCE]."""
-    argv = [binary("plumbago"), "ring", "lookup", "--collision", collision, "--replicas", replicas, "--replication", str(replication)]
+    argv = [binary("plumbago"), "ring", "lookup", *flags]
     for node in nodes:
         argv += ["--node", node]
     done = subprocess.run(argv, input="\n".join(names) + "\n", capture_output=True, text=True, encoding="utf-8", check=True)

@@ -18,9 +18,9 @@ WORDS = ["cpu", "idle", "disk", "sda1", "net", "eth0", "rx_bytes", "p99", "Reque
 class RouterSettings:
     """What ConsistentHashingRouter reads of carbon.conf."""
     DIVERSE_REPLICAS = False
-    ROUTER_HASH_TYPE = None
 
-    def __init__(self, replication):
+    def __init__(self, ring, replication):
+        self.ROUTER_HASH_TYPE = ring
         self.REPLICATION_FACTOR = replication
 
 
@@ -53,21 +53,26 @@ def random_cluster(rng):
     return nodes
 
 
+def with_own_instances(nodes):
+    """No instance twice: carbon-c-relay's fnv1a_ch knows nodes by their instance alone, and never ends when it counts too few."""
+    return [(host, port, f"{instance}{port}" if instance else None) for host, port, instance in nodes]
+
+
 def flag(node):
     host, port, instance = node
     return f"{host}:{port}" + (f"={instance}" if instance else "")
 
 
-def by_python(nodes, names, replication):
-    router = ConsistentHashingRouter(RouterSettings(replication))
+def by_python(_stage, ring, nodes, names, replication):
+    router = ConsistentHashingRouter(RouterSettings(ring, replication))
     for node in nodes:
         router.addDestination(node)
     return {name: [flag(node) for node in router.getDestinations(name)] for name in names}
 
 
-def by_carbon_c_relay(stage, nodes, names, replication):
-    """Its test mode prints, a name: `* -> NAME`, `carbon_ch(c)`, then one HOST:PORT a line."""
-    conf = stage.write("c-relay.conf", f"cluster c carbon_ch replication {replication}\n" + "\n".join(flag(node) for node in nodes)
+def by_carbon_c_relay(stage, ring, nodes, names, replication):
+    """Its test mode prints, a name: `* -> NAME`, `RING(c)`, then one HOST:PORT a line."""
+    conf = stage.write("c-relay.conf", f"cluster c {ring} replication {replication}\n" + "\n".join(flag(node) for node in nodes)
                        + ";\nmatch * send to c stop;\n")
     done = subprocess.run(["carbon-c-relay", "-t", "-s", "-f", conf], input="\n".join(names) + "\n", capture_output=True,
                           text=True, encoding="utf-8", check=True, timeout=120)
@@ -80,6 +85,16 @@ def by_carbon_c_relay(stage, nodes, names, replication):
         elif owners is not None and word in flag_of:
             owners.append(flag_of[word])
     return placed
+
+
+# ring, does it need instances of their own, the program, and its dialect here
+COMPARISONS = [
+    ("carbon_ch", False, by_python, "bump"),
+    ("carbon_ch", False, by_carbon_c_relay, "first"),
+    ("fnv1a_ch", True, by_python, "bump"),
+    ("fnv1a_ch", True, by_carbon_c_relay, "first"),
+    ("jump_fnv1a_ch", True, by_carbon_c_relay, "first"),
+]
 
 
 def compare(stage, label, peer, ours, names):
@@ -97,14 +112,15 @@ def main():
     names = random_names(rng)
     with Stage("ring") as stage:
         for number in range(1, CLUSTERS + 1):
-            nodes = random_cluster(rng)
-            replication = rng.randint(1, min(3, len(nodes)))
-            flags, label = [flag(node) for node in nodes], f"cluster {number} ({len(nodes)} nodes, {replication} copies)"
-            compare(stage, f"{label}, Python carbon", by_python(nodes, names, replication),
-                    lookup(flags, names, "bump", "ring", replication), names)
-            compare(stage, f"{label}, carbon-c-relay", by_carbon_c_relay(stage, nodes, names, replication),
-                    lookup(flags, names, "first", "ring", replication), names)
-        print(f"ring: compared {len(names)} names on {CLUSTERS} clusters with each of two programs", flush=True)
+            cluster = random_cluster(rng)
+            replication = rng.randint(1, min(3, len(cluster)))
+            for ring, own_instances, place, dialect in COMPARISONS:
+                nodes = with_own_instances(cluster) if own_instances else cluster
+                label = f"cluster {number} ({len(nodes)} nodes, {replication} copies), {ring}, {place.__name__}"
+                ours = lookup([flag(node) for node in nodes], names, ["--ring", ring, "--collision", dialect, "--replicas", "ring",
+                                                                      "--replication", str(replication)])
+                compare(stage, label, place(stage, ring, nodes, names, replication), ours, names)
+        print(f"ring: compared {len(names)} names on {CLUSTERS} clusters, {len(COMPARISONS)} times each", flush=True)
 
 
 main()
