@@ -45,6 +45,11 @@ impl<T, const PIECE: usize> Column<T, PIECE> {
         self.pieces.get_mut(index / PIECE)?.get_mut(index % PIECE)
     }
 
+    /// All values in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.pieces.iter().flatten()
+    }
+
     /// Bytes held, unused room at the end included.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.pieces.len() * PIECE * size_of::<T>() + self.pieces.capacity() * size_of::<Vec<T>>()

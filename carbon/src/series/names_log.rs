@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use parking_lot::Mutex;
 
 use super::text::TEXT_BYTES_MAX;
-use super::{SeriesId, SeriesError};
+use super::{SeriesError, SeriesId};
 
 const MAGIC: &[u8; 8] = b"PLUMNAME";
 const VERSION: u32 = 1;
@@ -207,7 +207,9 @@ fn decode(bytes: &[u8]) -> Option<(Entry<'_>, usize)> {
 
 enum Header {
     /// Sound; appending goes on at `end`.
-    Good { end: u64 },
+    Good {
+        end: u64,
+    },
     Missing,
     Unreadable,
 }

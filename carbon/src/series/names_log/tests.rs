@@ -77,8 +77,7 @@ fn a_file_with_a_foreign_header_is_set_aside_and_its_frames_kept() {
 fn frames_are_found_over_the_borders_of_the_reading_window() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("names.log");
-    let names: Vec<String> =
-        (0..300).map(|i| format!("{}.{i}", "n".repeat(i * 40 + 1))).collect();
+    let names: Vec<String> = (0..300).map(|i| format!("{}.{i}", "n".repeat(i * 40 + 1))).collect();
     let names: Vec<&str> = names.iter().map(|name| &name[..]).collect();
     log_with(&path, &names);
     assert!(std::fs::metadata(&path).unwrap().len() > READ_BYTES as u64);

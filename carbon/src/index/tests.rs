@@ -1,0 +1,227 @@
+//! The index against a plain list of names, and what it leaves out.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn empty(folder: &std::path::Path) -> (Arc<SeriesTable>, MemoryIndex) {
+    let table = Arc::new(SeriesTable::open(&folder.join("names.log")).unwrap().0);
+    (Arc::clone(&table), MemoryIndex::new(table))
+}
+
+fn add(table: &SeriesTable, index: &MemoryIndex, name: &str, hour: Option<u32>) -> SeriesId {
+    let (mut ids, mut fresh) = (Vec::new(), Vec::new());
+    table.resolve(&[name], usize::MAX, &mut ids, &mut fresh);
+    for &id in &fresh {
+        index.insert(id, name, hour);
+    }
+    ids[0].unwrap()
+}
+
+fn find(index: &MemoryIndex, pattern: &str, hours: Option<(i64, i64)>) -> (Vec<String>, u64) {
+    let window = hours.map(|(from, until)| Window::new(from * 3600, until * 3600));
+    let limits = FindLimits { grace_seconds: 0, ..FindLimits::default() };
+    let found = index.find(&Glob::compile(pattern).unwrap(), window, Scope::All, &limits).unwrap();
+    (found.paths.into_iter().map(|found| found.path).collect(), found.pruned)
+}
+
+/// What the pattern must find: the names that match, and the beginnings of names that do.
+fn naive(names: &[String], pattern: &Glob) -> Vec<(String, bool, bool)> {
+    let mut paths: BTreeMap<String, (bool, bool)> = BTreeMap::new();
+    for name in names {
+        paths.entry(name.clone()).or_default().0 = true;
+        for (dot, _) in name.match_indices('.') {
+            paths.entry(name[..dot].to_owned()).or_default().1 = true;
+        }
+    }
+    let found = paths.into_iter().filter(|(path, _)| pattern.matches(path));
+    found.map(|(path, (leaf, branch))| (path, leaf, branch)).collect()
+}
+
+proptest! {
+    #[test]
+    fn finds_what_a_plain_list_finds(
+        names in prop::collection::vec("[ab]{1,2}(\\.[abc]{1,2}){0,4}", 1..40),
+        patterns in prop::collection::vec(
+            "(\\*|\\*\\*|[ab]|a\\*|\\?|[ab]{2}|\\{a,b\\*\\}|\\{a.b,c\\}|\\[a-b\\])(\\.(\\*|\\*\\*|[abc]|\\?b|\\{aa,b\\})){0,4}",
+            1..10,
+        ),
+        removed in 0..40usize,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let (table, index) = empty(folder.path());
+        let mut names = names;
+        for name in &names {
+            add(&table, &index, name, Some(5));
+        }
+        if removed < names.len() {
+            let gone = names[removed].clone();
+            let id = table.get(&gone).unwrap();
+            index.remove(id);
+            table.remove(id);
+            names.retain(|name| *name != gone);
+        }
+        for pattern in &patterns {
+            let glob = Glob::compile(pattern).unwrap();
+            let limits = FindLimits::default();
+            let found = index.find(&glob, None, Scope::All, &limits).unwrap();
+            let found: Vec<_> = found
+                .paths
+                .into_iter()
+                .map(|found| {
+                    assert_eq!(found.series, table.get(&found.path));
+                    (found.path, found.series.is_some(), found.is_branch)
+                })
+                .collect();
+            prop_assert_eq!(found, naive(&names, &glob), "{}", pattern);
+        }
+    }
+}
+
+#[test]
+fn silent_series_and_branches_are_left_out_but_exact_names_never() {
+    let folder = tempfile::tempdir().unwrap();
+    let (table, index) = empty(folder.path());
+    add(&table, &index, "prod.dead.a", Some(100));
+    add(&table, &index, "prod.dead.b", Some(101));
+    let alive = add(&table, &index, "prod.alive.a", Some(100));
+    index.touch(alive, 200);
+    add(&table, &index, "prod.young.a", Some(200));
+    assert_eq!(find(&index, "prod.*", Some((150, 210))).0, ["prod.alive", "prod.young"]);
+    assert_eq!(
+        find(&index, "prod.*.a", Some((150, 210))),
+        (vec!["prod.alive.a".to_owned(), "prod.young.a".to_owned(),], 1)
+    );
+    assert_eq!(
+        find(&index, "prod.*.*", Some((100, 120))).0,
+        ["prod.alive.a", "prod.dead.a", "prod.dead.b",]
+    );
+    assert_eq!(find(&index, "prod.dead.a", Some((150, 210))).0, ["prod.dead.a"]);
+    index.touch(alive, 90);
+    assert_eq!(index.activity(alive), Some((90, 200)));
+}
+
+#[test]
+fn a_series_of_unknown_activity_is_found_until_it_is_known_to_be_silent() {
+    let folder = tempfile::tempdir().unwrap();
+    let (table, index) = empty(folder.path());
+    let unknown = add(&table, &index, "a.b.c", None);
+    assert_eq!(find(&index, "a.*", Some((50, 60))).0, ["a.b"]);
+    index.touch(unknown, 10);
+    index.settle();
+    assert_eq!(find(&index, "a.*", Some((50, 60))), (Vec::new(), 1));
+    assert_eq!(find(&index, "a.*", Some((5, 60))).0, ["a.b"]);
+}
+
+#[test]
+fn limits_are_errors_that_name_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let (table, index) = empty(folder.path());
+    for i in 0..20 {
+        add(&table, &index, &format!("a.b{i}"), None);
+    }
+    let glob = Glob::compile("a.*").unwrap();
+    let find = |limits| index.find(&glob, None, Scope::All, &limits).unwrap_err();
+    let limits = FindLimits { visited_max: 20, ..FindLimits::default() };
+    assert_eq!(find(limits), IndexError::TooManyVisited { limit: 20 });
+    let limits = FindLimits { results_max: 19, ..FindLimits::default() };
+    assert_eq!(find(limits), IndexError::TooManyFound { limit: 19 });
+}
+
+#[test]
+fn a_scope_keeps_foreign_series_out_and_branches_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let (table, index) = empty(folder.path());
+    for name in ["a.x", "a.y", "a.x.z"] {
+        add(&table, &index, name, None);
+    }
+    let scope = |name: &str| name.ends_with('y');
+    let glob = Glob::compile("a.*").unwrap();
+    let found = index.find(&glob, None, Scope::Names(&scope), &FindLimits::default()).unwrap();
+    let found: Vec<_> =
+        found.paths.iter().map(|found| (&found.path[..], found.series.is_some())).collect();
+    assert_eq!(found, [("a.x", false), ("a.y", true)]);
+}
+
+fn tagged(index: &MemoryIndex, terms: &[&str]) -> Vec<String> {
+    let query = TagQuery::parse(terms).unwrap();
+    let found = index.tags(&query, None, Scope::All, &FindLimits::default()).unwrap();
+    found.paths.into_iter().map(|found| found.path).collect()
+}
+
+#[test]
+fn tagged_series_are_found_by_tags_and_by_exact_name_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let (table, index) = empty(folder.path());
+    let names = ["disk;dc=a;rack=1", "disk;dc=a;rack=2", "disk;dc=b;rack=1", "cpu;dc=a"];
+    for name in names {
+        add(&table, &index, name, None);
+    }
+    assert_eq!(tagged(&index, &["dc=a", "rack=~[12]"]), names[..2]);
+    assert_eq!(tagged(&index, &["dc=a", "rack!=1"]), ["cpu;dc=a", names[1]]);
+    assert_eq!(tagged(&index, &["name=disk", "dc!=a"]), [names[2]]);
+    assert_eq!(find(&index, "disk;dc=a;rack=1", None).0, [names[0]]);
+    assert_eq!(find(&index, "**", None).0, Vec::<String>::new());
+
+    assert_eq!(index.tag_keys(None, "", 9).unwrap(), ["dc", "name", "rack"]);
+    assert_eq!(
+        index.tag_values("dc", None, "", 9).unwrap(),
+        [("a".to_owned(), 3), ("b".to_owned(), 1),]
+    );
+    let cpu = TagQuery::parse(&["name=cpu"]).unwrap();
+    assert_eq!(index.tag_keys(Some(&cpu), "", 9).unwrap(), ["dc", "name"]);
+    let values = index.tag_values("dc", Some(&cpu), "", 9).unwrap();
+    assert_eq!(values, [("a".to_owned(), 1)]);
+
+    let gone = table.get(names[2]).unwrap();
+    index.remove(gone);
+    table.remove(gone);
+    assert_eq!(tagged(&index, &["rack=1"]), [names[0]]);
+    assert_eq!(index.tag_values("dc", None, "b", 9).unwrap(), []);
+}
+
+#[test]
+fn a_scan_adds_files_copied_in_and_names_series_without_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (table, index) = empty(folder.path());
+    let root = folder.path().join("whisper");
+    let gone = add(&table, &index, "a.gone", None);
+    let tagged = add(&table, &index, "m;a=b", None);
+    for path in ["a/b/c.wsp", "top.wsp", "a/note.txt", &metric::path::whisper_path("m;a=b")] {
+        let path = root.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, b"").unwrap();
+    }
+    let report = scan(&root, &table, &index, &mut || true);
+    assert_eq!((report.files, report.added, report.foreign), (3, 2, 1));
+    assert_eq!((report.missing, report.complete), (vec![gone], true));
+    assert!(index.activity(tagged).is_some());
+    assert_eq!(find(&index, "**", None).0, ["a", "a.b", "a.b.c", "a.gone", "top"]);
+    let again = scan(&root, &table, &index, &mut || true);
+    assert_eq!((again.files, again.added), (3, 0));
+    assert!(!scan(&root, &table, &index, &mut || false).complete);
+}
+
+/// The goal is 150 bytes for names of this shape, table and index together.
+#[test]
+fn a_series_costs_little_memory() {
+    const SERIES: usize = 100_000;
+    let folder = tempfile::tempdir().unwrap();
+    let (table, index) = empty(folder.path());
+    for i in 0..SERIES {
+        let (host, kind) = (i / 100, i % 100);
+        let name =
+            format!("servers.datacenter1.web{host:05}.cpu.core{:02}.f{:03}", kind / 4, kind % 4);
+        assert_eq!(name.len(), 44);
+        add(&table, &index, &name, Some(1));
+    }
+    let bytes = (table.memory_bytes() + index.memory_bytes()) / SERIES;
+    println!(
+        "{} table + {} index bytes a series",
+        table.memory_bytes() / SERIES,
+        index.memory_bytes() / SERIES
+    );
+    assert!(bytes <= 150, "{bytes} bytes a series");
+}
