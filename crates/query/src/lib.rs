@@ -1,2 +1,29 @@
 //! The Graphite query language: parse, plan, evaluate. Pure: no sockets, no clock.
 #![forbid(unsafe_code)]
+
+pub mod aggregate;
+pub mod args;
+pub mod ast;
+pub mod call;
+pub mod error;
+pub mod eval;
+pub mod function;
+mod functions;
+pub mod limits;
+pub mod names;
+pub mod normalize;
+pub mod number;
+pub mod parse;
+pub mod pattern;
+pub mod plan;
+pub mod request;
+pub mod series;
+pub mod time_expr;
+pub mod value;
+
+pub use error::EvalError;
+pub use eval::Data;
+pub use limits::Limits;
+pub use plan::{Fetch, Window};
+pub use request::{Outcome, Prepared, ROUNDS_MAX, Request, prepare};
+pub use series::{Consolidation, Series};

@@ -1,0 +1,194 @@
+//! graphite-web's aggregations: one value of many, nulls left out, sums from left to right.
+
+/// An aggregation by name.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Aggregate {
+    /// Mean of what is there.
+    Average,
+    /// Mean with nulls counted as 0.
+    AvgZero,
+    /// How many are there.
+    Count,
+    /// The first less all others.
+    Diff,
+    /// The first that is there.
+    First,
+    /// The last that is there.
+    Last,
+    /// Greatest.
+    Max,
+    /// Middle one, or the mean of the two middle ones.
+    Median,
+    /// Least.
+    Min,
+    /// Product; null if any is.
+    Multiply,
+    /// Greatest less least.
+    Range,
+    /// Population standard deviation.
+    Stddev,
+    /// Sum.
+    Sum,
+    /// The value below which this share (in percent) lies.
+    Percentile(f64),
+}
+
+/// Every name, and what it stands for; percentiles (`p50`, `p99.9`) besides.
+const NAMES: [(&str, Aggregate); 19] = [
+    ("average", Aggregate::Average),
+    ("avg", Aggregate::Average),
+    ("avg_zero", Aggregate::AvgZero),
+    ("count", Aggregate::Count),
+    ("current", Aggregate::Last),
+    ("diff", Aggregate::Diff),
+    ("first", Aggregate::First),
+    ("last", Aggregate::Last),
+    ("max", Aggregate::Max),
+    ("maximum", Aggregate::Max),
+    ("median", Aggregate::Median),
+    ("min", Aggregate::Min),
+    ("minimum", Aggregate::Min),
+    ("multiply", Aggregate::Multiply),
+    ("range", Aggregate::Range),
+    ("rangeOf", Aggregate::Range),
+    ("stddev", Aggregate::Stddev),
+    ("sum", Aggregate::Sum),
+    ("total", Aggregate::Sum),
+];
+
+/// The names that graphite-web lists as options of an aggregation parameter.
+pub const OPTIONS: [&str; 16] = [
+    "average", "avg", "avg_zero", "count", "current", "diff", "last", "max", "median", "min",
+    "multiply", "range", "rangeOf", "stddev", "sum", "total",
+];
+
+impl Aggregate {
+    /// By name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        if let Some((_, aggregate)) = NAMES.iter().find(|(known, _)| *known == name) {
+            return Some(*aggregate);
+        }
+        let percent: f64 = name.strip_prefix('p')?.parse().ok()?;
+        (0.0..=100.0).contains(&percent).then_some(Self::Percentile(percent))
+    }
+
+    /// The aggregate of a row; NaN if it has none.
+    pub fn of(self, row: &[f64]) -> f64 {
+        let present = || row.iter().copied().filter(|v| !v.is_nan());
+        let count = present().count();
+        if self == Self::Count {
+            return count as f64;
+        }
+        if self == Self::AvgZero {
+            return if row.is_empty() { f64::NAN } else { sum(present()) / row.len() as f64 };
+        }
+        if count == 0 {
+            return f64::NAN;
+        }
+        match self {
+            Self::Sum => sum(present()),
+            Self::Average => sum(present()) / count as f64,
+            Self::Min => least(present()),
+            Self::Max => greatest(present()),
+            Self::First => present().next().unwrap_or(f64::NAN),
+            Self::Last => present().next_back().unwrap_or(f64::NAN),
+            Self::Range => greatest(present()) - least(present()),
+            Self::Diff => {
+                let negated = present().enumerate().map(|(i, v)| if i == 0 { v } else { -v });
+                sum(negated)
+            }
+            Self::Multiply if count < row.len() => f64::NAN,
+            Self::Multiply => present().reduce(|a, v| a * v).unwrap_or(f64::NAN),
+            Self::Median => median(present().collect()),
+            Self::Stddev => stddev(row, count),
+            Self::Percentile(percent) => percentile(row, percent, false),
+            Self::Count | Self::AvgZero => f64::NAN,
+        }
+    }
+}
+
+/// Left to right from zero, so that the digits are Python's.
+fn sum(values: impl Iterator<Item = f64>) -> f64 {
+    values.fold(0.0, |a, v| a + v)
+}
+
+fn least(values: impl Iterator<Item = f64>) -> f64 {
+    values.reduce(|a, v| if v < a { v } else { a }).unwrap_or(f64::NAN)
+}
+
+fn greatest(values: impl Iterator<Item = f64>) -> f64 {
+    values.reduce(|a, v| if v > a { v } else { a }).unwrap_or(f64::NAN)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 0 { (values[middle - 1] + values[middle]) / 2.0 } else { values[middle] }
+}
+
+fn stddev(row: &[f64], count: usize) -> f64 {
+    let present = || row.iter().copied().filter(|v| !v.is_nan());
+    let mean = sum(present()) / count as f64;
+    (sum(present().map(|v| (v - mean) * (v - mean))) / count as f64).sqrt()
+}
+
+/// graphite-web's n-th percentile; `interpolate` between the two nearest, or take the upper one.
+/// NaN if nothing is there.
+pub fn percentile(row: &[f64], percent: f64, interpolate: bool) -> f64 {
+    let mut sorted: Vec<f64> = row.iter().copied().filter(|v| !v.is_nan()).collect();
+    if sorted.is_empty() {
+        return f64::NAN;
+    }
+    sorted.sort_by(f64::total_cmp);
+    let rank = (percent / 100.0) * (sorted.len() as f64 + 1.0);
+    let fraction = rank - rank.floor();
+    let whole = if interpolate { rank.floor() } else { rank.ceil() };
+    let last = sorted.len() - 1;
+    let value = match whole {
+        w if w < 1.0 => sorted[0],
+        w if w > last as f64 => sorted[last],
+        w => sorted[w as usize - 1],
+    };
+    if !interpolate || whole < 1.0 || whole > last as f64 {
+        return value;
+    }
+    value + fraction * (sorted[whole as usize] - value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROW: [f64; 5] = [4.0, f64::NAN, 1.0, 3.0, 2.0];
+
+    #[test]
+    fn nulls_take_no_part() {
+        for (name, value) in [
+            ("average", 2.5),
+            ("avg_zero", 2.0),
+            ("count", 4.0),
+            ("current", 2.0),
+            ("diff", -2.0),
+            ("first", 4.0),
+            ("max", 4.0),
+            ("median", 2.5),
+            ("min", 1.0),
+            ("range", 3.0),
+            ("stddev", 1.118033988749895),
+            ("total", 10.0),
+        ] {
+            assert_eq!(Aggregate::by_name(name).unwrap().of(&ROW), value, "{name}");
+        }
+        assert!(Aggregate::Multiply.of(&ROW).is_nan());
+        assert!(Aggregate::Sum.of(&[f64::NAN]).is_nan());
+        assert_eq!(Aggregate::Count.of(&[f64::NAN]), 0.0);
+    }
+
+    #[test]
+    fn every_listed_option_has_an_aggregation() {
+        assert!(OPTIONS.iter().all(|name| Aggregate::by_name(name).is_some()));
+        assert_eq!(Aggregate::by_name("p99.9"), Some(Aggregate::Percentile(99.9)));
+        assert_eq!(Aggregate::by_name("p"), None);
+        assert_eq!(Aggregate::by_name("p101"), None);
+    }
+}

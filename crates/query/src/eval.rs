@@ -1,0 +1,324 @@
+//! Walks a target's tree and answers its series.
+//!
+//! Evaluation is pure and can be repeated: where data are missing it goes on with nothing, notes what
+//! it lacks, and the caller fetches that and evaluates again.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use metric::SeriesData;
+
+use crate::args::BoundArgs;
+use crate::ast::{CallExpr, Expr, TemplateExpr};
+use crate::call::Call;
+use crate::error::EvalError;
+use crate::function::{Body, find};
+use crate::parse::parse;
+use crate::plan::{Fetch, Window};
+use crate::request::Request;
+use crate::series::{Consolidation, Series, Values};
+use crate::value::Value;
+
+/// Targets that functions make up and evaluate may do so again; deeper is refused.
+const TEXT_DEPTH_MAX: u32 = 16;
+
+/// A fetched series with its column shared, so that evaluating again copies no values.
+#[derive(Clone, Debug)]
+struct Fetched {
+    name: String,
+    start: i64,
+    step: i64,
+    values: Values,
+    consolidation: Consolidation,
+}
+
+/// Everything fetched for a request, by (pattern, window).
+#[derive(Clone, Debug, Default)]
+pub struct Data {
+    answers: HashMap<Fetch, Arc<[Fetched]>>,
+}
+
+impl Data {
+    /// Keeps the answer to a fetch, in byte order of names; an empty one says that nothing matches.
+    pub fn insert(&mut self, fetch: Fetch, series: Vec<SeriesData>) {
+        let mut answer: Vec<_> = series
+            .into_iter()
+            .map(|s| Fetched {
+                name: s.name,
+                start: s.start,
+                step: s.step,
+                values: s.values.into(),
+                consolidation: s.consolidation,
+            })
+            .collect();
+        answer.sort_by(|a, b| a.name.cmp(&b.name));
+        self.answers.insert(fetch, answer.into());
+    }
+}
+
+/// What holds for the evaluation of one expression.
+#[derive(Clone, Debug)]
+pub(crate) struct Scope {
+    pub(crate) window: Window,
+    pub(crate) x_files_factor: f64,
+    variables: Arc<[(String, Value)]>,
+    text_depth: u32,
+}
+
+impl Scope {
+    pub(crate) fn new(request: &Request) -> Self {
+        Self {
+            window: Window::new(request.from, request.until),
+            x_files_factor: request.x_files_factor,
+            variables: Arc::new([]),
+            text_depth: 0,
+        }
+    }
+
+    pub(crate) fn with_window(&self, window: Window) -> Self {
+        Self { window, ..self.clone() }
+    }
+
+    /// Inside a template: its own variables, those of the request winning.
+    pub(crate) fn with_variables(
+        &self,
+        run: &Run<'_>,
+        template: &TemplateExpr,
+    ) -> Result<Self, EvalError> {
+        let mut variables: Vec<(String, Value)> = Vec::new();
+        for (name, expr) in &template.variables {
+            variables.push((name.clone(), self.literal(expr).unwrap_or(Value::None)));
+        }
+        for (name, text) in &run.request.template {
+            let value = Value::Text(text.clone());
+            match variables.iter_mut().find(|(known, _)| known == name) {
+                Some(known) => known.1 = value,
+                None => variables.push((name.clone(), value)),
+            }
+        }
+        Ok(Self { variables: variables.into(), ..self.clone() })
+    }
+
+    /// A path with its `$variables` replaced; a path that is one variable becomes that value.
+    /// Texts that are no numbers are patterns only if they were part of a longer path.
+    pub(crate) fn replace(&self, path: &str) -> Value {
+        let mut path = path.to_owned();
+        for (name, value) in self.variables.iter() {
+            let variable = format!("${name}");
+            if path != variable {
+                path = path.replace(&variable, &value.to_text());
+                continue;
+            }
+            return match value {
+                Value::Text(text) => template_text(text),
+                other => other.clone(),
+            };
+        }
+        Value::Text(path)
+    }
+
+    /// Whether a path is nothing but a variable.
+    fn is_variable(&self, path: &str) -> bool {
+        let name = path.strip_prefix('$');
+        name.is_some_and(|name| self.variables.iter().any(|(known, _)| known == name))
+    }
+
+    /// A scalar's value without evaluating anything.
+    pub(crate) fn literal(&self, expr: &Expr) -> Option<Value> {
+        Some(match expr {
+            Expr::Int(i) => Value::Int(*i),
+            Expr::Float(f) => Value::Float(*f),
+            Expr::Text(t) => Value::Text(t.clone()),
+            Expr::Bool(b) => Value::Bool(*b),
+            Expr::None => Value::None,
+            Expr::Path(path) if self.is_variable(path) => self.replace(path),
+            _ => return None,
+        })
+    }
+}
+
+/// Numbers in a template's texts count as numbers.
+fn template_text(text: &str) -> Value {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let numeric = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    match text.parse() {
+        Ok(number) if numeric => Value::Float(number),
+        _ => Value::Text(text.to_owned()),
+    }
+}
+
+/// One evaluation of a request.
+///
+/// Counters are cells, so that the calls of one evaluation can share it.
+pub(crate) struct Run<'a> {
+    pub(crate) request: &'a Request,
+    data: &'a Data,
+    missing: RefCell<Vec<Fetch>>,
+    series_read: Cell<u64>,
+    points_read: Cell<u64>,
+    points_generated: Cell<u64>,
+    pub(crate) stacks: RefCell<BTreeMap<String, Vec<f64>>>,
+}
+
+impl<'a> Run<'a> {
+    pub(crate) fn new(request: &'a Request, data: &'a Data) -> Self {
+        Self {
+            request,
+            data,
+            missing: RefCell::default(),
+            series_read: Cell::new(0),
+            points_read: Cell::new(0),
+            points_generated: Cell::new(0),
+            stacks: RefCell::default(),
+        }
+    }
+
+    /// What evaluation lacked, in the order it was asked for.
+    pub(crate) fn into_missing(self) -> Vec<Fetch> {
+        self.missing.into_inner()
+    }
+
+    /// Evaluates to series; a scalar is an error, except that a number is a flat line.
+    pub(crate) fn evaluate_series(
+        &self,
+        expr: &Expr,
+        scope: &mut Scope,
+    ) -> Result<Vec<Series>, EvalError> {
+        match self.evaluate(expr, scope)? {
+            Value::List(list) => Ok(list),
+            Value::Lists(lists) => Ok(lists.into_iter().flatten().collect()),
+            value @ (Value::Int(_) | Value::Float(_)) => {
+                let line = self.apply("constantLine", vec![value], Vec::new(), &[], scope)?;
+                Ok(crate::call::list_of(line))
+            }
+            other => {
+                let message = format!("{} is no series", other.describe());
+                Err(EvalError::Request(message))
+            }
+        }
+    }
+
+    /// Evaluates a target that a function made up.
+    pub(crate) fn evaluate_text(
+        &self,
+        target: &str,
+        scope: &Scope,
+    ) -> Result<Vec<Series>, EvalError> {
+        let mut scope = scope.clone();
+        scope.text_depth += 1;
+        if scope.text_depth > TEXT_DEPTH_MAX {
+            return Err(EvalError::Limit {
+                limit: "nested_targets_max",
+                asked: scope.text_depth.into(),
+                allowed: TEXT_DEPTH_MAX.into(),
+            });
+        }
+        self.evaluate_series(&parse(target)?, &mut scope)
+    }
+
+    fn evaluate(&self, expr: &Expr, scope: &mut Scope) -> Result<Value, EvalError> {
+        if let Some(literal) = scope.literal(expr) {
+            return Ok(literal);
+        }
+        match expr {
+            Expr::Path(path) => match scope.replace(path) {
+                Value::Text(pattern) => self.fetch(pattern, scope),
+                other => Ok(other),
+            },
+            Expr::Tagged { raw } => self.fetch(raw.clone(), scope),
+            Expr::Template(template) => {
+                let mut inner = scope.with_variables(self, template)?;
+                let value = self.evaluate(&template.body, &mut inner);
+                scope.x_files_factor = inner.x_files_factor;
+                value
+            }
+            Expr::Call(call) => self.evaluate_call(call, scope),
+            _ => Ok(Value::None),
+        }
+    }
+
+    fn evaluate_call(&self, call: &CallExpr, scope: &mut Scope) -> Result<Value, EvalError> {
+        let mut args = Vec::with_capacity(call.args.len());
+        for arg in &call.args {
+            args.push(self.evaluate(arg, scope)?);
+        }
+        let mut kwargs = Vec::with_capacity(call.kwargs.len());
+        for (name, arg) in &call.kwargs {
+            kwargs.push((name.clone(), self.evaluate(arg, scope)?));
+        }
+        self.apply(&call.name, args, kwargs, &call.args, scope)
+    }
+
+    /// Calls a function of the table.
+    pub(crate) fn apply(
+        &self,
+        name: &str,
+        args: Vec<Value>,
+        kwargs: Vec<(String, Value)>,
+        exprs: &[Expr],
+        scope: &mut Scope,
+    ) -> Result<Value, EvalError> {
+        let unknown = || EvalError::UnknownFunction { name: name.to_owned() };
+        let function = find(name).ok_or_else(unknown)?;
+        let args = BoundArgs::bind(function, name, args, kwargs)?;
+        let mut call = Call { function, args, exprs, run: self, scope };
+        match function.eval {
+            Body::List(body) => body(&mut call).map(Value::List),
+            Body::Lists(body) => body(&mut call).map(Value::Lists),
+        }
+    }
+
+    fn fetch(&self, pattern: String, scope: &Scope) -> Result<Value, EvalError> {
+        let fetch = Fetch { pattern, window: scope.window };
+        let Some(answer) = self.data.answers.get(&fetch) else {
+            let mut missing = self.missing.borrow_mut();
+            if !missing.contains(&fetch) {
+                missing.push(fetch);
+            }
+            return Ok(Value::List(Vec::new()));
+        };
+        let limits = &self.request.limits;
+        charge(&self.series_read, answer.len() as u64, "series_max", limits.series_max)?;
+        let points = answer.iter().map(|s| s.values.len() as u64).sum();
+        charge(&self.points_read, points, "points_max", limits.points_max)?;
+        let list = answer.iter().map(|s| series_of(s, &fetch.pattern, scope)).collect();
+        Ok(Value::List(list))
+    }
+
+    pub(crate) fn charge_generated(&self, points: u64) -> Result<(), EvalError> {
+        let allowed = self.request.limits.generated_points_max;
+        charge(&self.points_generated, points, "generated_points_max", allowed)
+    }
+}
+
+fn charge(
+    counter: &Cell<u64>,
+    more: u64,
+    limit: &'static str,
+    allowed: u64,
+) -> Result<(), EvalError> {
+    let asked = counter.get().saturating_add(more);
+    counter.set(asked);
+    if asked > allowed {
+        return Err(EvalError::Limit { limit, asked, allowed });
+    }
+    Ok(())
+}
+
+fn series_of(fetched: &Fetched, pattern: &str, scope: &Scope) -> Series {
+    let length = i64::try_from(fetched.values.len()).unwrap_or(i64::MAX);
+    Series {
+        name: fetched.name.clone(),
+        path_expression: pattern.to_owned(),
+        tags: crate::names::tags_of(&fetched.name),
+        start: fetched.start,
+        end: fetched.start.saturating_add(fetched.step.saturating_mul(length)),
+        step: fetched.step,
+        values: fetched.values.clone(),
+        consolidation: fetched.consolidation,
+        x_files_factor: scope.x_files_factor,
+        values_per_point: 1,
+        style: crate::series::Style::default(),
+    }
+}

@@ -1,0 +1,127 @@
+//! What names say: their tags, their parts, and how a combined series is called.
+
+use metric::TaggedName;
+
+use crate::parse::first_path;
+use crate::series::{Series, Tags};
+
+/// A part of a name by its place, or a tag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Node {
+    /// Place among the dots; negative ones count from the end.
+    Index(i64),
+    /// A tag's name.
+    Tag(String),
+}
+
+/// The tags that a name carries: `name;tag=value;...`, or only `name`.
+pub fn tags_of(name: &str) -> Tags {
+    let plain = || Tags::from([("name".to_owned(), name.to_owned())]);
+    if looks_like_a_call(name) {
+        return plain();
+    }
+    parse_tags(name).unwrap_or_else(plain)
+}
+
+/// Letters, then everything in parentheses.
+fn looks_like_a_call(name: &str) -> bool {
+    let letters = name.bytes().take_while(u8::is_ascii_alphabetic).count();
+    let rest = &name[letters..];
+    letters > 0 && rest.len() > 2 && rest.starts_with('(') && rest.ends_with(')')
+}
+
+/// `None` if any part of the name is not a proper tag.
+fn parse_tags(name: &str) -> Option<Tags> {
+    let parsed = TaggedName::parse(name).ok()?;
+    let metric = parsed.name().trim_start_matches('~');
+    if metric.is_empty() {
+        return None;
+    }
+    let tags = parsed.tags().iter().copied().chain([("name", metric)]);
+    Some(tags.map(|(tag, value)| (tag.to_owned(), value.to_owned())).collect())
+}
+
+/// The path expressions of a list, each once, in order, joined by commas: what stands between the
+/// parentheses of a combined series' name.
+pub fn path_expressions<'s>(list: impl IntoIterator<Item = &'s Series>) -> String {
+    let mut seen: Vec<&str> = Vec::new();
+    for series in list {
+        let path = series.path_expression.as_str();
+        // Series of one pattern follow each other; only at a change is a look back needed.
+        if seen.last() != Some(&path) && !seen.contains(&path) {
+            seen.push(path);
+        }
+    }
+    seen.join(",")
+}
+
+/// One part of a series' name, or one of its tags; empty if it has neither.
+///
+/// `path` stands in for the name, where the name is a call and the parts are those of a path in it.
+pub fn node_or_tag(series: &Series, node: &Node, path: Option<&str>) -> String {
+    let tag = |name: &str| series.tags.get(name).cloned().unwrap_or_default();
+    match node {
+        Node::Tag(name) => tag(name),
+        Node::Index(index) => {
+            let name = path.unwrap_or(&series.name);
+            let metric = name.split(';').next().unwrap_or_default();
+            let parts: Vec<&str> = metric.split('.').collect();
+            let at = python_index(*index, parts.len());
+            at.map_or_else(|| tag(&index.to_string()), |at| parts[at].to_owned())
+        }
+    }
+}
+
+/// The parts and tags that `nodes` names, joined by dots: an alias, or the key of a group.
+pub fn node_key(series: &Series, nodes: &[Node]) -> String {
+    let path = if series.name.ends_with(')') { first_path(&series.name) } else { None };
+    let parts: Vec<String> =
+        nodes.iter().map(|node| node_or_tag(series, node, path.as_deref())).collect();
+    parts.join(".")
+}
+
+/// A Python index: negative ones count from the end; `None` outside.
+pub fn python_index(index: i64, length: usize) -> Option<usize> {
+    let length = i64::try_from(length).ok()?;
+    let at = if index < 0 { index + length } else { index };
+    usize::try_from(at).ok().filter(|_| at < length)
+}
+
+/// A Python slice `[start:stop]` of a list.
+pub fn python_slice<T>(list: &[T], start: i64, stop: Option<i64>) -> &[T] {
+    let length = i64::try_from(list.len()).unwrap_or(i64::MAX);
+    let clamp = |i: i64| (if i < 0 { i.saturating_add(length) } else { i }).clamp(0, length);
+    let (start, stop) = (clamp(start), stop.map_or(length, clamp));
+    let at = |i: i64| usize::try_from(i).unwrap_or(0);
+    &list[at(start)..at(stop.max(start))]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_come_from_the_name_unless_it_is_a_call() {
+        let tags = tags_of("disk.used;dc=a;rack=b");
+        assert_eq!(tags["name"], "disk.used");
+        assert_eq!(tags["rack"], "b");
+        assert_eq!(tags_of("sum(a;b=c)")["name"], "sum(a;b=c)");
+        assert_eq!(tags_of("a;b")["name"], "a;b");
+    }
+
+    #[test]
+    fn nodes_look_into_the_first_path_of_a_call() {
+        let series = Series::new("scale(a.b.c,2)", 0, 60, 60, vec![1.0]);
+        let nodes = [Node::Index(1), Node::Index(-1), Node::Index(9), Node::Tag("name".into())];
+        assert_eq!(node_key(&series, &nodes), "b.c..scale(a.b.c,2)");
+    }
+
+    #[test]
+    fn slices_are_python_s() {
+        let list = [0, 1, 2, 3];
+        assert_eq!(python_slice(&list, -2, None), [2, 3]);
+        assert_eq!(python_slice(&list, 1, Some(-1)), [1, 2]);
+        assert!(python_slice(&list, 3, Some(1)).is_empty());
+        assert_eq!(python_slice(&list, -9, Some(9)), [0, 1, 2, 3]);
+    }
+}

@@ -1,0 +1,156 @@
+//! Numbers as Python prints them, because series names and tags hold them.
+
+/// Shortest text that reads back as the same float, as Python's `repr`: `2.0`, `1e-09`, `1e+16`.
+pub fn python_repr(value: f64) -> String {
+    if value.is_nan() {
+        return "nan".to_owned();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { "inf" } else { "-inf" }.to_owned();
+    }
+    let text = format!("{value:e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if (-4..16).contains(&exponent) {
+        let plain = format!("{value}");
+        return if plain.contains('.') { plain } else { plain + ".0" };
+    }
+    with_exponent(mantissa, exponent)
+}
+
+fn with_exponent(mantissa: &str, exponent: i32) -> String {
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{mantissa}e{sign}{:02}", exponent.abs())
+}
+
+/// C's `%g`: six significant digits, no trailing zeros.
+pub fn format_g(value: f64) -> String {
+    const DIGITS: i32 = 6;
+    if value.is_nan() || value.is_infinite() {
+        return python_repr(value);
+    }
+    let text = format!("{value:.*e}", DIGITS as usize - 1);
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if (-4..DIGITS).contains(&exponent) {
+        let decimals = usize::try_from(DIGITS - 1 - exponent).unwrap_or(0);
+        return trim_zeros(&format!("{value:.decimals$}")).to_owned();
+    }
+    with_exponent(trim_zeros(mantissa), exponent)
+}
+
+/// C's `%.Ne`.
+pub fn format_e(value: f64, decimals: usize) -> String {
+    if !value.is_finite() {
+        return python_repr(value);
+    }
+    let text = format!("{value:.decimals$e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    with_exponent(mantissa, exponent.parse().unwrap_or(0))
+}
+
+fn trim_zeros(text: &str) -> &str {
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
+}
+
+/// Python's `round(value, digits)`: half to even on the exact binary value.
+pub fn python_round(value: f64, digits: i32) -> f64 {
+    if !value.is_finite() {
+        return value;
+    }
+    match usize::try_from(digits) {
+        // Rust prints the exact binary value correctly rounded, ties to even, as Python does.
+        Ok(decimals) if decimals > 400 => value,
+        Ok(decimals) => format!("{value:.decimals$}").parse().unwrap_or(value),
+        Err(_) if digits < -308 => 0.0 * value,
+        Err(_) => round_left_of_point(value, digits),
+    }
+}
+
+/// Rounds to tens, hundreds, ...: on the decimal digits, since 10^k divides badly in binary.
+fn round_left_of_point(value: f64, digits: i32) -> f64 {
+    let exact = format!("{value:e}");
+    let exponent: i32 = exact.split_once('e').and_then(|(_, e)| e.parse().ok()).unwrap_or(0);
+    let kept = exponent + digits;
+    if kept < -1 {
+        return 0.0 * value;
+    }
+    if kept == -1 {
+        // Below half of the last place it is nothing, above it is one whole; a tie goes to even, 0.
+        let half = 5.0 * 10f64.powi(-digits - 1);
+        let one = 10f64.powi(-digits).copysign(value);
+        return if value.abs() > half { one } else { 0.0 * value };
+    }
+    let significant = usize::try_from(kept).unwrap_or(0);
+    format!("{value:.significant$e}").parse().unwrap_or(value)
+}
+
+/// Reads a number as Python's `float()` does: blanks around it, underscores between digits, `inf`,
+/// `nan` in any case.
+pub fn python_float(text: &str) -> Option<f64> {
+    let text = text.trim();
+    let ok_underscores = !text.contains('_')
+        || (!text.starts_with('_') && !text.ends_with('_') && !text.contains("__"));
+    if !ok_underscores {
+        return None;
+    }
+    text.replace('_', "").parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repr_is_python_s() {
+        for (v, text) in [
+            (2.0, "2.0"),
+            (1e-9, "1e-09"),
+            (1e16, "1e+16"),
+            (1e15, "1000000000000000.0"),
+            (0.1, "0.1"),
+            (-0.0, "-0.0"),
+            (1e-5, "1e-05"),
+            (0.0001, "0.0001"),
+            (1.5e300, "1.5e+300"),
+            (f64::INFINITY, "inf"),
+        ] {
+            assert_eq!(python_repr(v), text);
+        }
+    }
+
+    #[test]
+    fn percent_g_is_c_s() {
+        for (v, text) in [
+            (2.0, "2"),
+            (0.5, "0.5"),
+            (1234567.0, "1.23457e+06"),
+            (100000.0, "100000"),
+            (999999.5, "1e+06"),
+            (0.0001, "0.0001"),
+            (0.00001234, "1.234e-05"),
+            (-0.0, "-0"),
+            (1e100, "1e+100"),
+        ] {
+            assert_eq!(format_g(v), text);
+        }
+    }
+
+    #[test]
+    fn rounding_is_half_to_even_on_the_binary_value() {
+        for (v, digits, rounded) in [
+            (0.5, 0, 0.0),
+            (1.5, 0, 2.0),
+            (2.675, 2, 2.67),
+            (25.0, -1, 20.0),
+            (35.0, -1, 40.0),
+            (5.0, -1, 0.0),
+            (6.0, -1, 10.0),
+            (449.0, -3, 0.0),
+            (501.0, -3, 1000.0),
+            (1234.5, -2, 1200.0),
+        ] {
+            assert_eq!(python_round(v, digits), rounded, "{v} {digits}");
+        }
+    }
+}

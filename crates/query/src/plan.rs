@@ -1,0 +1,108 @@
+//! Which patterns a target reads, over which windows, before anything is evaluated.
+
+use crate::args::BoundArgs;
+use crate::ast::Expr;
+use crate::error::EvalError;
+use crate::eval::{Run, Scope};
+use crate::function::{Function, WindowRule, find};
+use crate::time_expr::parse_interval;
+use crate::value::Value;
+
+/// From and until of a read, seconds. `until` itself is read where it lies on a step.
+pub use metric::Window;
+
+/// The same end, an earlier start.
+#[must_use]
+pub fn earlier(window: Window, seconds: i64) -> Window {
+    Window::new(window.from.saturating_sub(seconds), window.until)
+}
+
+/// Moved as a whole; forward if positive.
+#[must_use]
+pub fn shifted(window: Window, seconds: i64) -> Window {
+    Window::new(window.from.saturating_add(seconds), window.until.saturating_add(seconds))
+}
+
+/// One read: all series that match a pattern, over a window.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Fetch {
+    /// A path with globs, or a whole `seriesByTag(...)` (see [`crate::ast::tag_expressions`]).
+    pub pattern: String,
+    /// When.
+    pub window: Window,
+}
+
+/// Adds the fetches of an expression, each once, in the order of evaluation.
+pub(crate) fn collect(
+    run: &Run<'_>,
+    expr: &Expr,
+    scope: &Scope,
+    fetches: &mut Vec<Fetch>,
+) -> Result<(), EvalError> {
+    match expr {
+        Expr::Path(path) => {
+            if let Value::Text(pattern) = scope.replace(path) {
+                add(fetches, pattern, scope.window);
+            }
+        }
+        Expr::Tagged { raw } => add(fetches, raw.clone(), scope.window),
+        Expr::Template(template) => {
+            let inner = scope.with_variables(run, template)?;
+            collect(run, &template.body, &inner, fetches)?;
+        }
+        Expr::Call(call) => {
+            let unknown = || EvalError::UnknownFunction { name: call.name.clone() };
+            let function = find(&call.name).ok_or_else(unknown)?;
+            for arg in call.args.iter().chain(call.kwargs.iter().map(|(_, arg)| arg)) {
+                collect(run, arg, scope, fetches)?;
+            }
+            let Some(first) = call.args.first() else { return Ok(()) };
+            for window in windows(function, call, scope) {
+                collect(run, first, &scope.with_window(window), fetches)?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn add(fetches: &mut Vec<Fetch>, pattern: String, window: Window) {
+    let fetch = Fetch { pattern, window };
+    if !fetches.contains(&fetch) {
+        fetches.push(fetch);
+    }
+}
+
+/// The further windows over which a call evaluates its first argument.
+///
+/// Arguments that do not bind make none: evaluation will say what is wrong with them.
+fn windows(function: &'static Function, call: &crate::ast::CallExpr, scope: &Scope) -> Vec<Window> {
+    if matches!(function.window, WindowRule::Same) {
+        return Vec::new();
+    }
+    let literal = |arg: &Expr| scope.literal(arg).unwrap_or(Value::List(Vec::new()));
+    let args = call.args.iter().map(literal).collect();
+    let kwargs = call.kwargs.iter().map(|(name, arg)| (name.clone(), literal(arg))).collect();
+    let Ok(args) = BoundArgs::bind(function, &call.name, args, kwargs) else { return Vec::new() };
+    let interval = |name: &str| match args.get(name) {
+        Some(Value::Text(text)) => Some((text.clone(), parse_interval(text).ok()?)),
+        _ => None,
+    };
+    match function.window {
+        WindowRule::Same => Vec::new(),
+        WindowRule::Earlier(name) => {
+            let window = interval(name).map(|(_, s)| earlier(scope.window, s.saturating_abs()));
+            window.into_iter().collect()
+        }
+        WindowRule::Shifted(name) => {
+            let shift = interval(name).map(|(text, seconds)| back_by_default(&text, seconds));
+            shift.map(|s| shifted(scope.window, s)).into_iter().collect()
+        }
+        WindowRule::Custom(rule) => rule(&args, scope.window),
+    }
+}
+
+/// Shifts without a sign go back.
+pub fn back_by_default(text: &str, seconds: i64) -> i64 {
+    if text.starts_with(|c: char| c.is_ascii_digit()) { -seconds } else { seconds }
+}
