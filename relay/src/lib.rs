@@ -1,2 +1,97 @@
-//! Takes points in, places each series by the ring, forwards to the nodes.
+//! The relay: takes points in, places each series by the ring, forwards to the nodes.
+//!
+//! A line's way: `ingest` reads and judges it, [`route`] asks the ring for its owners and puts it
+//! into one open batch for each of them, `forward` keeps a bounded queue for each node and sends.
+//! Only a full queue makes senders wait; nothing is dropped silently.
+//!
+//! What the relay is not: it knows no disk format of the nodes and no schemas.
 #![forbid(unsafe_code)]
+
+mod config;
+mod forward;
+mod route;
+mod tables;
+
+use std::sync::Arc;
+
+use daemon::{Context, PanicPolicy, Program, Running, StartError, Values};
+use ingest::{Counters, Listeners, Refusals, Service};
+
+pub use config::Config;
+pub use tables::{METRICS, SETTINGS};
+
+use forward::Forwarder;
+use route::Router;
+
+/// What tells this daemon from the others.
+pub const PROGRAM: Program = Program {
+    name: "relay",
+    about: "Takes carbon lines and pickles, places each series by the ring, forwards to the nodes.",
+    settings: SETTINGS,
+    metrics: METRICS,
+    check: |values| Config::from_values(values).map(drop),
+    panics: PanicPolicy::Abort,
+};
+
+/// Receive buffer asked of the kernel for UDP: what a second of bursts may need.
+const DATAGRAM_BUFFER_BYTES: usize = 8 << 20;
+
+/// Starts the relay from settings.
+///
+/// # Errors
+/// Settings that do not fit together, or an address that cannot be listened on.
+pub async fn start(values: Values, context: Context) -> Result<Running, StartError> {
+    let config = Config::from_values(&values).map_err(StartError::Settings)?;
+    run(config, context)
+}
+
+/// Starts the relay; [`start`] with the settings already understood.
+///
+/// # Errors
+/// An address that cannot be listened on, or a folder that cannot be used.
+pub fn run(config: Config, context: Context) -> Result<Running, StartError> {
+    let mut running = Running::new(context.clone());
+    context.facts.set("ring_fingerprint", config.ring.fingerprint().to_string());
+    let forwarder = Arc::new(Forwarder::open(&config, &context)?);
+    let counters = Counters::new(
+        &context.metrics,
+        "plumbago_relay_lines_received_total",
+        "plumbago_relay_lines_dropped_total",
+    );
+    let refusals = Arc::new(Refusals::new(counters, Arc::clone(&context.clock)));
+    let service = Service {
+        sink: Arc::new(Router::new(config.ring, Arc::clone(&forwarder))),
+        refusals: Arc::clone(&refusals),
+        clock: Arc::clone(&context.clock),
+        shutdown: context.shutdown.clone(),
+        limits: metric::Limits::default(),
+        settings: config.intake,
+    };
+    let listeners = Listeners::new(service);
+    for address in &config.line {
+        let tcp = daemon::listen::tcp("line", address)?;
+        // Port 0: both protocols get the one port that the system chose for TCP.
+        let bound = tcp.local_addr().map_err(|error| StartError::io("binding `line`", error))?;
+        listeners.datagrams(daemon::listen::udp(
+            "line",
+            &bound.to_string(),
+            DATAGRAM_BUFFER_BYTES,
+        )?);
+        listeners.lines(tcp);
+        running.add_address("line", bound);
+    }
+    for address in &config.pickle {
+        let tcp = daemon::listen::tcp("pickle", address)?;
+        let bound = tcp.local_addr().map_err(|error| StartError::io("binding `pickle`", error))?;
+        listeners.pickles(tcp);
+        running.add_address("pickle", bound);
+    }
+    running.add_stage("listeners", async move { listeners.drained().await });
+    running.add_stage("queues", {
+        let forwarder = Arc::clone(&forwarder);
+        async move { forwarder.drain().await }
+    });
+    daemon::admin::start(&mut running, &config.admin, ingest::admin_routes(refusals))?;
+    context.ready.set();
+    Ok(running)
+}

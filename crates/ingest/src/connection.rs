@@ -1,0 +1,76 @@
+//! One TCP connection: read, let a protocol cut the bytes into points, until the end.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::{Buf, BytesMut};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use wire::line::Rules;
+
+use crate::listeners::Service;
+use crate::point::Sink;
+
+/// Where a connection's buffer starts: a whole longest line and then some.
+const BUFFER_BYTES_MIN: usize = 32 * 1024;
+
+/// Where it stops growing while lines keep completing: one batch is at most this many bytes.
+const BUFFER_BYTES_MAX: usize = 256 * 1024;
+
+/// How a connection's bytes become points.
+pub(crate) trait Protocol: Send {
+    /// Hands on what is complete in `buffer` and returns how many bytes are done with.
+    fn take(&mut self, buffer: &[u8], rules: &Rules) -> usize;
+
+    /// Whether the stream cannot be understood any further.
+    fn should_close(&self) -> bool;
+
+    /// Accounts for the bytes that a closing stream leaves behind.
+    fn end(&mut self, rest: &[u8]);
+}
+
+/// Reads one connection to its end. After the stop signal, what the kernel has already taken in
+/// is still read: its sender believes it delivered.
+pub(crate) async fn serve<S: Sink>(
+    service: Arc<Service<S>>,
+    mut stream: TcpStream,
+    mut protocol: impl Protocol,
+) -> io::Result<()> {
+    let mut buffer = BytesMut::with_capacity(BUFFER_BYTES_MIN);
+    loop {
+        service.sink.room().await;
+        let read = tokio::select! {
+            biased;
+            read = stream.read_buf(&mut buffer) => read?,
+            () = service.shutdown.wait() => read_what_is_there(&stream, &mut buffer)?,
+        };
+        let filled = buffer.len() == buffer.capacity();
+        let consumed = protocol.take(&buffer, &service.rules());
+        if read == 0 || protocol.should_close() {
+            protocol.end(&buffer[consumed..]);
+            return Ok(());
+        }
+        buffer.advance(consumed);
+        make_room(&mut buffer, filled);
+    }
+}
+
+/// Leaves room for the next read; a buffer that the last read filled doubles, up to the limit. A
+/// frame that is longer than that still gets room, as much as has arrived already.
+fn make_room(buffer: &mut BytesMut, filled: bool) {
+    let held = buffer.len();
+    let wanted = if filled {
+        (buffer.capacity() * 2).clamp(BUFFER_BYTES_MIN, BUFFER_BYTES_MAX)
+    } else {
+        BUFFER_BYTES_MIN
+    };
+    buffer.reserve(wanted.saturating_sub(held).max(BUFFER_BYTES_MIN));
+}
+
+/// Reads without waiting; nothing there counts as the end of the stream.
+fn read_what_is_there(stream: &TcpStream, buffer: &mut BytesMut) -> io::Result<usize> {
+    match stream.try_read_buf(buffer) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+        other => other,
+    }
+}

@@ -1,0 +1,1 @@
+//! What listeners must take, refuse and survive.

@@ -1,0 +1,131 @@
+//! The relay's settings, understood.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use daemon::{Fault, Values};
+use ring::cluster::Cluster;
+use ring::{Node, Ring, RingSpec};
+
+/// A storage node as the relay sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination {
+    /// Its name in metrics and logs.
+    pub name: String,
+    /// Where it takes carbon lines, `HOST:PORT`.
+    pub line: String,
+}
+
+/// Everything the relay needs to start.
+#[derive(Debug)]
+pub struct Config {
+    /// Addresses that take carbon lines.
+    pub line: Vec<String>,
+    /// Addresses that take pickles.
+    pub pickle: Vec<String>,
+    /// The admin address.
+    pub admin: String,
+    /// Where undelivered lines are kept over a stop.
+    pub log: Option<PathBuf>,
+    /// Who owns which series.
+    pub ring: Ring,
+    /// The nodes in the ring's order.
+    pub nodes: Vec<Destination>,
+    /// Bytes that may wait for one node.
+    pub queue_bytes_max: usize,
+    /// How long a stop may take.
+    pub stop_deadline: Duration,
+    /// What the listeners accept.
+    pub intake: ingest::Settings,
+}
+
+impl Config {
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// Every fault at once.
+    pub fn from_values(values: &Values) -> Result<Self, Vec<Fault>> {
+        let (ring, nodes) = match values.opt_path("cluster") {
+            Some(path) => cluster_file(values, &path)?,
+            None => node_flags(values)?,
+        };
+        let texts = |key| values.list(key).into_iter().map(str::to_owned).collect();
+        Ok(Self {
+            line: texts("line"),
+            pickle: texts("pickle"),
+            admin: values.address("admin").to_owned(),
+            log: values.opt_path("log"),
+            ring,
+            nodes,
+            queue_bytes_max: usize::try_from(values.bytes("queue_bytes_max")).unwrap_or(usize::MAX),
+            stop_deadline: values.duration("stop_deadline"),
+            intake: ingest::Settings::from_values(values),
+        })
+    }
+}
+
+/// Ring and nodes from the cluster file.
+fn cluster_file(values: &Values, path: &Path) -> Result<(Ring, Vec<Destination>), Vec<Fault>> {
+    let fault = |problem: String| vec![values.fault("cluster", problem)];
+    let shown = path.display();
+    if values.is_set("node") {
+        return Err(fault(format!("{shown} and `node` both name nodes; give one of them")));
+    }
+    let text = std::fs::read_to_string(path).map_err(|e| fault(format!("{shown}: {e}")))?;
+    let cluster = Cluster::parse(&text).map_err(|e| fault(format!("{shown}: {e}")))?;
+    let mut nodes = Vec::with_capacity(cluster.nodes().len());
+    let mut faults = Vec::new();
+    for node in cluster.nodes() {
+        match &node.line {
+            Some(line) => nodes.push(Destination { name: node.name.clone(), line: line.clone() }),
+            None => faults.extend(fault(format!("{shown}: node `{}` has no `line`", node.name))),
+        }
+    }
+    if faults.is_empty() { Ok((cluster.into_ring(), nodes)) } else { Err(faults) }
+}
+
+/// Ring and nodes from the short form.
+fn node_flags(values: &Values) -> Result<(Ring, Vec<Destination>), Vec<Fault>> {
+    let mut faults = Vec::new();
+    let mut nodes = Vec::new();
+    for text in values.list("node") {
+        match Node::parse(text) {
+            Ok(node) => nodes.push((node, text)),
+            Err(error) => faults.push(values.fault("node", error.to_string())),
+        }
+    }
+    let spec = RingSpec {
+        hash: choice(values, "ring", &mut faults),
+        collision: choice(values, "collision", &mut faults),
+        replicas: choice(values, "replicas", &mut faults),
+        copies: usize::try_from(values.count("replication")).unwrap_or(usize::MAX),
+    };
+    if nodes.is_empty() && faults.is_empty() {
+        faults.push(values.fault("node", "no node is given, by `node` or by `cluster`"));
+    }
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    let destinations = nodes.iter().map(|(_, text)| destination(text)).collect();
+    let nodes = nodes.into_iter().map(|(node, _)| node).collect();
+    let ring =
+        Ring::new(spec, nodes).map_err(|error| vec![values.fault("node", error.to_string())])?;
+    Ok((ring, destinations))
+}
+
+/// `HOST:PORT=INSTANCE` without its instance is the address; the whole is the name.
+fn destination(text: &str) -> Destination {
+    let address = text.split_once('=').map_or(text, |(address, _)| address);
+    Destination { name: text.to_owned(), line: address.to_owned() }
+}
+
+fn choice<T: std::str::FromStr<Err = ring::UnknownName> + Default>(
+    values: &Values,
+    key: &str,
+    faults: &mut Vec<Fault>,
+) -> T {
+    values.text(key).parse().unwrap_or_else(|error: ring::UnknownName| {
+        faults.push(values.fault(key, error.to_string()));
+        T::default()
+    })
+}

@@ -1,0 +1,58 @@
+//! Lines for one node, as they will be sent.
+
+use ingest::Point;
+
+/// Up to here small batches are joined, so that a node is not sent one packet for each line.
+const JOINED_BYTES_MAX: usize = 64 * 1024;
+
+/// Whole lines in one buffer.
+#[derive(Debug, Default)]
+pub(crate) struct LineBatch {
+    bytes: Vec<u8>,
+    lines: u64,
+}
+
+impl LineBatch {
+    /// A batch of lines that were written before.
+    pub(crate) fn from_bytes(bytes: Vec<u8>) -> Self {
+        let lines = bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+        Self { bytes, lines }
+    }
+
+    /// Adds a point: its own line where that may stand as it is, a new one where not.
+    pub(crate) fn push(&mut self, point: &Point<'_>) {
+        if let Some(line) = point.line {
+            self.bytes.extend_from_slice(line);
+            self.bytes.push(b'\n');
+            self.lines += 1;
+            return;
+        }
+        let name = point.name.as_bytes();
+        let written =
+            wire::line::write_line(&mut self.bytes, name, point.value, i64::from(point.timestamp));
+        // Listeners admit finite values only, so there is always a line for a point.
+        self.lines += u64::from(written.is_ok());
+    }
+
+    /// Takes `other` in if both together are still small; gives it back if not.
+    pub(crate) fn join(&mut self, other: Self) -> Option<Self> {
+        if self.bytes.len() + other.bytes.len() > JOINED_BYTES_MAX {
+            return Some(other);
+        }
+        self.bytes.extend_from_slice(&other.bytes);
+        self.lines += other.lines;
+        None
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(crate) fn lines(&self) -> u64 {
+        self.lines
+    }
+}

@@ -1,0 +1,114 @@
+//! The relay's settings and metrics: one entry each; flags, files, help and docs follow.
+
+use daemon::{Kind, Metric, Setting};
+
+/// Every setting of the relay.
+pub const SETTINGS: &[Setting] = &[
+    Setting::new(
+        "line",
+        Kind::Address,
+        "0.0.0.0:2003",
+        "Takes carbon lines here, over TCP and UDP.",
+    )
+    .list(),
+    Setting::new("pickle", Kind::Address, "0.0.0.0:2004", "Takes Python pickles here, over TCP.")
+        .list(),
+    Setting::new(
+        "admin",
+        Kind::Address,
+        "127.0.0.1:2005",
+        "Serves /metrics, /health, /ready and /admin/* here; it has no password.",
+    ),
+    Setting::new(
+        "log",
+        Kind::Path,
+        "",
+        "Folder that keeps the lines a stopping relay could not deliver, for its next start. \
+         Without it they are dropped at the stop, counted.",
+    )
+    .value_name("DIR"),
+    Setting::new(
+        "cluster",
+        Kind::Path,
+        "",
+        "The cluster file with ring and nodes in order; stands in for node, ring, collision, \
+         replicas and replication.",
+    )
+    .value_name("FILE"),
+    Setting::new(
+        "node",
+        Kind::Text,
+        "",
+        "A storage node as HOST:PORT or HOST:PORT=INSTANCE. The order is part of the ring.",
+    )
+    .value_name("HOST:PORT[=INSTANCE]")
+    .list(),
+    Setting::new(
+        "ring",
+        Kind::Choice(&["carbon_ch", "fnv1a_ch", "jump_fnv1a_ch"]),
+        "carbon_ch",
+        "How names are hashed to nodes.",
+    ),
+    Setting::new(
+        "collision",
+        Kind::Choice(&["bump", "first", "keep"]),
+        "bump",
+        "What happens where two nodes claim one position: as Python carbon (bump), \
+         carbon-c-relay (first) or carbon-relay-ng v1 and buckytools (keep) do.",
+    ),
+    Setting::new(
+        "replicas",
+        Kind::Choice(&["next", "ring", "diverse"]),
+        "next",
+        "Where copies go: to the next node in config order, along the ring, or along the ring \
+         but to other hosts.",
+    ),
+    Setting::new("replication", Kind::Count, "1", "How many nodes get each line.").value_name("R"),
+    Setting::new(
+        "queue_bytes_max",
+        Kind::Bytes,
+        "256MiB",
+        "How much waits in memory for one node before senders have to wait.",
+    ),
+    ingest::settings::LINE_BYTES_MAX,
+    ingest::settings::FRAME_BYTES_MAX,
+    ingest::settings::CONNECTIONS_MAX,
+    ingest::settings::FUTURE_MAX,
+];
+
+/// Every metric of the relay.
+pub const METRICS: &[Metric] = &[
+    Metric::counter(
+        "plumbago_relay_lines_received_total",
+        "Lines and pickled points that were read.",
+    )
+    .graphite("metricsReceived"),
+    Metric::counter(
+        "plumbago_relay_lines_dropped_total",
+        "Lines that went nowhere, by reason; one that only some owners missed counts for each.",
+    )
+    .labels(&["reason"]),
+    Metric::counter(
+        "plumbago_relay_lines_sent_total",
+        "Lines handed to the kernel for a node and drained from the queue.",
+    )
+    .labels(&["node"]),
+    Metric::counter(
+        "plumbago_relay_lines_resent_total",
+        "Lines sent once more after a connection broke, because the node may not have read them.",
+    )
+    .labels(&["node"]),
+    Metric::counter("plumbago_relay_connects_total", "Connections made to a node.")
+        .labels(&["node"]),
+    Metric::counter(
+        "plumbago_relay_connect_failures_total",
+        "Connections to a node that could not be made.",
+    )
+    .labels(&["node"]),
+    Metric::gauge("plumbago_relay_backlog_lines", "Lines that wait for a node.").labels(&["node"]),
+    Metric::gauge("plumbago_relay_backlog_bytes", "Bytes that wait for a node.").labels(&["node"]),
+    Metric::counter(
+        "plumbago_relay_senders_waited_total",
+        "Reads that waited because a node's queue was full.",
+    ),
+];
