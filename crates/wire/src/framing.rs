@@ -8,6 +8,12 @@ pub const LINE_BYTES_MAX: usize = 16 * 1024;
 /// So many over-long lines in a row, and the sender does not speak this protocol.
 pub const LONG_LINES_IN_A_ROW_MAX: u32 = 10;
 
+/// Largest length-prefixed frame a listener accepts by default, prefix not counted.
+pub const FRAME_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of the big-endian length before each frame.
+pub const FRAME_PREFIX_BYTES: usize = 4;
+
 /// Finds the lines in a buffer that the caller owns and refills.
 ///
 /// The caller appends what it reads to its buffer, takes [`LineFramer::lines`] to the end, then
@@ -105,6 +111,72 @@ impl<'b> Iterator for Lines<'_, 'b> {
     }
 }
 
+/// The complete frames at the front of a buffer; each is preceded by its length in four bytes,
+/// big-endian, as pickle, protobuf ingest and carbonlink send them.
+///
+/// The caller owns the buffer and grows it as bytes arrive, never by what a prefix announces;
+/// after the loop it drops [`Frames::consumed`] bytes. A frame over the limit is one `Err` and
+/// the end: the stream has no mark to resume at, so the connection must be closed.
+pub fn frames(buffer: &[u8], frame_bytes_max: usize) -> Frames<'_> {
+    Frames { buffer, frame_bytes_max, consumed: 0, failed: false }
+}
+
+/// See [`frames`].
+#[derive(Debug)]
+pub struct Frames<'b> {
+    buffer: &'b [u8],
+    frame_bytes_max: usize,
+    consumed: usize,
+    failed: bool,
+}
+
+impl Frames<'_> {
+    /// Bytes at the front of the buffer that are done with.
+    #[must_use]
+    pub const fn consumed(&self) -> usize {
+        self.consumed
+    }
+}
+
+impl<'b> Iterator for Frames<'b> {
+    type Item = Result<&'b [u8], RefusalReason>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (prefix, rest) = self.buffer[self.consumed..].split_first_chunk()?;
+        if self.failed {
+            return None;
+        }
+        let length = usize::try_from(u32::from_be_bytes(*prefix)).unwrap_or(usize::MAX);
+        if length > self.frame_bytes_max {
+            self.failed = true;
+            return Some(Err(RefusalReason::FrameTooLong));
+        }
+        let frame = rest.get(..length)?;
+        self.consumed += FRAME_PREFIX_BYTES + length;
+        Some(Ok(frame))
+    }
+}
+
+/// Appends a frame whose body is written by `body`, then fills in its length.
+///
+/// # Errors
+/// [`RefusalReason::FrameTooLong`] when the body passes 4 GiB; `out` is then as it was.
+pub fn write_frame(
+    out: &mut Vec<u8>,
+    body: impl FnOnce(&mut Vec<u8>),
+) -> Result<(), RefusalReason> {
+    let start = out.len();
+    out.extend_from_slice(&[0; FRAME_PREFIX_BYTES]);
+    body(out);
+    let body_start = start + FRAME_PREFIX_BYTES;
+    let Ok(length) = u32::try_from(out.len() - body_start) else {
+        out.truncate(start);
+        return Err(RefusalReason::FrameTooLong);
+    };
+    out[start..body_start].copy_from_slice(&length.to_be_bytes());
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,7 +234,38 @@ mod tests {
         assert!(framer.should_close());
     }
 
+    #[test]
+    fn frames_come_out_whole_and_a_torn_one_waits() {
+        let mut buffer = Vec::new();
+        for body in ["one", "", "three"] {
+            write_frame(&mut buffer, |out| out.extend_from_slice(body.as_bytes())).unwrap();
+        }
+        let whole = buffer.len();
+        buffer.extend_from_slice(&[0, 0, 0, 9, b'x']);
+        let mut found = frames(&buffer, 16);
+        let seen: Vec<_> = found.by_ref().map(Result::unwrap).collect();
+        assert_eq!(seen, [&b"one"[..], b"", b"three"]);
+        assert_eq!(found.consumed(), whole);
+    }
+
+    #[test]
+    fn a_frame_over_the_limit_is_refused_from_its_prefix_alone() {
+        let mut found = frames(&[0xff, 0xff, 0xff, 0xff], FRAME_BYTES_MAX);
+        assert_eq!(found.next(), Some(Err(RefusalReason::FrameTooLong)));
+        assert_eq!(found.next(), None);
+        assert_eq!(found.consumed(), 0);
+    }
+
     proptest! {
+        #[test]
+        fn any_bytes_never_panic_the_frame_cutter(
+            bytes in prop::collection::vec(any::<u8>(), 0..64),
+        ) {
+            let mut found = frames(&bytes, 8);
+            prop_assert!(found.by_ref().count() <= bytes.len());
+            prop_assert!(found.consumed() <= bytes.len());
+        }
+
         #[test]
         fn any_cut_gives_the_same_lines_in_bounded_memory(
             bytes in prop::collection::vec(prop::sample::select(vec![b'a', b'b', b'\n']), 0..300),

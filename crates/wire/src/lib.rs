@@ -5,8 +5,17 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 
+pub mod carbonlink;
+pub mod carbonpb;
 pub mod framing;
 pub mod line;
+pub mod msgpack;
+pub mod number;
+pub mod pb;
+pub mod pb_v2;
+pub mod pb_v3;
+pub mod pickle;
 mod refusal;
+pub mod tree;
 
 pub use refusal::RefusalReason;

@@ -1,6 +1,7 @@
 //! Why a point was refused: one small enum, shared by every way in, so that counters and the list
 //! of rejected lines speak with one vocabulary.
 
+use metric::NameError;
 use thiserror::Error;
 
 /// The reason for which one point (or one line, tuple or frame) was not taken.
@@ -10,6 +11,9 @@ pub enum RefusalReason {
     /// The line passed the byte limit before its newline came.
     #[error("line longer than the limit")]
     LineTooLong,
+    /// The stream ended within a line, which may lack digits at its end.
+    #[error("line cut off by the end of the stream")]
+    IncompleteLine,
     /// Not exactly `name value timestamp`.
     #[error("expected three fields: name, value, timestamp")]
     WrongFieldCount,
@@ -49,6 +53,9 @@ pub enum RefusalReason {
     /// The tags are malformed: no `=`, empty, repeated, reserved or too many.
     #[error("tags are malformed")]
     BadTags,
+    /// The name lies where the files of tagged series lie.
+    #[error("name is reserved for the files of tagged series")]
+    ReservedName,
     /// One entry of a pickle, protobuf or msgpack frame has an unexpected shape.
     #[error("entry has an unexpected shape")]
     BadEntry,
@@ -62,8 +69,9 @@ pub enum RefusalReason {
 
 impl RefusalReason {
     /// Every reason, in the order in which counters are listed.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::LineTooLong,
+        Self::IncompleteLine,
         Self::WrongFieldCount,
         Self::BadValue,
         Self::NotFinite,
@@ -77,6 +85,7 @@ impl RefusalReason {
         Self::NameTooLong,
         Self::TooManyParts,
         Self::BadTags,
+        Self::ReservedName,
         Self::BadEntry,
         Self::BadFrame,
         Self::FrameTooLong,
@@ -87,6 +96,7 @@ impl RefusalReason {
     pub const fn label(self) -> &'static str {
         match self {
             Self::LineTooLong => "line_too_long",
+            Self::IncompleteLine => "incomplete_line",
             Self::WrongFieldCount => "wrong_field_count",
             Self::BadValue => "bad_value",
             Self::NotFinite => "not_finite",
@@ -98,8 +108,9 @@ impl RefusalReason {
             Self::InvalidChar => "invalid_char",
             Self::InvalidUtf8 => "invalid_utf8",
             Self::NameTooLong => "name_too_long",
-            Self::TooManyParts => "too_many_parts",
+            Self::TooManyParts => "too_many_nodes",
             Self::BadTags => "bad_tags",
+            Self::ReservedName => "reserved_name",
             Self::BadEntry => "bad_entry",
             Self::BadFrame => "bad_frame",
             Self::FrameTooLong => "frame_too_long",
@@ -113,9 +124,31 @@ impl RefusalReason {
     }
 }
 
+impl From<NameError> for RefusalReason {
+    fn from(error: NameError) -> Self {
+        match error {
+            NameError::EmptyName => Self::EmptyName,
+            NameError::InvalidUtf8 => Self::InvalidUtf8,
+            NameError::NameTooLong => Self::NameTooLong,
+            NameError::TooManyNodes => Self::TooManyParts,
+            NameError::BadTags => Self::BadTags,
+            NameError::Reserved => Self::ReservedName,
+            // What a later version refuses in a name is, first of all, something in the name.
+            _ => Self::InvalidChar,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refused_name_keeps_its_label() {
+        for error in NameError::ALL {
+            assert_eq!(RefusalReason::from(error).label(), error.reason());
+        }
+    }
 
     #[test]
     fn every_reason_stands_at_its_index_and_has_a_label_of_its_own() {
