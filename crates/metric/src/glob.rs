@@ -9,7 +9,7 @@
 mod braces;
 mod node;
 
-pub use node::NodeMatcher;
+pub use node::{NodeMatcher, Pattern};
 
 /// Most alternatives that the braces of one pattern may multiply to, unless the caller says otherwise.
 pub const EXPANSIONS_MAX: usize = 10_000;

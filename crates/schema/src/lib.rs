@@ -1,2 +1,20 @@
 //! storage-schemas.conf and storage-aggregation.conf as carbon reads them.
+//!
+//! Both files are lists of sections with a `pattern`; the first section whose pattern is found
+//! anywhere in a series' name decides. What carbon only skips with a log line is skipped here with a
+//! warning; what stops carbon, or would quietly do something else than meant, is a fault.
 #![forbid(unsafe_code)]
+
+mod aggregation;
+mod fault;
+mod file;
+mod ini;
+mod keys;
+mod retention;
+mod rules;
+
+pub use aggregation::{Aggregation, Aggregations};
+pub use fault::{LoadError, SchemaFault};
+pub use file::FILE_BYTES_MAX;
+pub use ini::SECTIONS_MAX;
+pub use retention::{Schema, Schemas};
