@@ -310,6 +310,11 @@ impl Cluster {
         out
     }
 
+    /// The ring alone.
+    pub fn into_ring(self) -> Ring {
+        self.ring
+    }
+
     /// The ring; its node indices are those of [`Self::nodes`].
     pub const fn ring(&self) -> &Ring {
         &self.ring
