@@ -16,6 +16,7 @@ pub mod pb_v2;
 pub mod pb_v3;
 pub mod pickle;
 mod refusal;
+pub mod reply;
 pub mod tree;
 
 pub use refusal::RefusalReason;

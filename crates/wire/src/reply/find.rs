@@ -1,0 +1,115 @@
+//! Find replies.
+
+use super::{Caps, Format, ReplyError, check_bytes, check_items, json, trees};
+use crate::msgpack::{self, Packer};
+use crate::pb;
+use crate::pickle::{Document, Pickler};
+use crate::tree::Writer;
+use crate::{pb_v2, pb_v3};
+use metric::Window;
+use prost::Message as _;
+
+/// One node of the tree of names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FindMatch {
+    /// Its full path.
+    pub path: String,
+    /// Whether it is a series.
+    pub is_leaf: bool,
+    /// The time a series covers; only pickle and msgpack carry it.
+    pub intervals: Vec<Window>,
+}
+
+/// What one pattern matched.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FindReply {
+    /// The pattern; empty where the format does not echo it (pickle and msgpack).
+    pub query: String,
+    /// What it matched.
+    pub matches: Vec<FindMatch>,
+}
+
+/// Writes the replies to a find. Formats without a place for several patterns (pickle, msgpack,
+/// v2) hold the matches of all of them, v2 under the first pattern.
+#[must_use]
+pub fn encode_find(format: Format, replies: &[FindReply], meta: Option<pb_v3::Meta>) -> Vec<u8> {
+    let mut out = Vec::new();
+    let matches = replies.iter().flat_map(|reply| &reply.matches);
+    match format {
+        Format::Json => json::push_find(&mut out, replies),
+        Format::Pickle => {
+            let mut pickler = Pickler::begin(&mut out);
+            write_list(&mut pickler, matches);
+            pickler.finish();
+        }
+        Format::Msgpack => write_list(&mut Packer::new(&mut out), matches),
+        Format::V2 => {
+            let name = replies.first().map(|reply| reply.query.clone()).unwrap_or_default();
+            let pb_match =
+                |m: &FindMatch| pb_v2::GlobMatch { path: m.path.clone(), is_leaf: m.is_leaf };
+            out = pb_v2::GlobResponse { name, matches: matches.map(pb_match).collect() }
+                .encode_to_vec();
+        }
+        Format::V3 => {
+            let metrics = replies.iter().map(to_v3).collect();
+            out = pb_v3::MultiGlobResponse { metrics, meta }.encode_to_vec();
+        }
+    }
+    out
+}
+
+fn write_list<'m>(writer: &mut impl Writer, matches: impl Iterator<Item = &'m FindMatch> + Clone) {
+    writer.begin_list(matches.clone().count());
+    matches.for_each(|found| trees::write_match(writer, found));
+    writer.end_list();
+}
+
+fn to_v3(reply: &FindReply) -> pb_v3::GlobResponse {
+    let pb_match = |m: &FindMatch| pb_v3::GlobMatch { path: m.path.clone(), is_leaf: m.is_leaf };
+    pb_v3::GlobResponse {
+        name: reply.query.clone(),
+        matches: reply.matches.iter().map(pb_match).collect(),
+    }
+}
+
+/// Reads the replies to a find, and the meta if it came along. An empty body is an empty reply.
+///
+/// # Errors
+/// When a cap is passed or the bytes are malformed.
+pub fn decode_find(
+    format: Format,
+    body: &[u8],
+    caps: Caps,
+) -> Result<(Vec<FindReply>, Option<pb_v3::Meta>), ReplyError> {
+    check_bytes(body, caps)?;
+    if body.is_empty() {
+        return Ok((Vec::new(), None));
+    }
+    let unnamed = |matches| vec![FindReply { query: String::new(), matches }];
+    let mut meta = None;
+    let replies = match format {
+        Format::Json => json::parse_find(body)?,
+        Format::Pickle => unnamed(trees::read_matches(&Document::decode(body)?.to_value()?)?),
+        Format::Msgpack => unnamed(trees::read_matches(&msgpack::decode(body)?)?),
+        Format::V2 => {
+            let reply: pb_v2::GlobResponse = pb::decode(body, caps)?;
+            let matches = reply.matches.into_iter().map(|m| found(m.path, m.is_leaf)).collect();
+            vec![FindReply { query: reply.name, matches }]
+        }
+        Format::V3 => {
+            let reply: pb_v3::MultiGlobResponse = pb::decode(body, caps)?;
+            meta = reply.meta;
+            let matches = |ms: Vec<pb_v3::GlobMatch>| {
+                ms.into_iter().map(|m| found(m.path, m.is_leaf)).collect()
+            };
+            let replies = reply.metrics.into_iter();
+            replies.map(|r| FindReply { query: r.name, matches: matches(r.matches) }).collect()
+        }
+    };
+    check_items(replies.iter().map(|reply| reply.matches.len()).sum(), caps)?;
+    Ok((replies, meta))
+}
+
+pub(super) fn found(path: String, is_leaf: bool) -> FindMatch {
+    FindMatch { path, is_leaf, intervals: Vec::new() }
+}

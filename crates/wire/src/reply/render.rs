@@ -1,0 +1,209 @@
+//! Render replies: one series at a time out, whole replies in.
+
+use super::{Caps, Format, ReplyError, check_bytes, check_items, json, narrow, trees};
+use crate::msgpack::{self, Packer};
+use crate::pb;
+use crate::pickle::{Document, Pickler};
+use crate::tree::Writer as _;
+use crate::{pb_v2, pb_v3};
+use metric::{Consolidation, SeriesData, Window};
+use prost::Message;
+
+/// Field number of the series in both MultiFetchResponse messages.
+const SERIES_TAG: u32 = 1;
+
+/// A decoded reply.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RenderReply {
+    /// The series, in the order sent.
+    pub series: Vec<SeriesData>,
+    /// How complete the reply is, where the format and the peer say so.
+    pub meta: Option<pb_v3::Meta>,
+}
+
+/// Writes a reply series by series, so that it can be streamed: take what [`RenderEncoder::take`]
+/// gives after any push, and what [`RenderEncoder::finish`] gives at the end.
+#[derive(Debug)]
+pub struct RenderEncoder {
+    format: Format,
+    request: Window,
+    out: Vec<u8>,
+    pushed: usize,
+}
+
+impl RenderEncoder {
+    /// Begins a reply of exactly `series` series (only msgpack needs the number beforehand) to a
+    /// request for this window.
+    #[must_use]
+    pub fn new(format: Format, request: Window, series: usize) -> Self {
+        let mut out = Vec::new();
+        match format {
+            Format::Json => out.extend_from_slice(b"{\"metrics\":["),
+            Format::Pickle => Pickler::begin(&mut out).begin_list(series),
+            Format::Msgpack => Packer::new(&mut out).begin_list(series),
+            Format::V2 | Format::V3 => {}
+        }
+        Self { format, request, out, pushed: 0 }
+    }
+
+    /// Appends one series.
+    pub fn push(&mut self, series: &SeriesData) {
+        let out = &mut self.out;
+        match self.format {
+            Format::Json => {
+                if self.pushed > 0 {
+                    out.push(b',');
+                }
+                json::push_series(out, series);
+            }
+            Format::Pickle => trees::write_series(&mut Pickler::resume(out), series),
+            Format::Msgpack => trees::write_series(&mut Packer::new(out), series),
+            Format::V2 => prost::encoding::message::encode(SERIES_TAG, &to_v2(series), out),
+            Format::V3 => {
+                let message = to_v3(series, self.request);
+                prost::encoding::message::encode(SERIES_TAG, &message, out);
+            }
+        }
+        self.pushed += 1;
+    }
+
+    /// Moves out the bytes written so far.
+    pub fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.out)
+    }
+
+    /// Ends the reply; only v3 can carry the meta. Returns the bytes not taken yet.
+    #[must_use]
+    pub fn finish(mut self, meta: Option<pb_v3::Meta>) -> Vec<u8> {
+        let out = &mut self.out;
+        match self.format {
+            Format::Json => out.extend_from_slice(b"]}"),
+            Format::Pickle => {
+                let mut pickler = Pickler::resume(out);
+                pickler.end_list();
+                pickler.finish();
+            }
+            Format::V3 => {
+                // Fields of a message may come in pieces: this one adds the meta alone.
+                let tail = pb_v3::MultiFetchResponse { metrics: Vec::new(), meta };
+                out.extend_from_slice(&tail.encode_to_vec());
+            }
+            Format::Msgpack | Format::V2 => {}
+        }
+        self.out
+    }
+}
+
+/// Writes a whole reply.
+#[must_use]
+pub fn encode_render(
+    format: Format,
+    request: Window,
+    series: &[SeriesData],
+    meta: Option<pb_v3::Meta>,
+) -> Vec<u8> {
+    let mut encoder = RenderEncoder::new(format, request, series.len());
+    series.iter().for_each(|series| encoder.push(series));
+    encoder.finish(meta)
+}
+
+/// Reads a whole reply. An empty body is an empty reply, as peers send it.
+///
+/// # Errors
+/// When a cap is passed, the bytes are malformed, or a series has impossible times.
+pub fn decode_render(format: Format, body: &[u8], caps: Caps) -> Result<RenderReply, ReplyError> {
+    check_bytes(body, caps)?;
+    if body.is_empty() {
+        return Ok(RenderReply::default());
+    }
+    let series: Vec<SeriesData> = match format {
+        Format::Json => json::parse_render(body)?,
+        Format::Pickle => trees::read_series(&Document::decode(body)?.to_value()?)?,
+        Format::Msgpack => trees::read_series(&msgpack::decode(body)?)?,
+        Format::V2 => {
+            let reply: pb_v2::MultiFetchResponse = pb::decode(body, caps)?;
+            reply.metrics.into_iter().map(from_v2).collect::<Result<_, _>>()?
+        }
+        Format::V3 => {
+            let reply: pb_v3::MultiFetchResponse = pb::decode(body, caps)?;
+            let series = reply.metrics.into_iter().map(from_v3).collect::<Result<_, _>>()?;
+            return Ok(RenderReply { series, meta: reply.meta });
+        }
+    };
+    check_items(series.len(), caps)?;
+    Ok(RenderReply { series, meta: None })
+}
+
+/// Puts the pieces of a series together, trusting the number of values over the stop time.
+pub(super) fn series(
+    name: String,
+    path_expression: String,
+    (start, step): (i64, i64),
+    values: Vec<f64>,
+) -> Result<SeriesData, ReplyError> {
+    let seconds = i64::try_from(values.len()).ok().and_then(|slots| slots.checked_mul(step));
+    let stop = seconds.and_then(|seconds| start.checked_add(seconds));
+    if step <= 0 || stop.is_none() {
+        return Err(ReplyError::BadTimes { name });
+    }
+    let mut series = SeriesData::new(name, start, step, values);
+    if !path_expression.is_empty() {
+        series.path_expression = path_expression;
+    }
+    Ok(series)
+}
+
+/// Peers capitalise the name, or leave it out.
+pub(super) fn consolidation(name: &str) -> Consolidation {
+    Consolidation::parse(&name.to_ascii_lowercase()).unwrap_or_default()
+}
+
+pub(super) fn to_v2(series: &SeriesData) -> pb_v2::FetchResponse {
+    let absent = |value: &f64| value.is_nan();
+    pb_v2::FetchResponse {
+        name: series.name.clone(),
+        start_time: narrow(series.start),
+        stop_time: narrow(series.stop),
+        step_time: narrow(series.step),
+        values: series.values.iter().map(|v| if absent(v) { 0.0 } else { *v }).collect(),
+        is_absent: series.values.iter().map(absent).collect(),
+    }
+}
+
+fn from_v2(reply: pb_v2::FetchResponse) -> Result<SeriesData, ReplyError> {
+    let pb_v2::FetchResponse { name, start_time, step_time, mut values, is_absent, .. } = reply;
+    blank(&mut values, &is_absent);
+    series(name, String::new(), (start_time.into(), step_time.into()), values)
+}
+
+/// Makes absent values NaN.
+pub(super) fn blank(values: &mut [f64], is_absent: &[bool]) {
+    for (value, _) in values.iter_mut().zip(is_absent).filter(|(_, absent)| **absent) {
+        *value = f64::NAN;
+    }
+}
+
+fn to_v3(series: &SeriesData, request: Window) -> pb_v3::FetchResponse {
+    pb_v3::FetchResponse {
+        name: series.name.clone(),
+        path_expression: series.path_expression.clone(),
+        consolidation_func: series.consolidation.as_str().to_owned(),
+        start_time: series.start,
+        stop_time: series.stop,
+        step_time: series.step,
+        x_files_factor: series.x_files_factor,
+        high_precision_timestamps: false,
+        values: series.values.clone(),
+        applied_functions: Vec::new(),
+        request_start_time: request.from,
+        request_stop_time: request.until,
+    }
+}
+
+fn from_v3(reply: pb_v3::FetchResponse) -> Result<SeriesData, ReplyError> {
+    let times = (reply.start_time, reply.step_time);
+    let mut series = series(reply.name, reply.path_expression, times, reply.values)?;
+    series.consolidation = consolidation(&reply.consolidation_func);
+    series.x_files_factor = reply.x_files_factor;
+    Ok(series)
+}

@@ -1,0 +1,217 @@
+//! Replies in every format: exact bytes where a peer depends on them, round trips everywhere.
+
+use super::*;
+use crate::pb_v3;
+use metric::{Consolidation, SeriesData, Window};
+use proptest::prelude::*;
+use prost::Message as _;
+
+const ALL: [Format; 5] = [Format::Json, Format::Pickle, Format::Msgpack, Format::V2, Format::V3];
+const CAPS: Caps = Caps { bytes_max: 1 << 20, items_max: 1000 };
+const ASKED: Window = Window::new(0, 180);
+
+fn series(name: &str, values: Vec<f64>) -> SeriesData {
+    SeriesData { path_expression: "a.*".to_owned(), ..SeriesData::new(name, 60, 60, values) }
+}
+
+/// NaN compares unequal to itself; bits do not.
+fn bits(series: &[SeriesData]) -> Vec<(String, i64, i64, i64, Vec<u64>)> {
+    let bits = |s: &SeriesData| s.values.iter().map(|v| v.to_bits()).collect();
+    series.iter().map(|s| (s.name.clone(), s.start, s.stop, s.step, bits(s))).collect()
+}
+
+#[test]
+fn formats_are_known_by_all_their_names_and_content_types() {
+    for format in ALL {
+        assert_eq!(Format::parse(format.name()), Some(format));
+        let with_charset = format!("{}; charset=utf-8", format.content_type());
+        assert_eq!(Format::from_content_type(&with_charset), Some(format));
+    }
+    assert_eq!(Format::parse("protobuf"), Some(Format::V2));
+    assert_eq!(Format::parse("protobuf3"), Some(Format::V2));
+    assert_eq!(Format::parse("png"), None);
+}
+
+#[test]
+fn render_json_has_the_v2_shape() {
+    let one = series("a.\"b\u{7}\u{1f600}", vec![1.0, f64::NAN, 2.5]);
+    let json = encode_render(Format::Json, ASKED, std::slice::from_ref(&one), None);
+    assert_eq!(
+        String::from_utf8(json).unwrap(),
+        "{\"metrics\":[{\"name\":\"a.\\\"b\\u0007\u{1f600}\",\"startTime\":60,\"stopTime\":240,\
+         \"stepTime\":60,\"values\":[1.0,0.0,2.5],\"isAbsent\":[false,true,false]}]}"
+    );
+    assert_eq!(encode_render(Format::Json, ASKED, &[], None), b"{\"metrics\":[]}");
+}
+
+#[test]
+fn infinities_survive_all_formats_but_json_where_they_become_gaps() {
+    let sent = [series("a", vec![f64::INFINITY, f64::NEG_INFINITY])];
+    for format in ALL {
+        let got = decode_render(format, &encode_render(format, ASKED, &sent, None), CAPS).unwrap();
+        if format == Format::Json {
+            assert!(got.series[0].values.iter().all(|value| value.is_nan()));
+        } else {
+            assert_eq!(bits(&got.series), bits(&sent));
+        }
+    }
+}
+
+#[test]
+fn v3_carries_window_meta_and_consolidation() {
+    let mut one = series("a.b", vec![1.0]);
+    one.consolidation = Consolidation::Max;
+    one.x_files_factor = 0.3;
+    let meta = pb_v3::Meta { partial: true, nodes_asked: 4, ..Default::default() };
+    let body = encode_render(Format::V3, ASKED, std::slice::from_ref(&one), Some(meta.clone()));
+    let raw = pb_v3::MultiFetchResponse::decode(&body[..]).unwrap();
+    assert_eq!((raw.metrics[0].request_start_time, raw.metrics[0].request_stop_time), (0, 180));
+    let reply = decode_render(Format::V3, &body, CAPS).unwrap();
+    assert_eq!(reply, RenderReply { series: vec![one], meta: Some(meta) });
+}
+
+#[test]
+fn capitalised_consolidation_of_peers_is_understood() {
+    let entry = pb_v3::FetchResponse {
+        name: "a".to_owned(),
+        consolidation_func: "Sum".to_owned(),
+        step_time: 1,
+        ..Default::default()
+    };
+    let reply = pb_v3::MultiFetchResponse { metrics: vec![entry], meta: None };
+    let reply = decode_render(Format::V3, &reply.encode_to_vec(), CAPS).unwrap();
+    assert_eq!(reply.series[0].consolidation, Consolidation::Sum);
+}
+
+#[test]
+fn a_streamed_reply_is_the_whole_reply() {
+    let sent = [series("a", vec![1.0]), series("b", vec![f64::NAN])];
+    for format in ALL {
+        let mut encoder = RenderEncoder::new(format, ASKED, sent.len());
+        let mut pieces = Vec::new();
+        for one in &sent {
+            encoder.push(one);
+            pieces.extend(encoder.take());
+        }
+        pieces.extend(encoder.finish(None));
+        assert_eq!(pieces, encode_render(format, ASKED, &sent, None), "{format:?}");
+    }
+}
+
+#[test]
+fn impossible_times_are_refused_in_every_format() {
+    for format in ALL {
+        let mut bad = series("a", vec![1.0]);
+        bad.step = 0;
+        let body = encode_render(format, ASKED, &[bad], None);
+        let error = decode_render(format, &body, CAPS).unwrap_err();
+        assert!(matches!(error, ReplyError::BadTimes { .. }), "{format:?}: {error}");
+    }
+}
+
+#[test]
+fn caps_hold_in_every_format() {
+    let sent = vec![series("a", vec![1.0]); 3];
+    for format in ALL {
+        let body = encode_render(format, ASKED, &sent, None);
+        let small = Caps { bytes_max: body.len() - 1, ..CAPS };
+        assert!(decode_render(format, &body, small).is_err());
+        assert!(decode_render(format, &body, Caps { items_max: 2, ..CAPS }).is_err());
+        assert!(decode_render(format, &body, Caps { items_max: 3, ..CAPS }).is_ok());
+    }
+}
+
+fn find_sample() -> Vec<FindReply> {
+    let leaf = FindMatch {
+        path: "a.b".to_owned(),
+        is_leaf: true,
+        intervals: vec![Window::new(0, 1_700_000_000)],
+    };
+    let branch = FindMatch { path: "a.c".to_owned(), is_leaf: false, intervals: vec![] };
+    vec![FindReply { query: "a.*".to_owned(), matches: vec![leaf, branch] }]
+}
+
+#[test]
+fn finds_make_the_round_trip_with_what_each_format_can_hold() {
+    for format in ALL {
+        let (got, _) =
+            decode_find(format, &encode_find(format, &find_sample(), None), CAPS).unwrap();
+        let mut want = find_sample();
+        if matches!(format, Format::Pickle | Format::Msgpack) {
+            want[0].query.clear();
+        } else {
+            want[0].matches[0].intervals.clear();
+        }
+        assert_eq!(got, want, "{format:?}");
+    }
+}
+
+#[test]
+fn find_json_leaves_false_out_as_peers_do() {
+    let json = encode_find(Format::Json, &find_sample(), None);
+    assert_eq!(
+        String::from_utf8(json).unwrap(),
+        "{\"metrics\":[{\"name\":\"a.*\",\"matches\":[{\"path\":\"a.b\",\"isLeaf\":true},\
+         {\"path\":\"a.c\"}]}]}"
+    );
+}
+
+#[test]
+fn find_pickles_of_older_peers_are_read() {
+    let body = b"](}(U\x0bmetric_pathU\x03a.bU\x06isLeafK\x01ue.";
+    let (got, _) = decode_find(Format::Pickle, body, CAPS).unwrap();
+    assert_eq!(
+        got[0].matches,
+        [FindMatch { path: "a.b".into(), is_leaf: true, intervals: vec![] }]
+    );
+}
+
+#[test]
+fn infos_make_the_round_trip_and_json_writes_wide_integers_as_text() {
+    let info = InfoReply {
+        name: "a.b".to_owned(),
+        consolidation: Consolidation::Last,
+        max_retention_s: 86_400,
+        x_files_factor: 0.5,
+        retentions: vec![Retention { seconds_per_point: 60, points: 1440 }],
+    };
+    let infos = std::slice::from_ref(&info);
+    for format in [Format::Json, Format::V2, Format::V3] {
+        let body = encode_info(format, infos).unwrap();
+        assert_eq!(decode_info(format, &body, CAPS).unwrap(), infos, "{format:?}");
+    }
+    assert!(encode_info(Format::Pickle, infos).is_err());
+    assert_eq!(
+        String::from_utf8(encode_info(Format::Json, infos).unwrap()).unwrap(),
+        "{\"metrics\":[{\"name\":\"a.b\",\"consolidationFunc\":\"last\",\"maxRetention\":\"86400\",\
+         \"xFilesFactor\":0.5,\"retentions\":[{\"secondsPerPoint\":\"60\",\
+         \"numberOfPoints\":\"1440\"}]}]}"
+    );
+    let numbers = b"{\"metrics\":[{\"name\":\"a.b\",\"maxRetention\":86400}]}";
+    assert_eq!(decode_info(Format::Json, numbers, CAPS).unwrap()[0].max_retention_s, 86_400);
+}
+
+proptest! {
+    #[test]
+    fn renders_make_the_round_trip(
+        names in prop::collection::vec(".{1,20}", 0..4),
+        values in prop::collection::vec(prop_oneof![Just(f64::NAN), -1e300..1e300], 0..20),
+    ) {
+        let sent: Vec<_> = names.iter().map(|name| series(name, values.clone())).collect();
+        for format in ALL {
+            let body = encode_render(format, ASKED, &sent, None);
+            let got = decode_render(format, &body, CAPS).unwrap().series;
+            prop_assert_eq!(bits(&got), bits(&sent));
+        }
+    }
+
+    #[test]
+    fn any_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        for format in ALL {
+            let reply = decode_render(format, &bytes, CAPS);
+            prop_assert!(reply.is_err() || reply.unwrap().series.len() <= bytes.len());
+            prop_assert!(decode_find(format, &bytes, CAPS).map_or(0, |r| r.0.len()) <= bytes.len());
+            prop_assert!(decode_info(format, &bytes, CAPS).map_or(0, |r| r.len()) <= bytes.len());
+        }
+    }
+}
