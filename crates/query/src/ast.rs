@@ -47,30 +47,3 @@ pub struct TemplateExpr {
     /// Variables in order: names as given, positional ones as `1`, `2`, ...
     pub variables: Vec<(String, Expr)>,
 }
-
-/// The tag expressions of a `seriesByTag(...)` pattern, or `None` if the pattern is a path.
-pub fn tag_expressions(pattern: &str) -> Option<Vec<String>> {
-    let inner = pattern.trim().strip_prefix("seriesByTag")?.trim_start();
-    let inner = inner.strip_prefix('(')?.strip_suffix(')')?;
-    let mut expressions = Vec::new();
-    let mut rest = inner.trim_start();
-    while let Some(quote) = rest.chars().next().filter(|c| matches!(c, '"' | '\'')) {
-        let (text, after) = rest[1..].split_once(quote)?;
-        expressions.push(text.to_owned());
-        rest = after.trim_start().strip_prefix(',').unwrap_or(after).trim_start();
-    }
-    rest.is_empty().then_some(expressions)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tag_expressions_are_the_quoted_texts() {
-        let found = tag_expressions("seriesByTag( \"name=reqs\" , 'host=b,c' )");
-        assert_eq!(found, Some(vec!["name=reqs".to_owned(), "host=b,c".to_owned()]));
-        assert_eq!(tag_expressions("a.b"), None);
-        assert_eq!(tag_expressions("seriesByTag(a.b)"), None);
-    }
-}

@@ -5,6 +5,7 @@ pub mod aggregate;
 pub mod args;
 pub mod ast;
 pub mod call;
+pub mod consolidate;
 pub mod error;
 pub mod eval;
 pub mod function;

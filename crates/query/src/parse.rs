@@ -64,6 +64,9 @@ fn excerpt(text: &str) -> String {
     text.chars().take(20).collect()
 }
 
+/// Positional arguments, and those by name.
+type Arguments = (Vec<Expr>, Vec<(String, Expr)>);
+
 struct Cursor<'t> {
     text: &'t str,
     position: usize,
@@ -185,7 +188,7 @@ impl<'t> Cursor<'t> {
     }
 
     /// Arguments up to and with the closing parenthesis; those by name come last.
-    fn arguments(&mut self) -> Result<(Vec<Expr>, Vec<(String, Expr)>), ParseError> {
+    fn arguments(&mut self) -> Result<Arguments, ParseError> {
         let (mut args, mut kwargs) = (Vec::new(), Vec::new());
         if self.peek() == Some(b')') {
             self.position += 1;

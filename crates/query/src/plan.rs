@@ -26,10 +26,19 @@ pub fn shifted(window: Window, seconds: i64) -> Window {
 /// One read: all series that match a pattern, over a window.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Fetch {
-    /// A path with globs, or a whole `seriesByTag(...)` (see [`crate::ast::tag_expressions`]).
+    /// A path with globs, or a whole `seriesByTag(...)` (see [`Fetch::is_tag_query`]).
     pub pattern: String,
     /// When.
     pub window: Window,
+}
+
+impl Fetch {
+    /// Whether the pattern is a `seriesByTag(...)` for [`metric::TagQuery::parse_call`] and not a path
+    /// for [`metric::Glob::compile`]; no path holds a parenthesis after this word.
+    pub fn is_tag_query(&self) -> bool {
+        let arguments = self.pattern.strip_prefix("seriesByTag").map(str::trim_start);
+        arguments.is_some_and(|a| a.starts_with('('))
+    }
 }
 
 /// Adds the fetches of an expression, each once, in the order of evaluation.

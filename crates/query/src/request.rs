@@ -1,11 +1,12 @@
 //! A render request: from targets and a window to the series that answer it.
 
 use jiff::tz::TimeZone;
+use metric::{Glob, GlobError, TagQuery};
 
 use crate::ast::Expr;
 use crate::error::EvalError;
 use crate::eval::{Data, Run, Scope};
-use crate::limits::{Limits, brace_expansions};
+use crate::limits::Limits;
 use crate::parse::parse;
 use crate::plan::{Fetch, collect};
 use crate::series::Series;
@@ -131,11 +132,24 @@ impl Prepared<'_> {
 
 fn check(fetches: &[Fetch], limits: &Limits) -> Result<(), EvalError> {
     within("fetches_max", fetches.len() as u64, limits.fetches_max)?;
-    for fetch in fetches {
-        let asked = brace_expansions(&fetch.pattern);
-        within("brace_expansions_max", asked, limits.brace_expansions_max)?;
+    fetches.iter().try_for_each(|fetch| check_pattern(fetch, limits))
+}
+
+/// Refuses patterns that no store would take, before any store is asked.
+fn check_pattern(fetch: &Fetch, limits: &Limits) -> Result<(), EvalError> {
+    let refused = |e: String| EvalError::Request(format!("{}: {e}", fetch.pattern));
+    if fetch.is_tag_query() {
+        return TagQuery::parse_call(&fetch.pattern).map(drop).map_err(|e| refused(e.to_string()));
     }
-    Ok(())
+    let allowed = limits.brace_expansions_max;
+    match Glob::compile_with(&fetch.pattern, allowed) {
+        Ok(_) => Ok(()),
+        Err(GlobError::TooManyExpansions { .. }) => {
+            let allowed = allowed as u64;
+            Err(EvalError::Limit { limit: "brace_expansions_max", asked: allowed + 1, allowed })
+        }
+        Err(e) => Err(refused(e.to_string())),
+    }
 }
 
 fn within(limit: &'static str, asked: u64, allowed: u64) -> Result<(), EvalError> {

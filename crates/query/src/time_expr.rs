@@ -55,10 +55,9 @@ pub fn parse_interval(text: &str) -> Result<i64, TimeError> {
 
 fn time(text: &str, now: i64, tz: &TimeZone) -> Result<i64, String> {
     let trimmed = text.trim();
-    if trimmed.contains(['T', 't']) && trimmed.contains(':') && trimmed.len() >= 20 {
-        if let Ok(timestamp) = trimmed.parse::<Timestamp>() {
-            return Ok(timestamp.as_second());
-        }
+    let dated = trimmed.contains(['T', 't']) && trimmed.contains(':') && trimmed.len() >= 20;
+    if let (true, Ok(timestamp)) = (dated, trimmed.parse::<Timestamp>()) {
+        return Ok(timestamp.as_second());
     }
     let packed: String = trimmed.chars().filter(|c| !matches!(c, '_' | ',' | ' ')).collect();
     if !packed.is_empty() && packed.bytes().all(|b| b.is_ascii_digit()) && !is_date(&packed) {
@@ -127,7 +126,7 @@ fn time_of_day(text: &str) -> Result<(Time, &str), String> {
             break;
         }
     }
-    let time = Time::new(hour, minute, 0, 0).map_err(|_| "no such time of day".to_owned());
+    let time = Time::new(hour, minute, 0, 0).map_err(|e| format!("no such time of day: {e}"));
     Ok((time?, rest))
 }
 
@@ -139,7 +138,7 @@ fn before<'t>(first: &str, last: char, text: &'t str) -> Option<(&'t str, &'t st
 }
 
 fn number(digits: &str) -> Result<i8, String> {
-    digits.parse().map_err(|_| format!("{digits:?} is no number"))
+    digits.parse().map_err(|e| format!("{digits:?} is no number: {e}"))
 }
 
 fn day(text: &str, today: Date) -> Option<Date> {
@@ -196,7 +195,7 @@ fn offset_ms(text: &str) -> Result<i64, String> {
         let (count, after) = rest.split_at(rest.len() - digits.len());
         let letters = after.trim_start_matches(|c: char| c.is_ascii_alphabetic());
         let (unit, after) = after.split_at(after.len() - letters.len());
-        let count: f64 = count.parse().map_err(|_| format!("no number before {unit:?}"))?;
+        let count: f64 = count.parse().map_err(|e| format!("{count:?} before {unit:?}: {e}"))?;
         total += count * unit_ms(unit)? as f64;
         rest = after;
     }
