@@ -225,8 +225,10 @@ mod tests {
     async fn a_stage_past_the_deadline_is_named_and_cut_off() {
         let mut running = Running::new(Context::new("test", &[]));
         running.add_stage("stuck", std::future::pending());
+        running.add_stage("idle", std::future::ready(()));
+        running.add_stage("stuck too", std::future::pending());
         let error = running.stop(Duration::ZERO).await.unwrap_err();
-        assert_eq!(error.late, ["stuck"]);
+        assert_eq!(error.late, ["stuck", "stuck too"]);
     }
 
     #[test]

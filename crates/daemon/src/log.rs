@@ -1,6 +1,7 @@
 //! Logs on stderr, as text or JSON; the level can change while running; repeats are counted
 //! instead of printed.
 
+use std::io::IsTerminal;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -35,7 +36,8 @@ pub enum LogError {
 /// An unknown level, or a log that exists already.
 pub fn init(level: &str, json: bool) -> Result<(), LogError> {
     let (filter, handle) = reload::Layer::new(parse_level(level)?);
-    let writer = fmt::layer().with_writer(std::io::stderr);
+    let writer =
+        fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let layer = if json { writer.json().boxed() } else { writer.boxed() };
     tracing_subscriber::registry()
         .with(filter)

@@ -101,6 +101,9 @@ pub struct Registry {
 
 impl Registry {
     /// A registry of all `metrics`; those without labels show from the start, at zero.
+    ///
+    /// # Panics
+    /// If a name stands twice, or breaks the form `plumbago_<daemon>_<what>_<unit>[_total]`.
     #[must_use]
     pub fn new(metrics: &'static [Metric]) -> Self {
         let family = |metric: &'static Metric| {
@@ -110,7 +113,14 @@ impl Registry {
             }
             (metric.name, Family { metric, cells: Mutex::new(cells) })
         };
-        Self { families: metrics.iter().map(family).collect() }
+        for metric in metrics {
+            let (name, is_counter) = (metric.name, metric.kind == MetricKind::Counter);
+            assert!(name.starts_with("plumbago_"), "metric {name} lacks the prefix plumbago_");
+            assert_eq!(name.ends_with("_total"), is_counter, "only counters end in _total: {name}");
+        }
+        let families: BTreeMap<_, _> = metrics.iter().map(family).collect();
+        assert_eq!(families.len(), metrics.len(), "a metric's name stands twice in the table");
+        Self { families }
     }
 
     /// The counter of this name, without labels.

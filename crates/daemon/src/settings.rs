@@ -15,7 +15,7 @@ mod tests;
 
 pub use fault::{Fault, nearest};
 pub use load::{CONFIG_FILE_BYTES_MAX, Command, Sources, load};
-pub use print::{config_text, help, markdown};
+pub use print::{common_markdown, config_text, help, markdown};
 pub use units::{parse_address, parse_bytes, parse_duration};
 pub use values::{PlacedTable, Source, Values};
 

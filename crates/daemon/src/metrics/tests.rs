@@ -121,3 +121,18 @@ fn docs_show_every_metric_and_its_series() {
     }
     assert!(docs.contains("`lines_sent.{node}`") && docs.contains("`destinations.{node}.queue`"));
 }
+
+#[test]
+#[should_panic(expected = "only counters end in _total")]
+fn a_counter_without_its_ending_is_a_mistake_of_the_program() {
+    const ODD: &[Metric] = &[Metric::counter("plumbago_test_lines", "Lines.")];
+    drop(Registry::new(ODD));
+}
+
+#[test]
+#[should_panic(expected = "stands twice")]
+fn a_name_given_twice_is_a_mistake_of_the_program() {
+    const LINES: Metric = Metric::gauge("plumbago_test_lines", "Lines.");
+    const TWICE: &[Metric] = &[LINES, LINES];
+    drop(Registry::new(TWICE));
+}

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Kind, Setting, environment_prefix, every};
+use super::{COMMON, Kind, Setting, environment_prefix, every};
 
 const HELP_WIDTH: usize = 100;
 const HELP_INDENT: usize = 6;
@@ -90,18 +90,30 @@ fn toml_default(setting: &Setting) -> String {
     }
 }
 
-/// The docs page of one daemon's settings.
+/// The docs page of one daemon's own settings.
 #[must_use]
 pub fn markdown(daemon: &str, about: &str, table: &'static [Setting]) -> String {
     let prefix = environment_prefix(daemon);
-    let mut out = format!(
+    let head = format!(
         "# Settings of plumbago-{daemon}\n\n{about}\n\n\
          Each key of the TOML file is also a flag (`--` and dashes for underscores) and an environment\n\
          variable (`{prefix}` and the key in capitals). A flag wins over the environment, the\n\
-         environment over the file, the file over the default.\n\n\
-         | key | value | default | reload | meaning |\n|---|---|---|---|---|\n"
+         environment over the file, the file over the default. Sizes and durations need a unit: `64MiB`, `30s`.\n\n\
+         The settings that every daemon has are in [common.md](common.md).\n\n"
     );
-    for setting in every(table) {
+    head + &markdown_table(table)
+}
+
+/// The docs page of [`COMMON`].
+#[must_use]
+pub fn common_markdown() -> String {
+    "# Settings that every daemon has\n\n".to_owned() + &markdown_table(COMMON)
+}
+
+fn markdown_table(table: &[Setting]) -> String {
+    let mut out =
+        "| key | value | default | reload | meaning |\n|---|---|---|---|---|\n".to_owned();
+    for setting in table {
         let value = match setting.kind {
             Kind::Choice(words) => words.join(", "),
             Kind::Flag => "true, false".to_owned(),
