@@ -8,6 +8,9 @@ const PLAIN_EXPONENT_MIN: i32 = -4;
 /// ... and from 10^16 on.
 const PLAIN_EXPONENT_MAX: i32 = 16;
 
+/// Any two decimals of fewer digits are two different doubles.
+const TIE_DIGITS_MIN: usize = 15;
+
 /// The text of `repr(value)`: `3.0`, `0.0001`, `1e-05`, `1e+16`, `inf`, `nan`.
 #[must_use]
 pub fn python_repr(value: f64) -> String {
@@ -28,11 +31,11 @@ pub fn push_python_repr(out: &mut String, value: f64) {
     if magnitude.is_infinite() {
         return out.push_str("inf");
     }
-    let scientific = format!("{magnitude:e}");
+    let scientific = shortest(magnitude);
     let (digits, exponent) = scientific.split_once('e').expect("`{:e}` prints an exponent");
     let exponent: i32 = exponent.parse().expect("`{:e}` prints a small integer exponent");
     if (PLAIN_EXPONENT_MIN..PLAIN_EXPONENT_MAX).contains(&exponent) {
-        push_plain(out, magnitude);
+        push_plain(out, digits, exponent);
     } else {
         let sign = if exponent < 0 { '-' } else { '+' };
         write!(out, "{digits}e{sign}{:02}", exponent.unsigned_abs())
@@ -40,12 +43,37 @@ pub fn push_python_repr(out: &mut String, value: f64) {
     }
 }
 
-fn push_plain(out: &mut String, magnitude: f64) {
-    let start = out.len();
-    write!(out, "{magnitude}").expect("a String takes any text");
-    if !out[start..].contains('.') {
-        out.push_str(".0");
+/// The fewest digits that read back to `magnitude`, and of those the nearest, in `{:e}` form.
+///
+/// Where two are equally near, Python takes the even one and Rust's shortest form the larger.
+/// Rust's form of a given length is half-even too, so it decides, if it reads back at all. Such a
+/// tie needs an exact value one digit longer than its text, which below 15 digits cannot be.
+fn shortest(magnitude: f64) -> String {
+    let shortest = format!("{magnitude:e}");
+    let digits = shortest.bytes().take_while(|&b| b != b'e').filter(u8::is_ascii_digit).count();
+    if digits < TIE_DIGITS_MIN {
+        return shortest;
     }
+    let nearest = format!("{magnitude:.*e}", digits - 1);
+    if nearest.parse() == Ok(magnitude) { nearest } else { shortest }
+}
+
+/// `d.ddd` times ten to the exponent, written out.
+fn push_plain(out: &mut String, digits: &str, exponent: i32) {
+    let (first, rest) = digits.split_at(1);
+    let rest = rest.strip_prefix('.').unwrap_or(rest);
+    let Ok(whole) = usize::try_from(exponent) else {
+        out.push_str("0.");
+        out.extend(std::iter::repeat_n('0', exponent.unsigned_abs() as usize - 1));
+        out.push_str(first);
+        return out.push_str(rest);
+    };
+    out.push_str(first);
+    let (head, tail) = rest.split_at(whole.min(rest.len()));
+    out.push_str(head);
+    out.extend(std::iter::repeat_n('0', whole - head.len()));
+    out.push('.');
+    out.push_str(if tail.is_empty() { "0" } else { tail });
 }
 
 #[cfg(test)]
@@ -67,6 +95,8 @@ mod tests {
             (1e15, "1000000000000000.0"),
             (9_999_999_999_999_998.0, "9999999999999998.0"),
             (1e16, "1e+16"),
+            (-904_169_666_483_526.0 - 0.25, "-904169666483526.2"),
+            (97_691_119_162_302.0 + 0.625, "97691119162302.62"),
             (1e22, "1e+22"),
             (1e100, "1e+100"),
             (f64::MAX, "1.7976931348623157e+308"),
