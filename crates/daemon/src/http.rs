@@ -236,4 +236,21 @@ mod tests {
         // Ends only because the server closes it.
         exchange(address, "GET / HTTP/1.1\r\nX:").await;
     }
+
+    #[tokio::test]
+    async fn clients_that_say_nothing_do_not_delay_the_stop() {
+        let hour = Duration::from_secs(3600);
+        let limits = Limits { header_timeout: hour, stop_timeout: hour, ..Limits::default() };
+        let router = Router::new().route("/", get(|| async { "here" }));
+        let (address, shutdown, task) = start(router, limits);
+        let silent = TcpStream::connect(address).await.unwrap();
+        let mut kept = TcpStream::connect(address).await.unwrap();
+        kept.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        let mut byte = [0; 1];
+        kept.read_exact(&mut byte).await.unwrap();
+        shutdown.fire();
+        let stopped = tokio::time::timeout(Duration::from_secs(20), task).await;
+        stopped.expect("the stop waits for idle clients").unwrap();
+        drop((silent, kept));
+    }
 }
