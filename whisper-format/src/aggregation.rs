@@ -82,7 +82,7 @@ pub fn aggregate(method: Method, known: &[f64], slots: usize) -> f64 {
         return f64::NAN;
     };
     // Starts at +0.0, not at the -0.0 of `Iterator::sum`: a sum of negative zeros is +0.0.
-    let sum = || known.iter().fold(0.0, |sum, value| sum + value);
+    let sum = || known.iter().fold(0.0, |sum, &value| add(sum, value));
     match method {
         Method::Average => sum() / known.len() as f64,
         Method::Sum => sum(),
@@ -93,6 +93,12 @@ pub fn aggregate(method: Method, known: &[f64], slots: usize) -> f64 {
         Method::AbsMax => first_best(known, |value, best| value.abs() > best.abs()),
         Method::AbsMin => first_best(known, |value, best| value.abs() < best.abs()),
     }
+}
+
+/// Of two NaNs the newer one's bits stay, as Python's `sum` leaves them; the machine's own choice
+/// would depend on the order in which the compiler puts the operands.
+fn add(sum: f64, value: f64) -> f64 {
+    if sum.is_nan() && value.is_nan() { value } else { sum + value }
 }
 
 /// The first value that no later one beats. A leading NaN is never beaten, a later one never wins.
@@ -139,6 +145,14 @@ mod tests {
     fn sums_run_left_to_right_from_positive_zero() {
         assert_eq!(aggregate(Method::Sum, &[1e16, 1.0, -1e16], 3), 0.0);
         assert!(aggregate(Method::Sum, &[-0.0], 1).is_sign_positive());
+    }
+
+    #[test]
+    fn of_two_nans_the_newer_stays() {
+        let sum = aggregate(Method::Sum, &[f64::INFINITY, f64::NEG_INFINITY, f64::NAN], 3);
+        assert_eq!(sum.to_bits(), f64::NAN.to_bits());
+        let sum = aggregate(Method::Sum, &[f64::NAN, -f64::NAN], 2);
+        assert_eq!(sum.to_bits(), (-f64::NAN).to_bits());
     }
 
     #[test]

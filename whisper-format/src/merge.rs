@@ -6,7 +6,7 @@ use crate::now::Now;
 use crate::open::Whisper;
 use crate::read;
 use crate::storage::Storage;
-use crate::update;
+use crate::update::{self, LongRun};
 
 /// Writes all points of `src` between `from` and `until` into the same archives of `dst`, over
 /// what is there, and rolls them up as an update would.
@@ -35,7 +35,7 @@ pub fn merge<A: Storage, B: Storage>(
             let window = Window::new(from.max(oldest), until, archive.seconds_per_point);
             let points: Vec<_> =
                 read::window_of(archive, &mut src.overlay(), window)?.points().collect();
-            update::into_archive(dst.header(), &mut overlay, index, &points)?;
+            update::into_archive(dst.header(), &mut overlay, index, &points, LongRun::Wrap)?;
         }
         overlay.into_runs()
     };

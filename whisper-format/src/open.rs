@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 
 use crate::aggregation::Method;
-use crate::archive::Point;
+use crate::archive::{POINT_BYTES, Point};
 use crate::error::{Error, HeaderError};
 use crate::header::{HEADER_BYTES_MAX, Header};
 use crate::now::Now;
 use crate::overlay::{Overlay, Run};
-use crate::read::{self, Fetched};
+use crate::read::{self, Fetched, point_at};
 use crate::storage::Storage;
-use crate::update;
+use crate::update::{self, LongRun};
 
 /// A Whisper file whose header passed every check.
 #[derive(Debug)]
@@ -59,6 +59,13 @@ impl<S: Storage> Whisper<S> {
         Ok(self.overlay().base(&self.header.archives[archive])?)
     }
 
+    /// Slots as they lie on disk, wrapping, stale and empty ones included.
+    pub fn slots(&self, archive: usize, first: u32, count: u32) -> Result<Vec<Point>, Error> {
+        let archive = &self.header.archives[archive];
+        let bytes = self.overlay().read(archive, archive.slot_after(first, 0), count as usize)?;
+        Ok(bytes.chunks_exact(POINT_BYTES).map(point_at).collect())
+    }
+
     /// Reads what fetch shows for `from` and `until`: `None` where the file covers nothing of it.
     /// `archive` asks for the archive with that step instead of the finest that reaches back far
     /// enough.
@@ -78,11 +85,26 @@ impl<S: Storage> Whisper<S> {
 
     /// Writes points given in any order: of one timestamp the first wins, of one interval the
     /// latest timestamp, points in the future are taken, points too old for every archive are
-    /// dropped. Coarser archives are updated by aggregation.
+    /// dropped. Coarser archives are updated by aggregation. No point leaves its archive.
     pub fn update_many(&mut self, points: &[(i64, f64)], now: impl Into<Now>) -> Result<(), Error> {
+        self.update_all(points, now.into(), LongRun::Wrap)
+    }
+
+    /// The same, byte for byte what Python whisper's `update_many` leaves. It differs where a batch
+    /// has more points in the future, one step apart, than the finest archive has slots: Python
+    /// writes the surplus over the end of the archive.
+    pub fn update_many_as_python(
+        &mut self,
+        points: &[(i64, f64)],
+        now: impl Into<Now>,
+    ) -> Result<(), Error> {
+        self.update_all(points, now.into(), LongRun::Spill)
+    }
+
+    fn update_all(&mut self, points: &[(i64, f64)], now: Now, long: LongRun) -> Result<(), Error> {
         let runs = {
             let mut overlay = self.overlay();
-            update::many(&self.header, &mut overlay, Cow::Borrowed(points), now.into())?;
+            update::many(&self.header, &mut overlay, Cow::Borrowed(points), now, long)?;
             overlay.into_runs()
         };
         self.commit(runs)

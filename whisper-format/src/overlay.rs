@@ -54,7 +54,13 @@ impl<'a, S: Storage> Overlay<'a, S> {
 
     /// Stages one point.
     pub(crate) fn put(&mut self, archive: &Archive, slot: u32, point: Point) {
-        self.staged.insert(archive.position(slot), point);
+        self.put_at(archive.position(slot), point);
+    }
+
+    /// Stages one point at a byte position; archives lie back to back, so even one outside of its
+    /// archive falls on a slot.
+    pub(crate) fn put_at(&mut self, position: u64, point: Point) {
+        self.staged.insert(position, point);
     }
 
     /// The bytes of `count` slots from `slot` on, wrapping; at most once around.

@@ -15,7 +15,7 @@ use crate::place::{self, Temporary};
 use crate::read::{self, Request};
 use crate::retention::Retention;
 use crate::storage::Storage;
-use crate::update;
+use crate::update::{self, LongRun};
 
 /// What a file is to become.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,7 +51,13 @@ pub fn resize(path: &Path, options: &Resize, now: i64) -> Result<(), Error> {
         } else {
             for points in retained {
                 let known = points.iter().filter_map(|&(t, value)| Some((t, value?))).collect();
-                update::many(new.header(), &mut staged, Cow::Owned(known), now.into())?;
+                update::many(
+                    new.header(),
+                    &mut staged,
+                    Cow::Owned(known),
+                    now.into(),
+                    LongRun::Spill,
+                )?;
             }
         }
         staged.into_runs()
@@ -97,7 +103,7 @@ fn migrate_aggregated<S: Storage>(
     let points = finest_of(retained);
     for archive in &header.archives {
         let aggregated = aggregated(archive, header.method, &points, factor, now);
-        update::many(header, staged, Cow::Owned(aggregated), now.into())?;
+        update::many(header, staged, Cow::Owned(aggregated), now.into(), LongRun::Spill)?;
     }
     Ok(())
 }

@@ -2,13 +2,24 @@
 
 use std::borrow::Cow;
 
-use crate::archive::{Archive, Point, floor_to};
+use crate::archive::{Archive, POINT_BYTES, Point, floor_to};
 use crate::error::Error;
 use crate::header::Header;
 use crate::now::Now;
 use crate::overlay::Overlay;
 use crate::propagate;
 use crate::storage::Storage;
+
+/// What becomes of a run that goes around its archive more than once, which takes more points in
+/// the future than the archive has slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LongRun {
+    /// It goes on around; later points replace earlier ones.
+    Wrap,
+    /// Python's fault: it wraps once and then runs over the end of the archive, into the next one
+    /// or behind the end of the file.
+    Spill,
+}
 
 /// One point that must lie between the oldest slot and now.
 pub(crate) fn strict<S: Storage>(
@@ -22,7 +33,7 @@ pub(crate) fn strict<S: Storage>(
     if age < 0 || age >= i64::from(header.max_retention) {
         return Err(Error::NotCovered { timestamp, now: now_second });
     }
-    many(header, overlay, Cow::Borrowed(&[point]), now)
+    many(header, overlay, Cow::Borrowed(&[point]), now, LongRun::Wrap)
 }
 
 /// Any number of points, in any order.
@@ -31,6 +42,7 @@ pub(crate) fn many<S: Storage>(
     overlay: &mut Overlay<'_, S>,
     points: Cow<'_, [(i64, f64)]>,
     now: Now,
+    long: LongRun,
 ) -> Result<(), Error> {
     let mut points = points.into_owned();
     // Stable, and read backwards below: of equal timestamps the first given is written last.
@@ -41,7 +53,7 @@ pub(crate) fn many<S: Storage>(
         let (bucket, older) = rest.split_at_mut(rest.partition_point(fits));
         rest = older;
         bucket.reverse();
-        into_archive(header, overlay, index, bucket)?;
+        into_archive(header, overlay, index, bucket, long)?;
     }
     Ok(())
 }
@@ -52,6 +64,7 @@ pub(crate) fn into_archive<S: Storage>(
     overlay: &mut Overlay<'_, S>,
     index: usize,
     points: &[(i64, f64)],
+    long: LongRun,
 ) -> Result<(), Error> {
     let archive = &header.archives[index];
     let aligned = align(archive, points)?;
@@ -65,12 +78,23 @@ pub(crate) fn into_archive<S: Storage>(
     };
     let base = u32::try_from(base).expect("a run starts at or after the epoch");
     for run in &runs {
-        let slot = archive.slot(run.start, base);
+        let first = archive.slot(run.start, base);
+        let to_end = (archive.points - first) as usize;
         for (distance, &point) in (0..).zip(run.points) {
-            overlay.put(archive, archive.slot_after(slot, distance), point);
+            overlay.put(archive, archive.slot_after(first, distance), point);
+        }
+        if long == LongRun::Spill && run.points.len() > to_end {
+            spill(archive, overlay, &run.points[to_end..]);
         }
     }
     roll_up(header, overlay, index, &aligned)
+}
+
+/// Writes what follows the end of the archive from its first slot on, straight ahead.
+fn spill<S: Storage>(archive: &Archive, overlay: &mut Overlay<'_, S>, points: &[Point]) {
+    for (distance, &point) in (0..).zip(points) {
+        overlay.put_at(archive.position(0) + distance * POINT_BYTES as u64, point);
+    }
 }
 
 /// Intervals instead of timestamps; of several points in one interval the last stays.

@@ -10,7 +10,7 @@ use crate::open::Whisper;
 use crate::overlay::Overlay;
 use crate::read::{self, Fetched, Request};
 use crate::storage::Storage;
-use crate::update;
+use crate::update::{self, LongRun};
 
 /// Whose fill to reproduce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +96,13 @@ impl<A: Storage, B: Storage> Filler<'_, A, B> {
                 return Ok(());
             };
             let points: Vec<_> = fetched.points().collect();
-            update::many(self.header, &mut self.staged, Cow::Owned(points), request.now)?;
+            update::many(
+                self.header,
+                &mut self.staged,
+                Cow::Owned(points),
+                request.now,
+                LongRun::Spill,
+            )?;
             stop = from;
             if start == stop {
                 return Ok(());

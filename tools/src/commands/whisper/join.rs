@@ -1,0 +1,116 @@
+//! The commands that bring one file's points into another.
+
+use std::path::PathBuf;
+
+use ::whisper::{HealError, Healed, Like, LikeCarbonate};
+use serde_json::json;
+
+use super::{Context, Failure, open, open_to_write, text};
+
+#[derive(clap::Args)]
+pub(super) struct Merge {
+    /// The file to read.
+    src: PathBuf,
+    /// The file to change.
+    pub(super) dst: PathBuf,
+    /// Start of the time to merge.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    from: Option<String>,
+    /// End of the time to merge.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    until: Option<String>,
+}
+
+impl Merge {
+    pub(super) fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
+        let usage = |error: String| Failure::usage(&self.dst, &error);
+        let from = self.from.as_deref().map(text::time).transpose().map_err(usage)?;
+        let until = self.until.as_deref().map(text::time).transpose().map_err(usage)?;
+        let (src, mut dst) = (open(&self.src)?, open_to_write(&self.dst)?);
+        ::whisper::merge(&src, &mut dst, from, until, context.now)
+            .map_err(|error| Failure::of_both(&self.src, &self.dst, &error))
+    }
+}
+
+#[derive(clap::Args)]
+pub(super) struct Fill {
+    /// The file to read.
+    src: PathBuf,
+    /// The file to change.
+    pub(super) dst: PathBuf,
+    /// The oldest time to fill.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    from: Option<String>,
+    /// Take every point, also over points that are there.
+    #[arg(long)]
+    overwrite: bool,
+    /// Do exactly what this program does, instead of never touching a point that is there.
+    #[arg(long, value_name = "PROGRAM")]
+    like: Option<Program>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Program {
+    /// Write over zeros and the first point behind each hole.
+    Carbonate,
+    /// The same, and leave holes of one point open; takes no other flags.
+    WhisperFill,
+}
+
+impl Fill {
+    pub(super) fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
+        let usage = |error: String| Failure::usage(&self.dst, &error);
+        let from = self.from.as_deref().map(text::time).transpose().map_err(usage)?;
+        let overwrite = self.overwrite;
+        let like = match self.like {
+            Some(Program::WhisperFill) if overwrite || from.is_some() => {
+                return Err(usage("whisper-fill takes neither --from nor --overwrite".to_owned()));
+            }
+            Some(Program::WhisperFill) => Some(Like::WhisperFill),
+            Some(Program::Carbonate) => Some(Like::Carbonate(LikeCarbonate { from, overwrite })),
+            None => None,
+        };
+        let (src, mut dst) = (open(&self.src)?, open_to_write(&self.dst)?);
+        let filled = match like {
+            Some(like) => ::whisper::fill_like(&src, &mut dst, like, context.now),
+            None => {
+                let options = ::whisper::Fill { from, overwrite };
+                ::whisper::fill(&src, &mut dst, options, context.now)
+            }
+        };
+        filled.map_err(|error| Failure::of_both(&self.src, &self.dst, &error))
+    }
+}
+
+#[derive(clap::Args)]
+pub(super) struct Heal {
+    /// The sound replica.
+    src: PathBuf,
+    /// The file to heal; kept as DST.corrupt if it is corrupt.
+    pub(super) dst: PathBuf,
+    /// Take every point, also over points that are there.
+    #[arg(long)]
+    overwrite: bool,
+}
+
+impl Heal {
+    pub(super) fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
+        let healed = ::whisper::heal(&self.src, &self.dst, self.overwrite, context.now);
+        let healed = healed.map_err(|error| match &error {
+            HealError::Source(_) => Failure::of(&self.src, &error),
+            _ => Failure::of(&self.dst, &error),
+        })?;
+        let done = match healed {
+            Healed::Filled => "filled",
+            Healed::Copied => "copied",
+            Healed::Replaced => "replaced",
+        };
+        let name = text::name(&self.dst);
+        if context.json {
+            writeln!(context.out, "{}", json!({"path": name, "healed": done}))?;
+        } else {
+            writeln!(context.out, "{name}: {done}")?;
+        }
+        Ok(())
+    }
+}
