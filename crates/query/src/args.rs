@@ -218,11 +218,11 @@ fn integer(value: &Value) -> Option<i64> {
     }
 }
 
-/// Numbers are welcome where a text is wanted; series are not.
+/// Numbers are welcome where a text is wanted; series and truth values are not.
 fn text(value: Value) -> Option<String> {
     match value {
         Value::Text(t) => Some(t),
-        Value::Int(_) | Value::Float(_) | Value::Bool(_) => Some(value.to_text()),
+        Value::Int(_) | Value::Float(_) => Some(value.to_text()),
         _ => None,
     }
 }

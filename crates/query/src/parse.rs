@@ -198,6 +198,11 @@ impl<'t> Cursor<'t> {
             self.skip_blanks();
             let position = self.position;
             if let Some(name) = self.keyword_name() {
+                if args.is_empty() {
+                    let message =
+                        "an argument by name needs one without a name before it".to_owned();
+                    return Err(ParseError { position, message });
+                }
                 kwargs.push((name.to_owned(), self.argument()?));
             } else if kwargs.is_empty() {
                 args.push(self.argument()?);
@@ -235,16 +240,26 @@ impl<'t> Cursor<'t> {
         }
     }
 
-    /// Raw text: a backslash neither escapes nor goes away, a line break ends it unterminated.
+    /// Raw text: a backslash keeps the quote after it from ending the text, and so does a second
+    /// quote, but both stay in the value. A line break leaves the text without an end.
     fn string(&mut self, quote: char) -> Result<Expr, ParseError> {
         let start = self.position + 1;
-        match self.text[start..].find([quote, '\n']) {
-            Some(end) if self.text[start + end..].starts_with(quote) => {
-                self.position = start + end + 1;
-                Ok(Expr::Text(self.text[start..start + end].to_owned()))
+        let mut chars = self.text[start..].char_indices().peekable();
+        while let Some((at, c)) = chars.next() {
+            let doubled = c == quote && at > 0 && chars.peek().is_some_and(|(_, c)| *c == quote);
+            match c {
+                '\n' | '\r' => break,
+                _ if doubled || c == '\\' => {
+                    chars.next();
+                }
+                _ if c == quote => {
+                    self.position = start + at + 1;
+                    return Ok(Expr::Text(self.text[start..start + at].to_owned()));
+                }
+                _ => {}
             }
-            _ => Err(self.error("string without an end")),
         }
+        Err(self.error("string without an end"))
     }
 
     /// `true`, `none`, `inf` and their like, if nothing but the end of the argument follows.

@@ -49,7 +49,8 @@ pub(crate) fn collect(
     fetches: &mut Vec<Fetch>,
 ) -> Result<(), EvalError> {
     match expr {
-        Expr::Path(path) => {
+        // A path that is one variable is that variable's value, and no pattern.
+        Expr::Path(path) if scope.literal(expr).is_none() => {
             if let Value::Text(pattern) = scope.replace(path) {
                 add(fetches, pattern, scope.window);
             }

@@ -155,3 +155,6 @@ fn check_pattern(fetch: &Fetch, limits: &Limits) -> Result<(), EvalError> {
 fn within(limit: &'static str, asked: u64, allowed: u64) -> Result<(), EvalError> {
     if asked > allowed { Err(EvalError::Limit { limit, asked, allowed }) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,8 +57,9 @@ fn words_have_any_case_and_only_stand_alone() {
 
 #[test]
 fn strings_are_raw() {
-    let found = parse(r#"f("a\",'b\1')"#).unwrap();
-    let args = vec![Expr::Text(r"a\".to_owned()), Expr::Text(r"b\1".to_owned())];
+    let found = parse(r#"f("a\"c",'b\1',"")"#).unwrap();
+    let text = |text: &str| Expr::Text(text.to_owned());
+    let args = vec![text("a\\\"c"), text("b\\1"), text("")];
     assert_eq!(found, call("f", 0, args));
 }
 
@@ -67,7 +68,8 @@ fn keyword_arguments_follow_positional_ones() {
     let Ok(Expr::Call(found)) = parse("f(a, n = 2, g=h(b))") else { panic!("no call") };
     assert_eq!(found.args, vec![path("a")]);
     assert_eq!(found.kwargs[0], ("n".to_owned(), Expr::Int(2)));
-    assert!(parse("f(n=2,a)").is_err());
+    assert!(parse("f(a,n=2,b)").is_err());
+    assert!(parse("f(n=2)").is_err());
 }
 
 #[test]

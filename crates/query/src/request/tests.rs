@@ -1,0 +1,114 @@
+//! Planning, rounds of fetching, scopes and limits.
+
+use metric::SeriesData;
+
+use super::*;
+use crate::plan::Window;
+
+fn request(targets: &[&str]) -> Request {
+    let targets = targets.iter().map(|t| (*t).to_owned()).collect();
+    Request::new(targets, 600, 1200, 1200)
+}
+
+fn patterns(request: &Request) -> Vec<String> {
+    let prepared = prepare(request).unwrap();
+    prepared.fetches().iter().map(|f| f.pattern.clone()).collect()
+}
+
+fn names(request: &Request, found: &[&str]) -> Result<Vec<String>, EvalError> {
+    let prepared = prepare(request)?;
+    let mut data = Data::default();
+    let series = |name: &&str| SeriesData::new(*name, 660, 60, vec![1.0; 10]);
+    for fetch in prepared.fetches() {
+        data.insert(fetch.clone(), found.iter().map(series).collect());
+    }
+    match prepared.evaluate(&data)? {
+        Outcome::Done(list) => Ok(list.into_iter().map(|s| s.name).collect()),
+        Outcome::Need(fetches) => panic!("lacks {fetches:?}"),
+    }
+}
+
+#[test]
+fn every_pattern_is_planned_once_in_order() {
+    let request = request(&["alias(b.*,\"x\")", "a", "b.*", "seriesByTag('k=v')|lower()", " "]);
+    assert_eq!(patterns(&request), ["b.*", "a", "seriesByTag('k=v')"]);
+}
+
+#[test]
+fn variables_are_replaced_in_patterns_and_become_values() {
+    let mut with = request(&["template(alias(a.$1.$x,$x),\"one\",x=\"two\")"]);
+    assert_eq!(patterns(&with), ["a.one.two"]);
+    assert_eq!(names(&with, &["a.one.two"]).unwrap(), ["two"]);
+    with.template.push(("x".to_owned(), "three".to_owned()));
+    assert_eq!(patterns(&with), ["a.one.three"]);
+    assert_eq!(names(&with, &["a"]).unwrap(), ["three"]);
+}
+
+#[test]
+fn series_come_in_byte_order_of_their_names() {
+    assert_eq!(names(&request(&["*"]), &["b", "B", "a10", "a2"]).unwrap(), ["B", "a10", "a2", "b"]);
+}
+
+#[test]
+fn missing_data_are_asked_for_and_nothing_else_is_judged() {
+    let request = request(&["aliasQuery(a.1,\"a\",\"b\",\"%d\")"]);
+    let prepared = prepare(&request).unwrap();
+    let mut data = Data::default();
+    let window = Window::new(600, 1200);
+    let fetch = |pattern: &str| Fetch { pattern: pattern.to_owned(), window };
+    assert_eq!(prepared.evaluate(&data), Ok(Outcome::Need(vec![fetch("a.1")])));
+    data.insert(fetch("a.1"), vec![SeriesData::new("a.1", 660, 60, vec![1.0])]);
+    assert_eq!(prepared.evaluate(&data), Ok(Outcome::Need(vec![fetch("b.1")])));
+    data.insert(fetch("b.1"), vec![SeriesData::new("b.1", 660, 60, vec![7.0])]);
+    let Ok(Outcome::Done(list)) = prepared.evaluate(&data) else { panic!("not done") };
+    assert_eq!(list[0].name, "7");
+}
+
+#[test]
+fn a_number_alone_is_a_flat_line() {
+    assert_eq!(names(&request(&["1.5"]), &[]).unwrap(), ["1.5"]);
+    assert!(names(&request(&["template($x,x=\"a\")"]), &[]).is_err());
+}
+
+#[test]
+fn arguments_are_named_in_errors() {
+    for (target, part) in [
+        ("alias(a)", "alias: parameter \"newName\" is missing"),
+        ("alias(a,b)", "alias: parameter \"newName\" is not a valid string: a list of series"),
+        ("alias(\"a\",\"b\")", "\"seriesList\" is not a valid seriesList: \"a\""),
+        ("alias(a,\"b\",c=1)", "\"c\" is not known"),
+        ("alias(a,\"b\",newName=\"c\")", "\"newName\" is given twice"),
+        ("alias(a,\"b\",2)", "takes at most 2 arguments"),
+        ("nosuch(a)", "unknown function \"nosuch\""),
+        ("substr(a,1.5)", "\"start\" is not a valid node: 1.5"),
+        ("seriesByTag('bad')", "seriesByTag('bad'): "),
+    ] {
+        let error = names(&request(&[target]), &["a"]).unwrap_err();
+        assert!(error.to_string().contains(part), "{target}: {error}");
+        assert_eq!(error.status(), 400);
+    }
+}
+
+#[test]
+fn limits_are_named_with_what_was_asked() {
+    let mut small = request(&["a.*", "b.{c,d,e}"]);
+    small.limits.brace_expansions_max = 2;
+    let error = prepare(&small).unwrap_err();
+    assert_eq!(error.status(), 422);
+    small.limits = Limits { points_max: 15, ..Limits::default() };
+    let error = names(&small, &["a", "b"]).unwrap_err().to_string();
+    assert_eq!(error, "limit points_max exceeded: asked 20, allowed 15");
+    small.limits = Limits { series_max: 3, ..Limits::default() };
+    assert_eq!(names(&small, &["a", "b"]).unwrap_err().status(), 422);
+    small.limits = Limits { targets_max: 1, ..Limits::default() };
+    assert_eq!(prepare(&small).unwrap_err().status(), 422);
+    let mut long = request(&["time(\"t\",1)"]);
+    long.until = 100_000_000;
+    assert_eq!(names(&long, &[]).unwrap_err().status(), 422);
+}
+
+#[test]
+fn an_empty_window_is_refused_and_a_reversed_one_turned_round() {
+    assert!(prepare(&Request::new(Vec::new(), 5, 5, 9)).is_err());
+    assert_eq!(Request::new(Vec::new(), 9, 5, 9).from, 5);
+}
