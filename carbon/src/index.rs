@@ -507,5 +507,4 @@ impl Index for MemoryIndex {
 }
 
 #[cfg(test)]
-#[path = "index/tests.rs"]
 mod tests;

@@ -1,5 +1,7 @@
 //! Storage node: takes points in, writes Whisper files, answers reads.
 #![forbid(unsafe_code)]
 
+pub mod engine;
 pub mod index;
+pub mod queue;
 pub mod series;

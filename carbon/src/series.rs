@@ -74,7 +74,13 @@ impl Shard {
         SeriesId(self.ids[local as usize])
     }
 
-    fn add(&mut self, hasher: &impl BuildHasher, hash: u64, name: &str, id: SeriesId) -> Option<u32> {
+    fn add(
+        &mut self,
+        hasher: &impl BuildHasher,
+        hash: u64,
+        name: &str,
+        id: SeriesId,
+    ) -> Option<u32> {
         if self.names.len() >= (1 << LOCAL_BITS) - 1 {
             return None;
         }
@@ -213,8 +219,7 @@ impl SeriesTable {
 
     /// Forgets a series; its id is never given again. False if it was not there.
     pub fn remove(&self, id: SeriesId) -> bool {
-        let tables =
-            Tables { shards: &self.shards, places: &self.places, hasher: &self.hasher };
+        let tables = Tables { shards: &self.shards, places: &self.places, hasher: &self.hasher };
         let gone = tables.forget(id, |name| {
             self.log.push(Entry::Removed(id, name));
             true
@@ -341,5 +346,4 @@ fn by_shard(hashes: &[u64]) -> Vec<u32> {
 }
 
 #[cfg(test)]
-#[path = "series/tests.rs"]
 mod tests;

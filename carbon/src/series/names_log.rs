@@ -277,5 +277,4 @@ fn read_frames(
 }
 
 #[cfg(test)]
-#[path = "names_log/tests.rs"]
 mod tests;

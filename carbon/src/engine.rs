@@ -1,0 +1,434 @@
+//! The store of one node: takes points by series, keeps them until they are in Whisper files, reads both as one.
+//!
+//! This is the seam. Whoever accepts points or answers queries knows [`Engine`] and nothing of what is behind it: how
+//! points wait, when and in which order they are written, how a read joins file and waiting points.
+
+mod budget;
+mod disk;
+mod flush;
+mod patched;
+mod pending;
+mod read;
+mod write;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use daemon::{Clock, Counter};
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::Notify;
+
+use self::budget::Budget;
+pub use self::disk::{Disk, DiskFile, FreeSpace, RealDisk};
+pub use self::flush::{FlushReport, FlushScope};
+use self::pending::Pending;
+pub use self::read::ReadError;
+use crate::index::{Index, MemoryIndex, ScanReport, hour_of};
+use crate::queue::{SeriesCommand, SeriesOutcome, Turns};
+use crate::series::{LoadReport, SeriesError, SeriesId, SeriesTable};
+
+/// What kind of file a new series gets.
+pub trait FileSpecs: Send + Sync + std::fmt::Debug {
+    /// Archives, method and factor of the file of this name.
+    fn spec_for(&self, name: &str) -> whisper::Spec;
+}
+
+/// How the engine is to behave.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// Root of the tree of Whisper files.
+    pub whisper: PathBuf,
+    /// Folder of the names log.
+    pub index: PathBuf,
+    /// Where files go that cannot be read.
+    pub aside: PathBuf,
+    /// Threads that write; 0 for none, then only [`Engine::flush`] writes.
+    pub writer_threads: usize,
+    /// Age at which a waiting point is written.
+    pub write_age_s: u32,
+    /// Number of waiting points at which a series is written before its time.
+    pub series_points_due: usize,
+    /// Most updates of files in a second; 0 for no limit.
+    pub updates_per_second_max: u32,
+    /// Most new files in a minute; 0 for no limit. What is over it waits.
+    pub creates_per_minute_max: u32,
+    /// Waiting points at which senders are slowed down.
+    pub pending_points_max: usize,
+    /// Bytes of waiting points at which senders are slowed down.
+    pub pending_bytes_max: usize,
+    /// Most series; names beyond it are refused.
+    pub series_max: usize,
+    /// Free bytes below which no file is created.
+    pub free_bytes_min: u64,
+    /// Free inodes below which no file is created.
+    pub free_files_min: u64,
+    /// How often new names are made to survive a power cut.
+    pub names_sync_interval: Duration,
+}
+
+impl EngineConfig {
+    /// The defaults, with everything under one folder.
+    #[must_use]
+    pub fn under(data: &std::path::Path) -> Self {
+        Self {
+            whisper: data.join("whisper"),
+            index: data.join("index"),
+            aside: data.join("aside"),
+            writer_threads: 2,
+            write_age_s: 30,
+            series_points_due: 256,
+            updates_per_second_max: 0,
+            creates_per_minute_max: 0,
+            pending_points_max: 50_000_000,
+            pending_bytes_max: 1 << 30,
+            series_max: usize::MAX,
+            free_bytes_min: 256 << 20,
+            free_files_min: 1_000,
+            names_sync_interval: Duration::from_secs(1),
+        }
+    }
+}
+
+/// What the engine counts. Each point that was appended ends in one of written, superseded and dropped.
+#[derive(Debug, Clone, Default)]
+pub struct EngineCounters {
+    /// Points that are in a file.
+    pub points_written: Counter,
+    /// Points that another one of the same series and timestamp replaced before they were written.
+    pub points_superseded: Counter,
+    /// Points dropped because they are older than every archive of their file.
+    pub points_too_old: Counter,
+    /// Points dropped because their series was deleted.
+    pub points_of_deleted: Counter,
+    /// Updates of files.
+    pub updates: Counter,
+    /// Files created.
+    pub creates: Counter,
+    /// Times that a new file had to wait for the budget or for free space.
+    pub creates_delayed: Counter,
+    /// Writes that failed and will be tried again.
+    pub write_errors: Counter,
+    /// Unreadable files set aside.
+    pub files_set_aside: Counter,
+    /// Names that could not be written to the names log yet.
+    pub names_errors: Counter,
+}
+
+/// What the engine works with: the disk, the time, the kinds of files, the counters.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// Where the files are.
+    pub disk: Arc<dyn Disk>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// What kind of file a new series gets.
+    pub specs: Arc<dyn FileSpecs>,
+    /// What is counted.
+    pub counters: EngineCounters,
+}
+
+/// Why the engine could not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The names log.
+    #[error(transparent)]
+    Names(#[from] SeriesError),
+    /// A folder or a thread.
+    #[error("{what}: {source}")]
+    System {
+        /// What was to be made.
+        what: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// The store of one node.
+#[derive(Debug)]
+pub struct Engine {
+    store: Arc<Store>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    load: LoadReport,
+}
+
+/// What the threads share.
+#[derive(Debug)]
+struct Store {
+    config: EngineConfig,
+    disk: Arc<dyn Disk>,
+    clock: Arc<dyn Clock>,
+    specs: Arc<dyn FileSpecs>,
+    counters: EngineCounters,
+    table: Arc<SeriesTable>,
+    index: Arc<dyn Index>,
+    pending: Pending,
+    turns: Turns,
+    updates: Budget,
+    creates: Budget,
+    /// Whether the disk has room for new files.
+    may_create: AtomicBool,
+    room_again: Notify,
+    stopping: Mutex<bool>,
+    wake: Condvar,
+}
+
+impl Engine {
+    /// Reads the names log, fills the index and starts the writers.
+    ///
+    /// # Errors
+    /// Folders that cannot be made, a names log that cannot be read or written. Damage in it is no error: see [`Engine::load_report`].
+    pub fn open(config: EngineConfig, with: Surroundings) -> Result<Self, OpenError> {
+        let system = |what: String| move |source| OpenError::System { what, source };
+        for folder in [&config.whisper, &config.index, &config.aside] {
+            let what = format!("folder {}", folder.display());
+            std::fs::create_dir_all(folder).map_err(system(what))?;
+        }
+        let (table, load) = SeriesTable::open(&config.index.join("names.log"))?;
+        let table = Arc::new(table);
+        let now = with.clock.monotonic();
+        let creates_per_second = f64::from(config.creates_per_minute_max) / 60.0;
+        let store = Arc::new(Store {
+            disk: with.disk,
+            clock: with.clock,
+            specs: with.specs,
+            counters: with.counters,
+            index: Arc::new(MemoryIndex::new(Arc::clone(&table))),
+            table,
+            pending: Pending::new(config.series_points_due),
+            turns: Turns::new(),
+            updates: Budget::new(config.updates_per_second_max.into(), Duration::from_secs(1), now),
+            creates: Budget::new(creates_per_second, Duration::from_secs(60), now),
+            may_create: AtomicBool::new(true),
+            room_again: Notify::new(),
+            stopping: Mutex::new(false),
+            wake: Condvar::new(),
+            config,
+        });
+        store.look_at_free_space();
+        let threads = writer::start(&store).map_err(system("writer threads".to_owned()))?;
+        Ok(Self { store, threads: Mutex::new(threads), load })
+    }
+
+    /// What reading the names log found.
+    #[must_use]
+    pub fn load_report(&self) -> &LoadReport {
+        &self.load
+    }
+
+    /// Names and ids.
+    #[must_use]
+    pub fn table(&self) -> &Arc<SeriesTable> {
+        &self.store.table
+    }
+
+    /// Searches of names.
+    #[must_use]
+    pub fn index(&self) -> &Arc<dyn Index> {
+        &self.store.index
+    }
+
+    /// Ids of canonical names, in their order; new names get ids and can be found when this returns. `None` for a name
+    /// that is refused: the node has all the series it may have, or the name is longer than any may be.
+    pub fn resolve(&self, names: &[&str], ids: &mut Vec<Option<SeriesId>>) {
+        let store = &self.store;
+        let mut fresh = Vec::new();
+        store.table.resolve(names, store.config.series_max, ids, &mut fresh);
+        if fresh.is_empty() {
+            return;
+        }
+        let hour = hour_of(store.clock.now_unix_seconds());
+        for id in fresh {
+            store.table.with_name(id, str::to_owned).inspect(|name| {
+                store.index.insert(id, name, Some(hour));
+            });
+        }
+    }
+
+    /// Takes points in. They wait in memory until they are written; none is dropped silently.
+    pub fn append(&self, points: &[(SeriesId, u32, f64)]) {
+        let store = &self.store;
+        store.pending.append(points, store.now_s(), |id, timestamp| {
+            store.index.touch(id, hour_of(timestamp.into()));
+        });
+        if store.is_pressed() {
+            store.wake.notify_all();
+        }
+    }
+
+    /// Whether more points may come now.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.store.has_room()
+    }
+
+    /// Returns once more points may come.
+    pub async fn wait_for_room(&self) {
+        loop {
+            let again = self.store.room_again.notified();
+            if self.store.has_room() {
+                return;
+            }
+            self.store.wake.notify_all();
+            again.await;
+        }
+    }
+
+    /// Waiting points of a series in the order of arrival, those included that are being written right now.
+    #[must_use]
+    pub fn pending(&self, id: SeriesId) -> Vec<(u32, f64)> {
+        self.store.pending.of(id)
+    }
+
+    /// Number of points that wait.
+    #[must_use]
+    pub fn pending_points(&self) -> usize {
+        self.store.pending.points()
+    }
+
+    /// Bytes that waiting points take.
+    #[must_use]
+    pub fn pending_bytes(&self) -> usize {
+        self.store.pending.bytes()
+    }
+
+    /// Does one thing to one series, alone.
+    ///
+    /// # Errors
+    /// What the disk refused.
+    pub fn execute(
+        &self,
+        id: SeriesId,
+        command: SeriesCommand,
+    ) -> Result<SeriesOutcome, ReadError> {
+        match command {
+            SeriesCommand::Append => {
+                let points = self.store.write(id, write::Creates::Free).points();
+                Ok(SeriesOutcome::Appended { points })
+            }
+            SeriesCommand::Delete => self.remove(id).map(SeriesOutcome::Deleted),
+            SeriesCommand::Snapshot => self.store.snapshot(id).map(SeriesOutcome::Snapshot),
+        }
+    }
+
+    /// Deletes a series: its file, what waits, its place in the index and its name. False if there was none.
+    ///
+    /// # Errors
+    /// A file that could not be deleted; nothing has changed then.
+    pub fn remove(&self, id: SeriesId) -> Result<bool, ReadError> {
+        let store = &self.store;
+        let _turn = store.turns.take(id);
+        let Some(path) = store.path(id) else { return Ok(false) };
+        match store.disk.remove(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(ReadError::file(path, source.into()));
+            }
+            _removed => {}
+        }
+        store.counters.points_of_deleted.add(store.pending.discard(id) as u64);
+        store.index.remove(id);
+        Ok(store.table.remove(id))
+    }
+
+    /// Walks the tree of files, slowly: `keep_going` is asked before every folder and may wait. Names of files that were
+    /// copied in become known; series whose file is gone and that have no waiting points are forgotten.
+    pub fn scan(&self, keep_going: &mut dyn FnMut() -> bool) -> ScanReport {
+        let store = &self.store;
+        let (table, index) = (&store.table, &*store.index);
+        let report = crate::index::scan(&store.config.whisper, table, index, keep_going);
+        // A tree that is empty or cannot be read whole is more likely away than deleted.
+        if report.complete && report.unreadable == 0 && report.files > 0 {
+            report.missing.iter().for_each(|&id| store.forget_if_gone(id));
+        }
+        report
+    }
+
+    /// Stops the writers, then writes everything until done or `deadline` has passed; the report says what is left.
+    pub fn stop(&self, deadline: Duration) -> FlushReport {
+        self.halt();
+        let end = self.store.clock.monotonic().saturating_add(deadline);
+        let report = self.store.flush(FlushScope::All, end);
+        self.store.commit_names(true);
+        report
+    }
+
+    fn halt(&self) {
+        *self.store.stopping.lock() = true;
+        self.store.wake.notify_all();
+        for thread in self.threads.lock().drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a writer thread had panicked");
+            }
+        }
+    }
+
+    /// Writes what waits in `scope` and returns when that is done.
+    pub fn flush(&self, scope: FlushScope<'_>) -> FlushReport {
+        self.store.commit_names(false);
+        self.store.look_at_free_space();
+        self.store.flush(scope, Duration::MAX)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.halt();
+    }
+}
+
+impl Store {
+    fn now_s(&self) -> u32 {
+        u32::try_from(self.clock.monotonic().as_secs()).unwrap_or(u32::MAX)
+    }
+
+    fn has_room(&self) -> bool {
+        self.pending.points() < self.config.pending_points_max
+            && self.pending.bytes() < self.config.pending_bytes_max
+    }
+
+    /// Whether so much waits that everything is due.
+    fn is_pressed(&self) -> bool {
+        self.pending.points() > self.config.pending_points_max / 2
+            || self.pending.bytes() > self.config.pending_bytes_max / 2
+    }
+
+    fn path(&self, id: SeriesId) -> Option<PathBuf> {
+        let path = self.table.with_name(id, metric::path::whisper_path)?;
+        Some(self.config.whisper.join(path))
+    }
+
+    fn forget_if_gone(&self, id: SeriesId) {
+        let _turn = self.turns.take(id);
+        let Some(path) = self.path(id) else { return };
+        if self.pending.of(id).is_empty() && !path.exists() {
+            self.index.remove(id);
+            self.table.remove(id);
+        }
+    }
+
+    fn commit_names(&self, sync: bool) {
+        if let Err(error) = self.table.commit(sync) {
+            self.counters.names_errors.inc();
+            daemon::warn_limited!(self.clock, %error, "names log cannot be written, will try again");
+        }
+    }
+
+    fn look_at_free_space(&self) {
+        let EngineConfig { whisper, free_bytes_min, free_files_min, .. } = &self.config;
+        // A disk that does not say is taken to have room: the create itself will tell.
+        let enough = self
+            .disk
+            .free_space(whisper)
+            .map_or(true, |free| free.bytes >= *free_bytes_min && free.files >= *free_files_min);
+        if self.may_create.swap(enough, Ordering::Relaxed) != enough {
+            tracing::warn!(may_create = enough, "free space crossed its floor");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

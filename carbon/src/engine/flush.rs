@@ -1,0 +1,106 @@
+//! Writing on demand: everything, what waits now, or one branch.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use super::Store;
+use super::write::{Creates, Written};
+use crate::series::SeriesId;
+
+/// Series that a thread takes at once.
+const CHUNK_SERIES: usize = 256;
+
+/// What is to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FlushScope<'a> {
+    /// All that waits, whatever the budget for new files.
+    All,
+    /// All that waits, as if its time had come: new files within their budget.
+    Due,
+    /// All series whose names begin so, whatever the budget for new files.
+    Prefix(&'a str),
+}
+
+/// What a flush did.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct FlushReport {
+    /// Series written.
+    pub series: u64,
+    /// Points written.
+    pub points: u64,
+    /// Series whose file may not be created yet.
+    pub delayed: u64,
+    /// Series whose write failed; their points still wait.
+    pub failed: u64,
+    /// Points of any series that still wait, those included that came meanwhile.
+    pub points_left: u64,
+}
+
+#[derive(Default)]
+struct Tally {
+    series: AtomicU64,
+    points: AtomicU64,
+    delayed: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Tally {
+    fn add(&self, written: Written) {
+        let (count, points) = match written {
+            Written::Nothing => return,
+            Written::Points(points) => (&self.series, points),
+            Written::Delayed => (&self.delayed, 0),
+            Written::Failed(_) => (&self.failed, 0),
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        self.points.fetch_add(points, Ordering::Relaxed);
+    }
+}
+
+impl Store {
+    /// Writes what `scope` says, with as many threads as there are writers, until the monotonic time `end`.
+    pub(super) fn flush(&self, scope: FlushScope<'_>, end: Duration) -> FlushReport {
+        let mut ids = self.pending.all();
+        if let FlushScope::Prefix(prefix) = scope {
+            let fits = |name: &str| name.starts_with(prefix);
+            ids.retain(|&id| self.table.with_name(id, fits).unwrap_or(false));
+        }
+        let creates = if scope == FlushScope::Due { Creates::Budgeted } else { Creates::Free };
+        let (tally, next) = (Tally::default(), AtomicUsize::new(0));
+        let work = || self.flush_chunks(&ids, &next, end, |id| tally.add(self.write(id, creates)));
+        thread::scope(|threads| {
+            let helpers = self.config.writer_threads.min(ids.len() / CHUNK_SERIES);
+            for number in 1..helpers {
+                let name = format!("carbon-flush-{number}");
+                if thread::Builder::new().name(name).spawn_scoped(threads, work).is_err() {
+                    // Fewer threads flush more slowly, that is all.
+                    break;
+                }
+            }
+            work();
+        });
+        let count = |count: AtomicU64| count.into_inner();
+        FlushReport {
+            series: count(tally.series),
+            points: count(tally.points),
+            delayed: count(tally.delayed),
+            failed: count(tally.failed),
+            points_left: self.pending.points() as u64,
+        }
+    }
+
+    fn flush_chunks(
+        &self,
+        ids: &[SeriesId],
+        next: &AtomicUsize,
+        end: Duration,
+        mut write: impl FnMut(SeriesId),
+    ) {
+        while self.clock.monotonic() < end {
+            let start = next.fetch_add(CHUNK_SERIES, Ordering::Relaxed);
+            let Some(rest) = ids.get(start..).filter(|rest| !rest.is_empty()) else { return };
+            rest.iter().take(CHUNK_SERIES).for_each(|&id| write(id));
+        }
+    }
+}

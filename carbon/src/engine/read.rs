@@ -1,0 +1,235 @@
+//! A series as it will be once its waiting points are written.
+//!
+//! Most reads touch the file only, or lay waiting points over the finest archive, where a point changes its own slot
+//! and no other. All others apply the waiting points to an image of the file in memory, by the same update that will
+//! write them, and read that: so every resolution shows exactly what the file will show.
+
+use std::io;
+use std::path::PathBuf;
+
+use metric::{Consolidation, SeriesData};
+use whisper::{Fetched, Header, Method, Storage, Whisper};
+
+use super::disk::DiskFile;
+use super::patched::{Patched, Zeros};
+use super::write::one_per_timestamp;
+use super::{Engine, Store};
+use crate::series::SeriesId;
+
+/// Why a series could not be read or deleted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The file.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: whisper::Error,
+    },
+}
+
+impl ReadError {
+    pub(super) fn file(path: PathBuf, source: whisper::Error) -> Self {
+        Self::File { path, source }
+    }
+}
+
+impl Engine {
+    /// What the file of the series shows for `from` to `until` once all waiting points are written. `None` if there is
+    /// no such series, or it covers nothing of the time asked for.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or a window that ends before it begins.
+    pub fn read(
+        &self,
+        id: SeriesId,
+        from: i64,
+        until: i64,
+        now: i64,
+    ) -> Result<Option<SeriesData>, ReadError> {
+        let store = &self.store;
+        let Some(path) = store.path(id) else { return Ok(None) };
+        let Some(name) = store.table.name(id) else { return Ok(None) };
+        let _turn = store.turns.take(id);
+        let request = Request { from, until, now };
+        let read = store.read(id, &name, &path, request);
+        read.map_err(|source| ReadError::file(path, source))
+    }
+
+    /// The header of the series' file, or the one that its file will have. `None` if there is no such series.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn info(&self, id: SeriesId) -> Result<Option<Header>, ReadError> {
+        let store = &self.store;
+        let (Some(path), Some(name)) = (store.path(id), store.table.name(id)) else {
+            return Ok(None);
+        };
+        let _turn = store.turns.take(id);
+        let header = match store.open_for_reading(&path) {
+            Ok(Some(file)) => Ok(file.header().clone()),
+            Ok(None) => store.specs.spec_for(&name).header(),
+            Err(error) => Err(error),
+        };
+        header.map(Some).map_err(|source| ReadError::file(path, source))
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Request {
+    from: i64,
+    until: i64,
+    now: i64,
+}
+
+impl Store {
+    fn read(
+        &self,
+        id: SeriesId,
+        name: &str,
+        path: &std::path::Path,
+        request: Request,
+    ) -> Result<Option<SeriesData>, whisper::Error> {
+        let Request { from, until, now } = request;
+        let waiting = one_per_timestamp(&self.pending.of(id));
+        let Some(file) = self.open_for_reading(path)? else {
+            if waiting.is_empty() {
+                return Ok(None);
+            }
+            let file = self.new_in_memory(name, &waiting, now)?;
+            let fetched = file.fetch(from, until, now, None)?;
+            return Ok(fetched.map(|fetched| data(name, file.header(), &fetched)));
+        };
+        let plan = file.header().plan_fetch(from, until, now, None)?;
+        let Some((archive, _)) = plan else { return Ok(None) };
+        if waiting.is_empty() {
+            let fetched = file.fetch(from, until, now, None)?;
+            return Ok(fetched.map(|fetched| data(name, file.header(), &fetched)));
+        }
+        if archive == 0
+            && let Some(slots) = slots_of_finest(file.header(), &waiting, now)
+        {
+            let Some(fetched) = file.fetch(from, until, now, None)? else { return Ok(None) };
+            let mut data = data(name, file.header(), &fetched);
+            lay_over(&mut data, &slots);
+            return Ok(Some(data));
+        }
+        let file = patched(file, &waiting, now)?;
+        let fetched = file.fetch(from, until, now, None)?;
+        Ok(fetched.map(|fetched| data(name, file.header(), &fetched)))
+    }
+
+    /// The bytes of the file with the waiting points written.
+    pub(super) fn snapshot(&self, id: SeriesId) -> Result<Option<Vec<u8>>, ReadError> {
+        let (Some(path), Some(name)) = (self.path(id), self.table.name(id)) else {
+            return Ok(None);
+        };
+        let _turn = self.turns.take(id);
+        let image = || -> Result<Option<Vec<u8>>, whisper::Error> {
+            let waiting = one_per_timestamp(&self.pending.of(id));
+            let now = self.clock.now_unix_seconds();
+            match self.open_for_reading(&path)? {
+                Some(file) => Ok(Some(patched(file, &waiting, now)?.storage().image()?)),
+                None if waiting.is_empty() => Ok(None),
+                None => Ok(Some(self.new_in_memory(&name, &waiting, now)?.storage().image()?)),
+            }
+        };
+        image().map_err(|source| ReadError::file(path.clone(), source))
+    }
+
+    fn open_for_reading(
+        &self,
+        path: &std::path::Path,
+    ) -> Result<Option<Whisper<DiskFile>>, whisper::Error> {
+        match self.disk.open(path, false) {
+            Ok(file) => Whisper::open(file).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The file that the series will get, holding the waiting points.
+    fn new_in_memory(
+        &self,
+        name: &str,
+        waiting: &[(i64, f64)],
+        now: i64,
+    ) -> Result<Whisper<Patched<Zeros>>, whisper::Error> {
+        let header = self.specs.spec_for(name).header()?;
+        let mut storage = Patched::over(Zeros { size: header.file_bytes() })?;
+        storage.write_at(&header.to_bytes(), 0)?;
+        let mut file = Whisper::with_header(storage, header)?;
+        file.update_many(waiting, now)?;
+        Ok(file)
+    }
+}
+
+/// The file with the waiting points written to an image in memory.
+fn patched(
+    file: Whisper<DiskFile>,
+    waiting: &[(i64, f64)],
+    now: i64,
+) -> Result<Whisper<Patched<DiskFile>>, whisper::Error> {
+    let (storage, header) = file.into_parts();
+    let mut file = Whisper::with_header(Patched::over(storage)?, header)?;
+    if !waiting.is_empty() {
+        file.update_many(waiting, now)?;
+    }
+    Ok(file)
+}
+
+/// The slots of the finest archive that the waiting points will fill, if filling them is all that will happen to it:
+/// no point lies in the future or at the archive's far end, where it would push out another one.
+fn slots_of_finest(header: &Header, waiting: &[(i64, f64)], now: i64) -> Option<Vec<(i64, f64)>> {
+    let finest = header.archives.first()?;
+    let newest = finest.align(now);
+    let oldest = newest.saturating_sub(finest.retention());
+    let mut slots = Vec::with_capacity(waiting.len());
+    for &(timestamp, value) in waiting {
+        let interval = finest.align(timestamp);
+        if now.saturating_sub(timestamp) > finest.retention() {
+            // It goes to a coarser archive.
+            continue;
+        }
+        if interval <= oldest || interval > newest || interval == 0 {
+            return None;
+        }
+        slots.push((interval, value));
+    }
+    Some(slots)
+}
+
+fn lay_over(data: &mut SeriesData, slots: &[(i64, f64)]) {
+    for &(interval, value) in slots {
+        let slot = interval.checked_sub(data.start).map(|distance| distance / data.step);
+        let slot = slot.and_then(|slot| usize::try_from(slot).ok());
+        if let Some(place) = slot.and_then(|slot| data.values.get_mut(slot))
+            && interval >= data.start
+        {
+            *place = value;
+        }
+    }
+}
+
+fn data(name: &str, header: &Header, fetched: &Fetched) -> SeriesData {
+    let values = fetched.values().map(|value| value.unwrap_or(f64::NAN)).collect();
+    let mut data = SeriesData::new(name, fetched.start, fetched.step.into(), values);
+    data.consolidation = consolidation(header.method);
+    data.x_files_factor = header.x_files_factor;
+    data
+}
+
+fn consolidation(method: Method) -> Consolidation {
+    match method {
+        Method::Average => Consolidation::Average,
+        Method::Sum => Consolidation::Sum,
+        Method::Last => Consolidation::Last,
+        Method::Max => Consolidation::Max,
+        Method::Min => Consolidation::Min,
+        Method::AvgZero => Consolidation::AverageZero,
+        Method::AbsMax => Consolidation::AbsMax,
+        Method::AbsMin => Consolidation::AbsMin,
+    }
+}

@@ -1,0 +1,296 @@
+//! What the engine promises: no point lost, reads that do not change when points reach the files.
+
+mod fake_disk;
+mod faults;
+mod same_as_whisper;
+
+use std::path::Path;
+
+use daemon::clock::Manual;
+use whisper::Spec;
+
+use self::fake_disk::FakeDisk;
+use super::writer::Writer;
+use super::*;
+
+const NOW: i64 = 1_700_000_000;
+
+/// Every name gets the same three archives.
+#[derive(Debug)]
+struct OneSpec;
+
+impl FileSpecs for OneSpec {
+    fn spec_for(&self, _name: &str) -> Spec {
+        Spec::new(whisper::parse_retentions("10s:5m,1m:20m,5m:2h").unwrap())
+    }
+}
+
+struct Node {
+    folder: tempfile::TempDir,
+    clock: Arc<Manual>,
+    disk: Arc<FakeDisk>,
+    engine: Engine,
+}
+
+impl Node {
+    fn new() -> Self {
+        Self::with(|_config| {})
+    }
+
+    /// Without writer threads, unless `change` asks for them.
+    fn with(change: impl FnOnce(&mut EngineConfig)) -> Self {
+        Self::at(tempfile::tempdir().unwrap(), change)
+    }
+
+    fn at(folder: tempfile::TempDir, change: impl FnOnce(&mut EngineConfig)) -> Self {
+        let (clock, disk) = (Arc::new(Manual::at(NOW)), Arc::new(FakeDisk::default()));
+        let mut config = EngineConfig::under(folder.path());
+        config.writer_threads = 0;
+        config.free_bytes_min = 0;
+        config.free_files_min = 0;
+        change(&mut config);
+        let with = Surroundings {
+            disk: Arc::clone(&disk) as Arc<dyn Disk>,
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            specs: Arc::new(OneSpec),
+            counters: EngineCounters::default(),
+        };
+        let engine = Engine::open(config, with).unwrap();
+        Self { folder, clock, disk, engine }
+    }
+
+    fn restart(self) -> Self {
+        self.engine.stop(Duration::from_secs(60));
+        drop(self.engine);
+        Self::at(self.folder, |_config| {})
+    }
+
+    fn id(&self, name: &str) -> SeriesId {
+        let mut ids = Vec::new();
+        self.engine.resolve(&[name], &mut ids);
+        ids[0].unwrap()
+    }
+
+    fn append(&self, name: &str, points: &[(i64, f64)]) -> SeriesId {
+        let id = self.id(name);
+        let points: Vec<_> = points.iter().map(|&(at, value)| (id, at as u32, value)).collect();
+        self.engine.append(&points);
+        id
+    }
+
+    fn file(&self, relative: &str) -> PathBuf {
+        self.folder.path().join("whisper").join(relative)
+    }
+
+    fn writer(&self) -> Writer {
+        Writer::new(Arc::clone(&self.engine.store), 0)
+    }
+
+    fn counters(&self) -> &EngineCounters {
+        &self.engine.store.counters
+    }
+}
+
+fn advance(node: &Node, seconds: u64) {
+    node.clock.advance(Duration::from_secs(seconds));
+}
+
+fn whisper_files(folder: &Path) -> Vec<String> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(next).unwrap().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path());
+            } else {
+                let path = entry.path();
+                files.push(path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned());
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn points_wait_until_their_age_and_then_go_in_one_update() {
+    let node = Node::new();
+    let mut writer = node.writer();
+    let id = node.append("a.b", &[(NOW - 20, 1.0)]);
+    advance(&node, 29);
+    node.append("a.b", &[(NOW - 10, 2.0)]);
+    writer.round();
+    assert_eq!(node.engine.pending(id).len(), 2);
+    advance(&node, 1);
+    writer.round();
+    assert_eq!((node.engine.pending_points(), node.engine.pending_bytes()), (0, 0));
+    assert_eq!((node.counters().updates.get(), node.counters().points_written.get()), (1, 2));
+    assert!(node.file("a/b.wsp").exists());
+}
+
+#[test]
+fn many_points_of_a_series_are_written_before_their_time() {
+    let node = Node::with(|config| config.series_points_due = 3);
+    node.append("a", &[(NOW, 1.0), (NOW + 10, 1.0), (NOW + 20, 1.0)]);
+    node.append("b", &[(NOW, 1.0)]);
+    node.writer().round();
+    assert_eq!(node.engine.pending_points(), 1);
+}
+
+#[test]
+fn creates_over_the_budget_wait_and_are_made_in_turn() {
+    let node = Node::with(|config| config.creates_per_minute_max = 2);
+    let mut writer = node.writer();
+    for name in ["a", "b", "c", "d", "e"] {
+        node.append(name, &[(NOW, 1.0)]);
+    }
+    advance(&node, 30);
+    writer.round();
+    assert_eq!((node.counters().creates.get(), node.engine.pending_points()), (2, 3));
+    writer.round();
+    assert_eq!(node.counters().creates.get(), 2);
+    advance(&node, 60);
+    writer.round();
+    assert_eq!(whisper_files(&node.file("")), ["a.wsp", "b.wsp", "c.wsp", "d.wsp"]);
+    let report = node.engine.flush(FlushScope::Due);
+    assert_eq!((report.delayed, report.points_left), (1, 1));
+    let report = node.engine.flush(FlushScope::All);
+    assert_eq!((report.series, report.points_left), (1, 0));
+}
+
+#[test]
+fn updates_are_held_to_their_rate_and_no_shard_starves() {
+    let node = Node::with(|config| config.updates_per_second_max = 1);
+    let mut writer = node.writer();
+    for name in 0..200 {
+        node.append(&format!("a.b{name}"), &[(NOW, 1.0)]);
+    }
+    for seconds in [30, 1, 1] {
+        advance(&node, seconds);
+        writer.round();
+    }
+    assert_eq!(node.counters().updates.get(), 3);
+}
+
+#[test]
+fn a_branch_can_be_flushed_alone() {
+    let node = Node::new();
+    for name in ["a.x", "a.y", "b.x"] {
+        node.append(name, &[(NOW, 1.0)]);
+    }
+    let report = node.engine.flush(FlushScope::Prefix("a."));
+    assert_eq!((report.series, report.points, report.points_left), (2, 2, 1));
+    assert_eq!(whisper_files(&node.file("")), ["a/x.wsp", "a/y.wsp"]);
+}
+
+#[test]
+fn every_point_ends_in_one_count() {
+    let node = Node::new();
+    let points = [(NOW, 1.0), (NOW, 2.0), (NOW - 7_300, 3.0), (NOW - 60, 4.0)];
+    node.append("a", &points);
+    let gone = node.append("b", &[(NOW, 1.0), (NOW - 10, 1.0)]);
+    assert!(node.engine.remove(gone).unwrap());
+    node.engine.append(&[(gone, NOW as u32, 5.0)]);
+    node.engine.flush(FlushScope::All);
+    let counters = node.counters();
+    assert_eq!(counters.points_written.get(), 2);
+    assert_eq!(counters.points_superseded.get(), 1);
+    assert_eq!(counters.points_too_old.get(), 1);
+    assert_eq!(counters.points_of_deleted.get(), 3);
+    assert_eq!(node.engine.pending_points(), 0);
+}
+
+#[test]
+fn a_deleted_series_leaves_nothing_and_may_come_back() {
+    let node = Node::new();
+    let id = node.append("a.b", &[(NOW, 1.0)]);
+    node.engine.flush(FlushScope::All);
+    node.append("a.b", &[(NOW + 10, 1.0)]);
+    let outcome = node.engine.execute(id, SeriesCommand::Delete).unwrap();
+    assert_eq!(outcome, SeriesOutcome::Deleted(true));
+    assert_eq!(
+        node.engine.execute(id, SeriesCommand::Delete).unwrap(),
+        SeriesOutcome::Deleted(false)
+    );
+    assert_eq!(whisper_files(&node.file("")), Vec::<String>::new());
+    assert_eq!(node.engine.read(id, NOW - 60, NOW, NOW).unwrap(), None);
+    let again = node.append("a.b", &[(NOW, 1.0)]);
+    assert_ne!(again, id);
+    let node = node.restart();
+    assert_eq!(node.engine.table().get("a.b"), Some(again));
+}
+
+#[test]
+fn a_stop_writes_everything_and_a_restart_knows_every_name() {
+    let node = Node::with(|config| {
+        config.writer_threads = 2;
+        config.creates_per_minute_max = 1;
+    });
+    let ids: Vec<SeriesId> =
+        (0..2_000).map(|i| node.append(&format!("a.b{i}"), &[(NOW, 1.0)])).collect();
+    let report = node.engine.stop(Duration::from_secs(60));
+    assert_eq!((report.points_left, report.failed), (0, 0));
+    let node = node.restart();
+    for (i, &id) in ids.iter().enumerate().step_by(97) {
+        assert_eq!(node.engine.table().name(id), Some(format!("a.b{i}")));
+        let data = node.engine.read(id, NOW - 10, NOW, NOW).unwrap().unwrap();
+        assert_eq!(data.values, [1.0]);
+    }
+    let glob = metric::Glob::compile("a.b1*").unwrap();
+    let limits = crate::index::FindLimits::default();
+    let found = node.engine.index().find(&glob, None, crate::index::Scope::All, &limits).unwrap();
+    assert_eq!(found.paths.len(), 1_111);
+}
+
+#[tokio::test]
+async fn senders_wait_while_too_much_waits_and_go_on_when_it_is_written() {
+    let node = Node::with(|config| config.pending_points_max = 3);
+    node.engine.wait_for_room().await;
+    node.append("a", &[(NOW, 1.0), (NOW + 10, 1.0), (NOW + 20, 1.0)]);
+    assert!(!node.engine.has_room());
+    let mut room = std::pin::pin!(node.engine.wait_for_room());
+    let is_pending =
+        std::future::poll_fn(|cx| std::task::Poll::Ready(room.as_mut().poll(cx).is_pending()));
+    assert!(is_pending.await);
+    // So much waits that it is due at once.
+    node.writer().round();
+    room.await;
+    assert_eq!(node.engine.pending_points(), 0);
+}
+
+#[test]
+fn a_series_without_a_file_says_which_file_it_will_have() {
+    let node = Node::new();
+    let id = node.append("a", &[(NOW - 600, 1.0)]);
+    let header = node.engine.info(id).unwrap().unwrap();
+    assert_eq!(header.archives.len(), 3);
+    let data = node.engine.read(id, NOW - 660, NOW, NOW).unwrap().unwrap();
+    assert_eq!((data.step, data.value_at(NOW - 600)), (60, Some(1.0)));
+    let SeriesOutcome::Snapshot(before) = node.engine.execute(id, SeriesCommand::Snapshot).unwrap()
+    else {
+        panic!("a snapshot")
+    };
+    assert!(!node.file("a.wsp").exists());
+    node.engine.flush(FlushScope::All);
+    assert_eq!(before, Some(std::fs::read(node.file("a.wsp")).unwrap()));
+    assert_eq!(node.engine.info(id).unwrap(), Some(header));
+}
+
+#[test]
+fn a_scan_forgets_series_whose_file_is_gone_unless_points_wait() {
+    let node = Node::new();
+    for name in ["a.gone", "a.waiting", "a.kept"] {
+        node.append(name, &[(NOW, 1.0)]);
+    }
+    node.engine.flush(FlushScope::All);
+    std::fs::remove_file(node.file("a/gone.wsp")).unwrap();
+    std::fs::remove_file(node.file("a/waiting.wsp")).unwrap();
+    node.append("a.waiting", &[(NOW, 1.0)]);
+    node.engine.scan(&mut || true);
+    let known = |name| node.engine.table().get(name).is_some();
+    assert_eq!(["a.gone", "a.waiting", "a.kept"].map(known), [false, true, true]);
+
+    std::fs::remove_dir_all(node.file("a")).unwrap();
+    node.engine.scan(&mut || true);
+    assert!(known("a.kept"), "an empty tree is one that is not mounted");
+}
