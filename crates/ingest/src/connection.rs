@@ -2,10 +2,12 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use wire::line::Rules;
 
 use crate::listeners::Service;
@@ -29,6 +31,12 @@ pub(crate) trait Protocol: Send {
     fn end(&mut self, rest: &[u8]);
 }
 
+/// Once the daemon stops, a connection that is silent for this long has been read to its end.
+const DRAIN_QUIET: Duration = Duration::from_millis(20);
+
+/// A sender that never pauses is read for this long after the stop signal.
+const DRAIN_MAX: Duration = Duration::from_secs(1);
+
 /// Reads one connection to its end. After the stop signal, what the kernel has already taken in
 /// is still read: its sender believes it delivered.
 pub(crate) async fn serve<S: Sink>(
@@ -37,12 +45,23 @@ pub(crate) async fn serve<S: Sink>(
     mut protocol: impl Protocol,
 ) -> io::Result<()> {
     let mut buffer = BytesMut::with_capacity(BUFFER_BYTES_MIN);
+    let mut drain_end = None;
     loop {
         service.sink.room().await;
-        let read = tokio::select! {
-            biased;
-            read = stream.read_buf(&mut buffer) => read?,
-            () = service.shutdown.wait() => read_what_is_there(&stream, &mut buffer)?,
+        let read = match drain_end {
+            None => tokio::select! {
+                biased;
+                read = stream.read_buf(&mut buffer) => read?,
+                () = service.shutdown.wait() => {
+                    drain_end = Some(service.clock.monotonic() + DRAIN_MAX);
+                    continue;
+                }
+            },
+            Some(end) if service.clock.monotonic() < end => {
+                let quiet = timeout(DRAIN_QUIET, stream.read_buf(&mut buffer)).await;
+                quiet.unwrap_or(Ok(0))?
+            }
+            Some(_) => 0,
         };
         let filled = buffer.len() == buffer.capacity();
         let consumed = protocol.take(&buffer, &service.rules());
@@ -65,12 +84,4 @@ fn make_room(buffer: &mut BytesMut, filled: bool) {
         BUFFER_BYTES_MIN
     };
     buffer.reserve(wanted.saturating_sub(held).max(BUFFER_BYTES_MIN));
-}
-
-/// Reads without waiting; nothing there counts as the end of the stream.
-fn read_what_is_there(stream: &TcpStream, buffer: &mut BytesMut) -> io::Result<usize> {
-    match stream.try_read_buf(buffer) {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-        other => other,
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use metric::{Limits, NameError, canonicalise};
+use metric::{Limits, canonicalise};
 use wire::RefusalReason;
 use wire::framing::LineFramer;
 use wire::line::{self, Rules};
@@ -115,7 +115,7 @@ impl<'s, 'b, S: Sink> Batch<'s, 'b, S> {
         let shown = line.unwrap_or(raw_name);
         let name = match canonicalise(raw_name, &self.source.limits) {
             Ok(name) => name,
-            Err(error) => return self.refuse(name_reason(error), shown),
+            Err(error) => return self.refuse(error.into(), shown),
         };
         let Ok(timestamp) = u32::try_from(timestamp) else {
             return self.refuse(RefusalReason::TooFarFuture, shown);
@@ -149,16 +149,4 @@ fn is_plain(rest: &[u8]) -> bool {
         && value.is_some_and(|value| !value.is_empty() && !value.contains(&b'\t'))
         && time.is_some_and(|time| !time.is_empty() && time.iter().all(u8::is_ascii_digit))
         && fields.next().is_none()
-}
-
-/// The refusal that a name's fault stands for.
-fn name_reason(error: NameError) -> RefusalReason {
-    match error {
-        NameError::EmptyName => RefusalReason::EmptyName,
-        NameError::InvalidUtf8 => RefusalReason::InvalidUtf8,
-        NameError::NameTooLong => RefusalReason::NameTooLong,
-        NameError::TooManyNodes => RefusalReason::TooManyParts,
-        NameError::BadTags => RefusalReason::BadTags,
-        _ => RefusalReason::InvalidChar,
-    }
 }

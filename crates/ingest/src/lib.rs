@@ -17,9 +17,6 @@ mod refusals;
 pub mod settings;
 mod udp;
 
-#[cfg(test)]
-mod tests;
-
 pub use admin::admin_routes;
 pub use listeners::{Listeners, Service};
 pub use point::{Point, Sink};

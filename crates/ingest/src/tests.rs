@@ -1,1 +1,0 @@
-//! What listeners must take, refuse and survive.
