@@ -177,3 +177,6 @@ impl<S: Storage> Whisper<S> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -160,3 +160,52 @@ fn bisect_left(points: &Series, interval: i64, from: usize) -> usize {
     }
     low
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::OnExisting;
+
+    fn options(points: u32) -> Resize {
+        Resize {
+            archives: vec![Retention { seconds_per_point: 60, points }],
+            x_files_factor: None,
+            method: None,
+            aggregate: false,
+            backup: true,
+        }
+    }
+
+    #[test]
+    fn the_old_file_stays_as_backup() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.wsp");
+        let spec = Spec { x_files_factor: 0.25, ..Spec::new(options(5).archives) };
+        create::create(&path, &spec, OnExisting::Refuse).unwrap();
+        let old = fs::read(&path).unwrap();
+        resize(&path, &options(7), 1_700_000_000).unwrap();
+        assert_eq!(fs::read(folder.path().join("a.wsp.bak")).unwrap(), old);
+        let new = Whisper::open(File::open(&path).unwrap()).unwrap();
+        assert_eq!(new.header().archives[0].points, 7);
+        assert_eq!(new.header().x_files_factor.to_bits(), 0.25_f32.to_bits());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_failure_leaves_the_file_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.wsp");
+        create::create(&path, &Spec::new(options(5).archives), OnExisting::Refuse).unwrap();
+        let old = fs::read(&path).unwrap();
+        resize(&path, &options(0), 1_700_000_000).unwrap_err();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        // A folder in the backup's place fails the very last step.
+        let backup = folder.path().join("a.wsp.bak");
+        fs::create_dir(&backup).unwrap();
+        resize(&path, &options(7), 1_700_000_000).unwrap_err();
+        assert_eq!(fs::read(&path).unwrap(), old);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+}

@@ -1,4 +1,5 @@
 //! Replays the recorded scenarios of `testdata/` and compares bytes and answers.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
