@@ -107,6 +107,12 @@ impl Aggregate {
     }
 }
 
+/// Whether a row has points enough to come to a value.
+pub fn has_enough(row: &[f64], x_files_factor: f64) -> bool {
+    let present = row.iter().filter(|v| !v.is_nan()).count();
+    present > 0 && present as f64 / row.len() as f64 >= x_files_factor
+}
+
 /// Left to right from zero, so that the digits are Python's.
 fn sum(values: impl Iterator<Item = f64>) -> f64 {
     values.fold(0.0, |a, v| a + v)

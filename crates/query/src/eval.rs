@@ -14,14 +14,11 @@ use crate::ast::{CallExpr, Expr, TemplateExpr};
 use crate::call::Call;
 use crate::error::EvalError;
 use crate::function::{Body, find};
-use crate::parse::parse;
+use crate::parse::{DEPTH_MAX, parse};
 use crate::plan::{Fetch, Window};
 use crate::request::Request;
 use crate::series::{Consolidation, Series, Values};
 use crate::value::Value;
-
-/// Targets that functions make up and evaluate may do so again; deeper is refused.
-const TEXT_DEPTH_MAX: u32 = 16;
 
 /// A fetched series with its column shared, so that evaluating again copies no values.
 #[derive(Clone, Debug)]
@@ -63,7 +60,6 @@ pub(crate) struct Scope {
     pub(crate) window: Window,
     pub(crate) x_files_factor: f64,
     variables: Arc<[(String, Value)]>,
-    text_depth: u32,
 }
 
 impl Scope {
@@ -72,7 +68,6 @@ impl Scope {
             window: Window::new(request.from, request.until),
             x_files_factor: request.x_files_factor,
             variables: Arc::new([]),
-            text_depth: 0,
         }
     }
 
@@ -81,11 +76,7 @@ impl Scope {
     }
 
     /// Inside a template: its own variables, those of the request winning.
-    pub(crate) fn with_variables(
-        &self,
-        run: &Run<'_>,
-        template: &TemplateExpr,
-    ) -> Result<Self, EvalError> {
+    pub(crate) fn with_variables(&self, run: &Run<'_>, template: &TemplateExpr) -> Self {
         let mut variables: Vec<(String, Value)> = Vec::new();
         for (name, expr) in &template.variables {
             variables.push((name.clone(), self.literal(expr).unwrap_or(Value::None)));
@@ -97,7 +88,7 @@ impl Scope {
                 None => variables.push((name.clone(), value)),
             }
         }
-        Ok(Self { variables: variables.into(), ..self.clone() })
+        Self { variables: variables.into(), ..self.clone() }
     }
 
     /// A path with its `$variables` replaced; a path that is one variable becomes that value.
@@ -158,6 +149,8 @@ pub(crate) struct Run<'a> {
     series_read: Cell<u64>,
     points_read: Cell<u64>,
     points_generated: Cell<u64>,
+    calls: Cell<u64>,
+    depth: Cell<u64>,
     pub(crate) stacks: RefCell<BTreeMap<String, Vec<f64>>>,
 }
 
@@ -170,6 +163,8 @@ impl<'a> Run<'a> {
             series_read: Cell::new(0),
             points_read: Cell::new(0),
             points_generated: Cell::new(0),
+            calls: Cell::new(0),
+            depth: Cell::new(0),
             stacks: RefCell::default(),
         }
     }
@@ -205,16 +200,7 @@ impl<'a> Run<'a> {
         target: &str,
         scope: &Scope,
     ) -> Result<Vec<Series>, EvalError> {
-        let mut scope = scope.clone();
-        scope.text_depth += 1;
-        if scope.text_depth > TEXT_DEPTH_MAX {
-            return Err(EvalError::Limit {
-                limit: "nested_targets_max",
-                asked: scope.text_depth.into(),
-                allowed: TEXT_DEPTH_MAX.into(),
-            });
-        }
-        self.evaluate_series(&parse(target)?, &mut scope)
+        self.evaluate_series(&parse(target)?, &mut scope.clone())
     }
 
     fn evaluate(&self, expr: &Expr, scope: &mut Scope) -> Result<Value, EvalError> {
@@ -228,7 +214,7 @@ impl<'a> Run<'a> {
             },
             Expr::Tagged { raw } => self.fetch(raw.clone(), scope),
             Expr::Template(template) => {
-                let mut inner = scope.with_variables(self, template)?;
+                let mut inner = scope.with_variables(self, template);
                 let value = self.evaluate(&template.body, &mut inner);
                 scope.x_files_factor = inner.x_files_factor;
                 value
@@ -238,7 +224,16 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Counts the depth, which targets made up by functions add to: the stack has to last.
     fn evaluate_call(&self, call: &CallExpr, scope: &mut Scope) -> Result<Value, EvalError> {
+        self.charge_call()?;
+        charge(&self.depth, 1, "depth_max", DEPTH_MAX as u64)?;
+        let value = self.evaluate_call_within(call, scope);
+        self.depth.set(self.depth.get() - 1);
+        value
+    }
+
+    fn evaluate_call_within(&self, call: &CallExpr, scope: &mut Scope) -> Result<Value, EvalError> {
         let mut args = Vec::with_capacity(call.args.len());
         for arg in &call.args {
             args.push(self.evaluate(arg, scope)?);
@@ -284,6 +279,11 @@ impl<'a> Run<'a> {
         charge(&self.points_read, points, "points_max", limits.points_max)?;
         let list = answer.iter().map(|s| series_of(s, &fetch.pattern, scope)).collect();
         Ok(Value::List(list))
+    }
+
+    /// Counts a call planned or evaluated.
+    pub(crate) fn charge_call(&self) -> Result<(), EvalError> {
+        charge(&self.calls, 1, "calls_max", self.request.limits.calls_max)
     }
 
     pub(crate) fn charge_generated(&self, points: u64) -> Result<(), EvalError> {

@@ -15,6 +15,9 @@ pub struct Limits {
     pub brace_expansions_max: usize,
     /// Different (pattern, window) reads.
     pub fetches_max: u64,
+    /// Calls evaluated. Functions that evaluate their argument again over another window double the
+    /// work with every level they are nested.
+    pub calls_max: u64,
 }
 
 impl Default for Limits {
@@ -26,6 +29,7 @@ impl Default for Limits {
             generated_points_max: 50_000_000,
             brace_expansions_max: 10_000,
             fetches_max: 10_000,
+            calls_max: 100_000,
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Which patterns a target reads, over which windows, before anything is evaluated.
 
+use std::collections::HashSet;
+
 use crate::args::BoundArgs;
-use crate::ast::Expr;
+use crate::ast::{CallExpr, Expr};
 use crate::error::EvalError;
 use crate::eval::{Run, Scope};
 use crate::function::{Function, WindowRule, find};
@@ -41,52 +43,71 @@ impl Fetch {
     }
 }
 
-/// Adds the fetches of an expression, each once, in the order of evaluation.
-pub(crate) fn collect(
-    run: &Run<'_>,
-    expr: &Expr,
-    scope: &Scope,
-    fetches: &mut Vec<Fetch>,
-) -> Result<(), EvalError> {
-    match expr {
-        // A path that is one variable is that variable's value, and no pattern.
-        Expr::Path(path) if scope.literal(expr).is_none() => {
-            if let Value::Text(pattern) = scope.replace(path) {
-                add(fetches, pattern, scope.window);
-            }
-        }
-        Expr::Tagged { raw } => add(fetches, raw.clone(), scope.window),
-        Expr::Template(template) => {
-            let inner = scope.with_variables(run, template)?;
-            collect(run, &template.body, &inner, fetches)?;
-        }
-        Expr::Call(call) => {
-            let unknown = || EvalError::UnknownFunction { name: call.name.clone() };
-            let function = find(&call.name).ok_or_else(unknown)?;
-            for arg in call.args.iter().chain(call.kwargs.iter().map(|(_, arg)| arg)) {
-                collect(run, arg, scope, fetches)?;
-            }
-            let Some(first) = call.args.first() else { return Ok(()) };
-            for window in windows(function, call, scope) {
-                collect(run, first, &scope.with_window(window), fetches)?;
-            }
-        }
-        _ => {}
-    }
-    Ok(())
+/// Collects the fetches of expressions, each once, in the order of evaluation.
+pub(crate) struct Planner<'a> {
+    run: &'a Run<'a>,
+    fetches: Vec<Fetch>,
+    seen: HashSet<Fetch>,
 }
 
-fn add(fetches: &mut Vec<Fetch>, pattern: String, window: Window) {
-    let fetch = Fetch { pattern, window };
-    if !fetches.contains(&fetch) {
-        fetches.push(fetch);
+impl<'a> Planner<'a> {
+    pub(crate) fn new(run: &'a Run<'a>) -> Self {
+        Self { run, fetches: Vec::new(), seen: HashSet::new() }
+    }
+
+    pub(crate) fn into_fetches(self) -> Vec<Fetch> {
+        self.fetches
+    }
+
+    /// Adds the fetches of an expression.
+    pub(crate) fn collect(&mut self, expr: &Expr, scope: &Scope) -> Result<(), EvalError> {
+        match expr {
+            // A path that is one variable is that variable's value, and no pattern.
+            Expr::Path(path) if scope.literal(expr).is_none() => {
+                if let Value::Text(pattern) = scope.replace(path) {
+                    self.add(pattern, scope.window);
+                }
+                Ok(())
+            }
+            Expr::Tagged { raw } => {
+                self.add(raw.clone(), scope.window);
+                Ok(())
+            }
+            Expr::Template(template) => {
+                let inner = scope.with_variables(self.run, template);
+                self.collect(&template.body, &inner)
+            }
+            Expr::Call(call) => self.collect_call(call, scope),
+            _ => Ok(()),
+        }
+    }
+
+    fn collect_call(&mut self, call: &CallExpr, scope: &Scope) -> Result<(), EvalError> {
+        self.run.charge_call()?;
+        let unknown = || EvalError::UnknownFunction { name: call.name.clone() };
+        let function = find(&call.name).ok_or_else(unknown)?;
+        for arg in call.args.iter().chain(call.kwargs.iter().map(|(_, arg)| arg)) {
+            self.collect(arg, scope)?;
+        }
+        let Some(first) = call.args.first() else { return Ok(()) };
+        for window in windows(function, call, scope) {
+            self.collect(first, &scope.with_window(window))?;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, pattern: String, window: Window) {
+        let fetch = Fetch { pattern, window };
+        if self.seen.insert(fetch.clone()) {
+            self.fetches.push(fetch);
+        }
     }
 }
 
 /// The further windows over which a call evaluates its first argument.
 ///
 /// Arguments that do not bind make none: evaluation will say what is wrong with them.
-fn windows(function: &'static Function, call: &crate::ast::CallExpr, scope: &Scope) -> Vec<Window> {
+fn windows(function: &'static Function, call: &CallExpr, scope: &Scope) -> Vec<Window> {
     if matches!(function.window, WindowRule::Same) {
         return Vec::new();
     }

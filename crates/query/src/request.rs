@@ -8,7 +8,7 @@ use crate::error::EvalError;
 use crate::eval::{Data, Run, Scope};
 use crate::limits::Limits;
 use crate::parse::parse;
-use crate::plan::{Fetch, collect};
+use crate::plan::{Fetch, Planner};
 use crate::series::Series;
 
 /// Rounds of fetching and evaluating that a caller should go before it gives up: one, and one for each
@@ -93,10 +93,11 @@ pub fn prepare(request: &Request) -> Result<Prepared<'_>, EvalError> {
     let data = Data::default();
     let run = Run::new(request, &data);
     let scope = Scope::new(request);
-    let mut fetches = Vec::new();
+    let mut planner = Planner::new(&run);
     for target in &targets {
-        collect(&run, target, &scope, &mut fetches)?;
+        planner.collect(target, &scope)?;
     }
+    let fetches = planner.into_fetches();
     check(&fetches, &request.limits)?;
     Ok(Prepared { request, targets, fetches })
 }

@@ -102,9 +102,21 @@ fn limits_are_named_with_what_was_asked() {
     assert_eq!(names(&small, &["a", "b"]).unwrap_err().status(), 422);
     small.limits = Limits { targets_max: 1, ..Limits::default() };
     assert_eq!(prepare(&small).unwrap_err().status(), 422);
+    small.targets = vec!["lower(lower(lower(a)))".to_owned()];
+    small.limits = Limits { calls_max: 2, ..Limits::default() };
+    assert_eq!(prepare(&small).unwrap_err().status(), 422);
     let mut long = request(&["time(\"t\",1)"]);
     long.until = 100_000_000;
     assert_eq!(names(&long, &[]).unwrap_err().status(), 422);
+}
+
+#[test]
+fn the_deepest_target_fits_the_stack_and_targets_in_texts_add_to_its_depth() {
+    let nested = |n: usize, inner: &str| format!("{}{inner}{}", "lower(".repeat(n), ")".repeat(n));
+    assert_eq!(names(&request(&[&nested(255, "a")]), &["A"]).unwrap(), ["a"]);
+    let text = format!("aliasQuery(alias(a,'{}'),'q','q','%d')", nested(200, "aliasQuery(q)"));
+    let error = names(&request(&[&nested(100, &text)]), &["a"]).unwrap_err();
+    assert!(error.to_string().contains("depth_max"), "{error}");
 }
 
 #[test]

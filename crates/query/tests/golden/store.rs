@@ -113,6 +113,9 @@ fn request(case: &Case) -> Result<Request, EvalError> {
     request.max_data_points = case.param("maxDataPoints").and_then(|n| n.parse().ok());
     request.no_null_points = case.param("noNullPoints").is_some();
     request.max_step = case.param("maxStep").and_then(|n| n.parse().ok());
+    if case.param("cacheTimeout").is_some_and(|n| n.parse::<u64>().is_err()) {
+        return Err(EvalError::Request("cacheTimeout is no number of seconds".to_owned()));
+    }
     if let Some(text) = case.param("xFilesFactor") {
         let parsed = text.parse();
         let refused = |e| EvalError::Request(format!("xFilesFactor {text:?}: {e}"));
