@@ -8,7 +8,7 @@ use std::io;
 use std::path::PathBuf;
 
 use metric::{Consolidation, SeriesData};
-use whisper::{Fetched, Header, Method, Storage, Whisper};
+use whisper::{Archive, Fetched, Header, Method, Storage, Whisper, Window};
 
 use super::disk::DiskFile;
 use super::patched::{Patched, Zeros};
@@ -103,13 +103,13 @@ impl Store {
             return Ok(fetched.map(|fetched| data(name, file.header(), &fetched)));
         };
         let plan = file.header().plan_fetch(from, until, now, None)?;
-        let Some((archive, _)) = plan else { return Ok(None) };
+        let Some((archive, window)) = plan else { return Ok(None) };
         if waiting.is_empty() {
             let fetched = file.fetch(from, until, now, None)?;
             return Ok(fetched.map(|fetched| data(name, file.header(), &fetched)));
         }
         if archive == 0
-            && let Some(slots) = slots_of_finest(file.header(), &waiting, now)
+            && let Some(slots) = slots_of_finest(&file.header().archives[0], window, &waiting, now)
         {
             let Some(fetched) = file.fetch(from, until, now, None)? else { return Ok(None) };
             let mut data = data(name, file.header(), &fetched);
@@ -180,25 +180,25 @@ fn patched(
     Ok(file)
 }
 
-/// The slots of the finest archive that the waiting points will fill, if filling them is all that will happen to it:
-/// no point lies in the future or at the archive's far end, where it would push out another one.
-fn slots_of_finest(header: &Header, waiting: &[(i64, f64)], now: i64) -> Option<Vec<(i64, f64)>> {
-    let finest = header.archives.first()?;
+/// The slots of the finest archive that the waiting points will fill, if filling them is all that will happen to what
+/// the window shows: neither a point nor the window reaches beyond the archive's one round that ends now, so no point
+/// pushes another one out of a slot.
+fn slots_of_finest(
+    finest: &Archive,
+    window: Window,
+    waiting: &[(i64, f64)],
+    now: i64,
+) -> Option<Vec<(i64, f64)>> {
     let newest = finest.align(now);
     let oldest = newest.saturating_sub(finest.retention());
-    let mut slots = Vec::with_capacity(waiting.len());
-    for &(timestamp, value) in waiting {
-        let interval = finest.align(timestamp);
-        if now.saturating_sub(timestamp) > finest.retention() {
-            // It goes to a coarser archive.
-            continue;
-        }
-        if interval <= oldest || interval > newest || interval == 0 {
-            return None;
-        }
-        slots.push((interval, value));
+    let in_round = |interval: i64| interval > oldest && interval <= newest && interval != 0;
+    if !in_round(window.start) || !in_round(window.end - i64::from(window.step)) {
+        return None;
     }
-    Some(slots)
+    // Older ones go to coarser archives.
+    let fresh = waiting.iter().filter(|point| now.saturating_sub(point.0) <= finest.retention());
+    let slots = fresh.map(|&(timestamp, value)| (finest.align(timestamp), value));
+    slots.map(|slot| in_round(slot.0).then_some(slot)).collect()
 }
 
 fn lay_over(data: &mut SeriesData, slots: &[(i64, f64)]) {

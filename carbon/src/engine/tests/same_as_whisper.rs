@@ -75,6 +75,18 @@ proptest! {
     }
 }
 
+/// The slot after now is shown where both ends of a window fall into one; a late point may push it out.
+#[test]
+fn a_late_point_that_pushes_a_future_one_out_shows_before_it_is_written() {
+    let node = Node::new();
+    let id = node.append("a", &[(NOW + 10, 1.0)]);
+    node.engine.flush(FlushScope::All);
+    node.append("a", &[(NOW - 281, 2.0)]);
+    let before = read_all(&node, id);
+    node.engine.flush(FlushScope::All);
+    assert_eq!(before, read_all(&node, id));
+}
+
 #[test]
 fn the_windows_reach_every_archive() {
     let header: Header = OneSpec.spec_for("a").header().unwrap();
