@@ -44,11 +44,20 @@ pub fn main(
     program: &Program,
     start: impl AsyncFnOnce(Values, Context) -> Result<Running, StartError>,
 ) -> ExitCode {
+    let arguments = std::env::args_os().skip(1).map(|text| text.to_string_lossy().into_owned());
+    main_with(program, &arguments.collect::<Vec<_>>(), start)
+}
+
+/// As [`main`] for a program that has taken the first of its arguments itself.
+pub fn main_with(
+    program: &Program,
+    arguments: &[String],
+    start: impl AsyncFnOnce(Values, Context) -> Result<Running, StartError>,
+) -> ExitCode {
     let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
-    let arguments: Vec<String> = std::env::args_os().skip(1).map(lossy).collect();
     let environment: Vec<(String, String)> =
         std::env::vars_os().map(|(name, text)| (lossy(name), lossy(text))).collect();
-    let inputs = Inputs { program, arguments: &arguments, environment: &environment };
+    let inputs = Inputs { program, arguments, environment: &environment };
     let values = match inputs.values() {
         Outcome::Run(values) => values,
         Outcome::Print(text) => return print(&text),
