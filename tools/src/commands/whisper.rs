@@ -18,6 +18,8 @@ const NOW_VARIABLE: &str = "PLUMBAGO_NOW";
 
 /// Exit code of a command that failed.
 const EXIT_FAILED: u8 = 1;
+/// Exit code of `diff` for files that differ.
+const EXIT_DIFFERENT: u8 = 1;
 /// Exit code of `diff` and `check` that failed: 1 means "they differ" to the one, and the other
 /// goes on with the next file.
 const EXIT_TROUBLE: u8 = 2;
@@ -114,7 +116,9 @@ struct Context<'a> {
 pub(crate) fn run(args: Whisper) -> ExitCode {
     let mut out = BufWriter::new(io::stdout().lock());
     let outcome = dispatch(args, &mut out);
-    match outcome.and_then(|()| Ok(out.flush()?)) {
+    // What was found is printed even where it ends in a failure.
+    let flushed = out.flush().map_err(Failure::from);
+    match outcome.and(flushed) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if let Some(message) = failure.message {

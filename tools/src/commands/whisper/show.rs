@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use ::whisper::{Archive, ArchiveDiff, Fetched, Header, Report, Storage};
 use serde_json::{Value, json};
 
-use super::{Context, EXIT_TROUBLE, Failure, complain, open, text};
+use super::{Context, EXIT_DIFFERENT, EXIT_TROUBLE, Failure, complain, open, text};
 
 /// How far back `fetch` looks unless told.
 const FETCH_SECONDS: i64 = 86_400;
@@ -223,11 +223,7 @@ impl Check {
                 }
             }
         }
-        if sound {
-            Ok(())
-        } else {
-            context.out.flush().map_err(Failure::from).and(Err(Failure::silent(EXIT_TROUBLE)))
-        }
+        if sound { Ok(()) } else { Err(Failure::silent(EXIT_TROUBLE)) }
     }
 }
 
@@ -289,8 +285,7 @@ impl Diff {
         if diffs.iter().all(|archive| archive.differences.is_empty()) {
             return Ok(());
         }
-        context.out.flush()?;
-        Err(Failure::silent(1))
+        Err(Failure::silent(EXIT_DIFFERENT))
     }
 }
 
