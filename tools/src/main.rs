@@ -1,6 +1,7 @@
 //! The operator's CLI: everything an operator types.
 #![forbid(unsafe_code)]
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -37,11 +38,15 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints clap's answer: help and version succeed, anything else is a usage error.
+/// Help and version go to stdout as clap prints them; anything else is one line on stderr.
 fn usage_error(error: &clap::Error) -> ExitCode {
-    let wanted = !error.use_stderr();
-    if error.print().is_err() {
-        return ExitCode::FAILURE;
+    if !error.use_stderr() {
+        return if error.print().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
-    if wanted { ExitCode::SUCCESS } else { ExitCode::from(EXIT_USAGE) }
+    let text = error.to_string();
+    let said = text.lines().take_while(|line| !line.starts_with("Usage:"));
+    let line = said.map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+    // Without a stderr the exit code still says it.
+    drop(writeln!(std::io::stderr(), "{line}; see plumbago --help"));
+    ExitCode::from(EXIT_USAGE)
 }
