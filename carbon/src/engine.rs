@@ -308,7 +308,8 @@ impl Engine {
         match command {
             SeriesCommand::Append => {
                 let points = self.store.write(id, write::Creates::Free).points();
-                Ok(SeriesOutcome::Appended { points })
+                let points_left = self.store.pending.of(id).len();
+                Ok(SeriesOutcome::Appended { points, points_left })
             }
             SeriesCommand::Delete => self.remove(id).map(SeriesOutcome::Deleted),
             SeriesCommand::Snapshot => self.store.snapshot(id).map(SeriesOutcome::Snapshot),

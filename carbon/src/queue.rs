@@ -28,6 +28,8 @@ pub enum SeriesOutcome {
     Appended {
         /// Distinct points written.
         points: u64,
+        /// Points that still wait: the write failed, the file may not be created yet, or they came meanwhile.
+        points_left: usize,
     },
     /// Whether there was such a series.
     Deleted(bool),

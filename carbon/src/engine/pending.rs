@@ -107,6 +107,10 @@ impl Pending {
                     bytes += ENTRY_BYTES;
                 }
                 let before = entry.points.capacity();
+                if entry.points.len() == before {
+                    // Most series hold few points: doubling would leave half of the memory empty.
+                    entry.points.reserve_exact(before / 4 + 2);
+                }
                 entry.points.push(Packed::new(timestamp, value));
                 bytes += (entry.points.capacity() - before) * size_of::<Packed>();
                 if entry.points.len() == self.series_points_due {

@@ -129,6 +129,18 @@ fn points_wait_until_their_age_and_then_go_in_one_update() {
 }
 
 #[test]
+fn writer_threads_write_what_is_due_without_being_asked() {
+    let node = Node::with(|config| config.writer_threads = 2);
+    for i in 0..500 {
+        node.append(&format!("a.b{i}"), &[(NOW, 1.0)]);
+    }
+    advance(&node, 30);
+    let done = || (node.engine.pending_points() == 0).then_some(());
+    testkit::wait_until("the points in their files", testkit::PATIENCE, done);
+    assert_eq!(node.counters().points_written.get(), 500);
+}
+
+#[test]
 fn many_points_of_a_series_are_written_before_their_time() {
     let node = Node::with(|config| config.series_points_due = 3);
     node.append("a", &[(NOW, 1.0), (NOW + 10, 1.0), (NOW + 20, 1.0)]);

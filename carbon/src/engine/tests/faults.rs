@@ -111,6 +111,8 @@ fn a_disk_without_room_for_files_keeps_their_points() {
     let report = node.engine.flush(FlushScope::All);
     assert_eq!((report.failed, report.points_left), (1, 1));
     assert_eq!(whisper_files(&node.file("")), Vec::<String>::new());
+    let append = || node.engine.execute(node.id("a.b"), SeriesCommand::Append).unwrap();
+    assert_eq!(append(), SeriesOutcome::Appended { points: 0, points_left: 1 });
     node.disk.faults.lock().no_creates = false;
-    assert_eq!(node.engine.flush(FlushScope::All).points, 1);
+    assert_eq!(append(), SeriesOutcome::Appended { points: 1, points_left: 0 });
 }
