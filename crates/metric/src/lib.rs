@@ -4,6 +4,7 @@
 pub mod glob;
 pub mod map;
 pub mod name;
+pub mod number;
 pub mod path;
 pub mod point;
 pub mod series;

@@ -1,22 +1,6 @@
 //! Numbers as Python prints them, because series names and tags hold them.
 
-/// Shortest text that reads back as the same float, as Python's `repr`: `2.0`, `1e-09`, `1e+16`.
-pub fn python_repr(value: f64) -> String {
-    if value.is_nan() {
-        return "nan".to_owned();
-    }
-    if value.is_infinite() {
-        return if value > 0.0 { "inf" } else { "-inf" }.to_owned();
-    }
-    let text = format!("{value:e}");
-    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if (-4..16).contains(&exponent) {
-        let plain = format!("{value}");
-        return if plain.contains('.') { plain } else { plain + ".0" };
-    }
-    with_exponent(mantissa, exponent)
-}
+pub use metric::number::python_repr;
 
 fn with_exponent(mantissa: &str, exponent: i32) -> String {
     let sign = if exponent < 0 { '-' } else { '+' };

@@ -10,7 +10,7 @@ pub mod carbonpb;
 pub mod framing;
 pub mod line;
 pub mod msgpack;
-pub mod number;
+pub use metric::number;
 pub mod pb;
 pub mod pb_v2;
 pub mod pb_v3;
