@@ -3,5 +3,6 @@
 
 pub mod engine;
 pub mod index;
+pub mod journal;
 pub mod queue;
 pub mod series;

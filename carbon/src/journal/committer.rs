@@ -1,0 +1,313 @@
+//! The one thread that writes and syncs the journal.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::buffer::Chunk;
+use super::format::{HEADER_BYTES, Header};
+use super::segments::path_of;
+use super::{JournalFile, Shared, SyncInterval};
+
+/// Wait after a failure; it doubles with each further one.
+const BACK_OFF_MIN: Duration = Duration::from_millis(100);
+/// Longest wait after failures.
+const BACK_OFF_MAX: Duration = Duration::from_secs(1);
+/// Attempts before the journal counts as stalled: the second one is in a new segment.
+const ATTEMPTS: usize = 2;
+/// Buffers kept to be filled again, and how large they may be.
+const SPARE_MAX: usize = 4;
+const SPARE_BYTES_MAX: usize = 1 << 20;
+/// With this part of the buffer's limit held, a sync does not wait for its time.
+const EARLY_SYNC_PART: usize = 4;
+
+/// The segment that is being written.
+struct OpenSegment {
+    file: Box<dyn JournalFile>,
+    path: PathBuf,
+    number: u64,
+    /// What has been written without an error.
+    bytes: u64,
+    folder_synced: bool,
+}
+
+/// What is not known to be synced stays here, so that it can be written again.
+pub(super) struct Committer {
+    shared: Arc<Shared>,
+    /// Not synced yet, oldest first.
+    held: VecDeque<Chunk>,
+    /// How many of them are in `segment`.
+    in_segment: usize,
+    segment: Option<OpenSegment>,
+    next_segment: u64,
+    written_to: u64,
+    synced_to: u64,
+    unsynced_since: Option<Duration>,
+    retry_at: Option<Duration>,
+    back_off: Duration,
+    spare: Vec<Vec<u8>>,
+}
+
+impl std::fmt::Debug for Committer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Committer").field("held", &self.held.len()).finish_non_exhaustive()
+    }
+}
+
+impl Committer {
+    pub(super) fn new(shared: Arc<Shared>, next_segment: u64) -> Self {
+        let at = shared.watermarks.reached(super::Durability::Written).0;
+        Self {
+            shared,
+            held: VecDeque::new(),
+            in_segment: 0,
+            segment: None,
+            next_segment,
+            written_to: at,
+            synced_to: at,
+            unsynced_since: None,
+            retry_at: None,
+            back_off: BACK_OFF_MIN,
+            spare: Vec::new(),
+        }
+    }
+
+    /// Writes and syncs until the journal is closed.
+    pub(super) fn run(mut self) {
+        loop {
+            let closing = self.wait_for_work();
+            self.commit(closing);
+            if closing {
+                return;
+            }
+        }
+    }
+
+    /// Waits until there is something to do; true when it is the last time.
+    fn wait_for_work(&self) -> bool {
+        let shared = &self.shared;
+        let mut inbox = shared.inbox.lock();
+        loop {
+            if inbox.closing {
+                return true;
+            }
+            let urgent = inbox.buffer.len() >= shared.config.commit_bytes
+                || inbox.written_wanted > self.written_to
+                || inbox.synced_wanted > self.synced_to;
+            let write_at = inbox.since.saturating_add(shared.config.commit_interval);
+            let write_at = (!inbox.buffer.is_empty()).then_some(write_at);
+            let due = match self.retry_at {
+                Some(retry_at) => Some(retry_at),
+                None if urgent => return false,
+                None => [write_at, self.sync_at()].into_iter().flatten().min(),
+            };
+            let now = shared.clock.monotonic();
+            match due {
+                Some(due) if due <= now => return false,
+                Some(due) => {
+                    shared.work.wait_for(&mut inbox, due - now);
+                }
+                None => shared.work.wait(&mut inbox),
+            }
+        }
+    }
+
+    fn sync_at(&self) -> Option<Duration> {
+        match self.shared.config.sync_interval {
+            SyncInterval::Always => self.unsynced_since,
+            SyncInterval::Every(interval) => {
+                self.unsynced_since.map(|since| since.saturating_add(interval))
+            }
+            SyncInterval::Never => None,
+        }
+    }
+
+    /// Writes all that has gathered, and syncs it if that is due, wanted or `sync`.
+    pub(super) fn commit(&mut self, sync: bool) {
+        let shared = Arc::clone(&self.shared);
+        let mut inbox = shared.inbox.lock();
+        let chunk = inbox.buffer.take(self.spare.pop().unwrap_or_default());
+        let sync = sync || inbox.synced_wanted > self.synced_to;
+        drop(inbox);
+        if let Some(mut chunk) = chunk {
+            chunk.seal();
+            self.held.push_back(chunk);
+        }
+        let done = (0..ATTEMPTS).any(|_| self.attempt(sync).is_ok());
+        self.retry_at = None;
+        if done {
+            self.back_off = BACK_OFF_MIN;
+        } else {
+            self.retry_at = Some(shared.clock.monotonic().saturating_add(self.back_off));
+            self.back_off = (2 * self.back_off).min(BACK_OFF_MAX);
+        }
+        shared.counters.stalled.set(f64::from(u8::from(!done)));
+        shared.watermarks.set_stalled(!done);
+        shared.watermarks.raise(self.written_to, self.synced_to);
+        shared.watermarks.tell();
+    }
+
+    fn attempt(&mut self, sync: bool) -> Result<(), Failed> {
+        self.write_held()?;
+        if self.in_segment > 0 && (sync || self.is_sync_due()) {
+            self.sync()?;
+        }
+        Ok(())
+    }
+
+    fn is_sync_due(&self) -> bool {
+        let config = &self.shared.config;
+        let early = self.shared.watermarks.held() > config.buffer_bytes_max / EARLY_SYNC_PART;
+        let due = self.sync_at().is_some_and(|at| at <= self.shared.clock.monotonic());
+        due || (early && config.sync_interval != SyncInterval::Never)
+    }
+
+    fn write_held(&mut self) -> Result<(), Failed> {
+        while let Some(chunk) = self.held.get(self.in_segment) {
+            let (first, last) = (chunk.first, chunk.last);
+            if self.is_segment_full() {
+                self.end_segment()?;
+                continue;
+            }
+            if self.segment.is_none() {
+                self.begin_segment(first)?;
+            }
+            let (Some(segment), Some(chunk)) = (&mut self.segment, self.held.get(self.in_segment))
+            else {
+                return Ok(());
+            };
+            if let Err(error) = segment.file.append(&chunk.bytes) {
+                return Err(self.write_failed(&error));
+            }
+            segment.bytes += chunk.bytes.len() as u64;
+            let (number, bytes) = (segment.number, segment.bytes);
+            let Shared { counters, segments, clock, .. } = &*self.shared;
+            segments.change(number, |info| {
+                (info.last.0, info.bytes) = (last, bytes);
+            });
+            counters.writes.inc();
+            counters.bytes_written.add(chunk.bytes.len() as u64);
+            if last > self.written_to {
+                counters.points_written.add(chunk.points);
+                self.written_to = last;
+            }
+            self.in_segment += 1;
+            let now = clock.monotonic();
+            self.unsynced_since.get_or_insert(now);
+            if self.shared.config.sync_interval == SyncInterval::Never {
+                self.let_go_of_written();
+            }
+        }
+        Ok(())
+    }
+
+    fn is_segment_full(&self) -> bool {
+        let Some(segment) = &self.segment else { return false };
+        let full = segment.bytes >= self.shared.config.segment_bytes;
+        let has_frames = segment.bytes > HEADER_BYTES as u64;
+        has_frames && (full || self.shared.segments.take_rotation())
+    }
+
+    fn end_segment(&mut self) -> Result<(), Failed> {
+        if self.in_segment > 0 {
+            self.sync()?;
+        }
+        if let Some(segment) = self.segment.take() {
+            self.shared.segments.change(segment.number, |info| info.open = false);
+        }
+        Ok(())
+    }
+
+    fn begin_segment(&mut self, first_frame: u64) -> Result<(), Failed> {
+        let shared = Arc::clone(&self.shared);
+        let number = self.next_segment;
+        let path = path_of(shared.segments.folder(), number);
+        self.next_segment += 1;
+        let mut file = match shared.disk.create(&path) {
+            Ok(file) => file,
+            Err(error) => return Err(self.write_failed(&error)),
+        };
+        shared.segments.begin(number, first_frame);
+        let created_s = shared.clock.now_unix_seconds().max(0);
+        let created_s = u32::try_from(created_s).unwrap_or(u32::MAX);
+        let header = Header { segment: number, first_frame, created_s }.encode();
+        let result = file.append(&header);
+        let bytes = HEADER_BYTES as u64;
+        self.segment = Some(OpenSegment { file, path, number, bytes, folder_synced: false });
+        shared.counters.bytes_written.add(bytes);
+        result.map_err(|error| self.write_failed(&error))
+    }
+
+    /// Makes what is in the segment survive a power cut, and lets go of it.
+    fn sync(&mut self) -> Result<(), Failed> {
+        let Some(segment) = &mut self.segment else { return Ok(()) };
+        let mut result = Ok(());
+        if !segment.folder_synced {
+            result = self.shared.disk.sync_folder(self.shared.segments.folder());
+            segment.folder_synced = result.is_ok();
+        }
+        match result.and_then(|()| segment.file.sync_data()) {
+            Ok(()) => {
+                self.shared.counters.syncs.inc();
+                self.let_go_of_written();
+                Ok(())
+            }
+            Err(error) => Err(self.sync_failed(&error)),
+        }
+    }
+
+    fn let_go_of_written(&mut self) {
+        for chunk in self.held.drain(..self.in_segment) {
+            self.synced_to = chunk.last;
+            self.shared.watermarks.sub_held(chunk.bytes.len());
+            if self.spare.len() < SPARE_MAX && chunk.bytes.capacity() <= SPARE_BYTES_MAX {
+                self.spare.push(chunk.bytes);
+            }
+        }
+        self.in_segment = 0;
+        self.unsynced_since = None;
+    }
+
+    /// Ends the segment with what was written before, as far as the disk still takes that.
+    fn write_failed(&mut self, error: &io::Error) -> Failed {
+        let shared = Arc::clone(&self.shared);
+        shared.counters.write_errors.inc();
+        daemon::warn_limited!(shared.clock, %error, "journal cannot be written, will try again");
+        let Some(segment) = &self.segment else { return Failed };
+        let (number, bytes) = (segment.number, segment.bytes);
+        if bytes <= HEADER_BYTES as u64 {
+            drop(shared.disk.remove(&segment.path));
+            shared.segments.forget(number);
+            self.segment = None;
+            return Failed;
+        }
+        // If that does not succeed, the reader meets a torn frame, and then the next segment.
+        drop(shared.disk.truncate(&segment.path, bytes));
+        if self.in_segment > 0 && self.sync().is_err() {
+            return Failed;
+        }
+        shared.segments.change(number, |info| info.open = false);
+        self.segment = None;
+        Failed
+    }
+
+    /// The kernel may have dropped what it could not write: only another file can be trusted with it.
+    fn sync_failed(&mut self, error: &io::Error) -> Failed {
+        let shared = &self.shared;
+        shared.counters.sync_errors.inc();
+        shared.counters.alarm.set(1.0);
+        tracing::error!(%error, "journal cannot be synced; all that is not known to be safe is written again elsewhere");
+        if let Some(segment) = self.segment.take() {
+            shared.segments.change(segment.number, |info| info.open = false);
+        }
+        self.in_segment = 0;
+        self.unsynced_since = None;
+        Failed
+    }
+}
+
+/// A write or sync has failed, and the segment with it: what is held waits for another.
+#[derive(Debug)]
+struct Failed;

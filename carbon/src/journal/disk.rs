@@ -1,0 +1,97 @@
+//! The disk as the journal sees it: few calls, so that a test can fail each of them.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// What the journal asks of the disk.
+pub trait JournalDisk: Send + Sync + std::fmt::Debug {
+    /// Makes a folder and those above it.
+    fn create_folder(&self, folder: &Path) -> io::Result<()>;
+
+    /// Creates a file that must not exist, to be appended to.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn JournalFile>>;
+
+    /// Opens a file to be read from its start.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Read + Send>>;
+
+    /// Files in a folder with their sizes, in no order.
+    fn list(&self, folder: &Path) -> io::Result<Vec<(PathBuf, u64)>>;
+
+    /// Deletes a file.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Gives a file another name.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Cuts a file off at `bytes`.
+    fn truncate(&self, path: &Path, bytes: u64) -> io::Result<()>;
+
+    /// Makes new names in a folder survive a power cut.
+    fn sync_folder(&self, folder: &Path) -> io::Result<()>;
+}
+
+/// A file that is appended to.
+pub trait JournalFile: Send {
+    /// Writes all of `bytes` at the end. After an error some may have been written.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes what was appended survive a power cut.
+    fn sync_data(&mut self) -> io::Result<()>;
+}
+
+/// The machine's file systems.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RealJournalDisk;
+
+impl JournalDisk for RealJournalDisk {
+    fn create_folder(&self, folder: &Path) -> io::Result<()> {
+        fs::create_dir_all(folder)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn JournalFile>> {
+        Ok(Box::new(OpenOptions::new().append(true).create_new(true).open(path)?))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Read + Send>> {
+        Ok(Box::new(File::open(path)?))
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<(PathBuf, u64)>> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let facts = entry.metadata()?;
+            if facts.is_file() {
+                files.push((entry.path(), facts.len()));
+            }
+        }
+        Ok(files)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn truncate(&self, path: &Path, bytes: u64) -> io::Result<()> {
+        OpenOptions::new().write(true).open(path)?.set_len(bytes)
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        File::open(folder)?.sync_all()
+    }
+}
+
+impl JournalFile for File {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes)
+    }
+
+    fn sync_data(&mut self) -> io::Result<()> {
+        Self::sync_data(self)
+    }
+}

@@ -1,0 +1,111 @@
+//! The journal with its thread, on a real disk.
+
+use super::*;
+
+fn open(folder: &Path, config: JournalConfig) -> (Journal, Replay, JournalCounters) {
+    let counters = JournalCounters::default();
+    let clock = Arc::new(daemon::clock::System::new());
+    let disk = Arc::new(RealJournalDisk);
+    let (journal, replay) = Journal::open(folder, config, disk, clock, counters.clone()).unwrap();
+    (journal, replay, counters)
+}
+
+/// Neither time nor size makes the committer write: only whoever waits.
+fn patient() -> JournalConfig {
+    JournalConfig {
+        commit_interval: Duration::from_secs(3_600),
+        sync_interval: SyncInterval::Every(Duration::from_secs(3_600)),
+        ..JournalConfig::default()
+    }
+}
+
+#[tokio::test]
+async fn who_waits_wakes_the_committer() {
+    let folder = testkit::folder();
+    let (journal, _, counters) = open(folder.path(), patient());
+    let position = journal.append(&[Record::Points(&[(SeriesId(1), 60, 1.0)])]);
+    journal.wait_written(position).await.unwrap();
+    assert!(journal.written() >= position && journal.synced() < position);
+    journal.wait_synced(position).await.unwrap();
+    assert_eq!((journal.synced(), counters.syncs.get()), (position, 1));
+    assert_eq!(journal.held_bytes(), 0);
+    // A position that nobody has got counts as the newest one.
+    journal.wait_written(journal.appended()).await.unwrap();
+}
+
+#[test]
+fn what_has_gathered_is_written_without_being_asked() {
+    let folder = testkit::folder();
+    let (journal, _, _) = open(folder.path(), JournalConfig::default());
+    let position = journal.append(&[Record::Tombstone(SeriesId(1))]);
+    let synced = || (journal.synced() >= position).then_some(());
+    testkit::wait_until("the batch to be synced", testkit::PATIENCE, synced);
+}
+
+#[test]
+fn a_full_buffer_is_written_at_once() {
+    let folder = testkit::folder();
+    let (journal, _, _) = open(folder.path(), patient());
+    let points = vec![(SeriesId(1), 60, 1.0 / 3.0); 40_000];
+    let position = journal.append(&[Record::Points(&points)]);
+    let written = || (journal.written() >= position).then_some(());
+    testkit::wait_until("the batch to be written", testkit::PATIENCE, written);
+}
+
+#[tokio::test]
+async fn senders_wait_while_there_is_no_room() {
+    let folder = testkit::folder();
+    let config = JournalConfig { buffer_bytes_max: 100, ..patient() };
+    let (journal, _, _) = open(folder.path(), config);
+    let position = journal.append(&[Record::Points(&vec![(SeriesId(1), 60, 0.1); 100])]);
+    assert!(!journal.has_room());
+    let (room, synced) = tokio::join!(journal.room(), journal.wait_synced(position));
+    assert!(room.is_ok() && synced.is_ok() && journal.has_room());
+}
+
+#[tokio::test]
+async fn closing_writes_what_is_left_and_ends_the_wait() {
+    let folder = testkit::folder();
+    let (journal, _, _) = open(folder.path(), patient());
+    let position = journal.append(&[Record::Points(&[(SeriesId(1), 60, 1.0)])]);
+    journal.close().unwrap();
+    assert_eq!(journal.synced(), position);
+    journal.wait_synced(position).await.unwrap();
+    let late = journal.append(&[Record::Tombstone(SeriesId(1))]);
+    assert!(matches!(journal.wait_written(late).await, Err(JournalError::Closed)));
+    assert!(matches!(journal.close(), Err(JournalError::LeftBehind { .. })));
+    let (_, mut replay, _) = open(folder.path(), patient());
+    while replay.step(&mut |_, _| {}) {}
+    assert_eq!(replay.report().points, 1);
+}
+
+#[test]
+fn batches_of_many_threads_all_come_back_each_in_its_order() {
+    let folder = testkit::folder();
+    let config = JournalConfig { segment_bytes: 20_000, ..JournalConfig::default() };
+    let (journal, _, counters) = open(folder.path(), config);
+    std::thread::scope(|scope| {
+        for id in 0..4 {
+            let journal = &journal;
+            scope.spawn(move || (0..100).for_each(|batch| send(journal, id, batch)));
+        }
+    });
+    drop(journal);
+    assert_eq!(counters.points_written.get(), 8_000);
+    let (journal, mut replay, _) = open(folder.path(), JournalConfig::default());
+    assert!(journal.segments().len() > 1);
+    let mut read = Read::default();
+    while replay.step(&mut |position, record| read.take(position, record)) {}
+    assert_eq!(read.values.len(), 4);
+    assert!(read.values.values().all(|values| values.iter().copied().eq(0..2_000)));
+}
+
+/// Twenty points; after some batches the thread waits for the disk.
+fn send(journal: &Journal, id: u32, batch: u32) {
+    let point = |n| (SeriesId(id), batch, f64::from(batch * 20 + n));
+    let points: Vec<Point> = (0..20).map(point).collect();
+    let position = journal.append(&[Record::Points(&points)]);
+    if batch % 10 == 9 {
+        journal.wait_blocking(position, Durability::Written).unwrap();
+    }
+}

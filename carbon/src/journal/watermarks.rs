@@ -1,0 +1,131 @@
+//! How far the disk has come, for all who wait for it: tasks and OS threads.
+
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::Notify;
+
+use super::{JournalError, Position};
+
+/// How safe something is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// It survives the death of the process.
+    Written,
+    /// It survives the loss of power.
+    Synced,
+}
+
+#[derive(Debug)]
+pub(super) struct Watermarks {
+    written: AtomicU64,
+    synced: AtomicU64,
+    /// Bytes in memory that are not synced.
+    held: AtomicUsize,
+    stalled: AtomicBool,
+    closed: AtomicBool,
+    /// Taken by whoever is about to wait on a thread, so that no change slips through between look and wait.
+    turn: Mutex<()>,
+    changed: Condvar,
+    changed_for_tasks: Notify,
+}
+
+impl Watermarks {
+    pub(super) fn new(at: Position) -> Self {
+        Self {
+            written: AtomicU64::new(at.0),
+            synced: AtomicU64::new(at.0),
+            held: AtomicUsize::new(0),
+            stalled: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            turn: Mutex::default(),
+            changed: Condvar::new(),
+            changed_for_tasks: Notify::new(),
+        }
+    }
+
+    pub(super) fn reached(&self, durability: Durability) -> Position {
+        let mark = match durability {
+            Durability::Written => &self.written,
+            Durability::Synced => &self.synced,
+        };
+        Position(mark.load(Ordering::Acquire))
+    }
+
+    pub(super) fn raise(&self, written: u64, synced: u64) {
+        self.written.fetch_max(written, Ordering::Release);
+        self.synced.fetch_max(synced, Ordering::Release);
+    }
+
+    pub(super) fn add_held(&self, bytes: usize) {
+        self.held.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn sub_held(&self, bytes: usize) {
+        self.held.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_stalled(&self, stalled: bool) {
+        self.stalled.store(stalled, Ordering::Release);
+    }
+
+    pub(super) fn is_stalled(&self) -> bool {
+        self.stalled.load(Ordering::Acquire)
+    }
+
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.tell();
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Wakes all who wait; to be called after changes.
+    pub(super) fn tell(&self) {
+        drop(self.turn.lock());
+        self.changed.notify_all();
+        self.changed_for_tasks.notify_waiters();
+    }
+
+    /// For waiting: done when `position` is safe, over when the journal is.
+    pub(super) fn state_of(
+        &self,
+        position: Position,
+        durability: Durability,
+    ) -> Option<Result<(), JournalError>> {
+        // In this order: what is reached when the journal closes counts as reached.
+        let closed = self.is_closed();
+        if self.reached(durability) >= position {
+            return Some(Ok(()));
+        }
+        closed.then_some(Err(JournalError::Closed))
+    }
+
+    pub(super) async fn until<T>(&self, mut look: impl FnMut() -> Option<T>) -> T {
+        loop {
+            let mut changed = pin!(self.changed_for_tasks.notified());
+            changed.as_mut().enable();
+            if let Some(found) = look() {
+                return found;
+            }
+            changed.await;
+        }
+    }
+
+    pub(super) fn until_blocking<T>(&self, mut look: impl FnMut() -> Option<T>) -> T {
+        let mut turn = self.turn.lock();
+        loop {
+            if let Some(found) = look() {
+                return found;
+            }
+            self.changed.wait(&mut turn);
+        }
+    }
+}
