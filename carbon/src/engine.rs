@@ -3,12 +3,17 @@
 //! This is the seam. Whoever accepts points or answers queries knows [`Engine`] and nothing of what is behind it: how
 //! points wait, when and in which order they are written, how a read joins file and waiting points.
 
+mod archives;
 mod budget;
 mod disk;
 mod flush;
+mod headers;
 mod patched;
 mod pending;
+mod prefixed;
 mod read;
+mod recovery;
+mod settle;
 mod write;
 mod writer;
 
@@ -23,10 +28,13 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::Notify;
 
 use self::budget::Budget;
-pub use self::disk::{Disk, DiskFile, FreeSpace, RealDisk};
+pub use self::disk::{Disk, DiskFile, FileMark, FreeSpace, RealDisk};
 pub use self::flush::{FlushReport, FlushScope};
+use self::headers::Headers;
+pub use self::pending::JournalPosition;
 use self::pending::Pending;
 pub use self::read::ReadError;
+use self::recovery::Recovery;
 use crate::index::{Index, MemoryIndex, ScanReport, hour_of};
 use crate::queue::{SeriesCommand, SeriesOutcome, Turns};
 use crate::series::{LoadReport, SeriesError, SeriesId, SeriesTable};
@@ -48,8 +56,12 @@ pub struct EngineConfig {
     pub aside: PathBuf,
     /// Threads that write; 0 for none, then only [`Engine::flush`] writes.
     pub writer_threads: usize,
-    /// Age at which a waiting point is written.
+    /// Age at which a waiting point is written; sooner where the finest archive is short, or memory is.
     pub write_age_s: u32,
+    /// How far the first rollups in the files may be behind the points. Reads do not wait for them.
+    pub first_rollup_s: u32,
+    /// How far all coarser ones may be behind.
+    pub next_rollups_s: u32,
     /// Number of waiting points at which a series is written before its time.
     pub series_points_due: usize,
     /// Most updates of files in a second; 0 for no limit.
@@ -79,11 +91,13 @@ impl EngineConfig {
             index: data.join("index"),
             aside: data.join("aside"),
             writer_threads: 2,
-            write_age_s: 30,
-            series_points_due: 256,
+            write_age_s: 3_600,
+            first_rollup_s: 3_600,
+            next_rollups_s: 86_400,
+            series_points_due: 341,
             updates_per_second_max: 0,
             creates_per_minute_max: 0,
-            pending_points_max: 50_000_000,
+            pending_points_max: usize::MAX,
             pending_bytes_max: 1 << 30,
             series_max: usize::MAX,
             free_bytes_min: 256 << 20,
@@ -106,6 +120,10 @@ pub struct EngineCounters {
     pub points_of_deleted: Counter,
     /// Updates of files.
     pub updates: Counter,
+    /// Updates that had to read the file, because points came late.
+    pub updates_late: Counter,
+    /// Files that were read so that later updates need not: after a start, a late point, or a change by others.
+    pub files_learned: Counter,
     /// Files created.
     pub creates: Counter,
     /// Times that a new file had to wait for the budget or for free space.
@@ -167,13 +185,16 @@ struct Store {
     table: Arc<SeriesTable>,
     index: Arc<dyn Index>,
     pending: Pending,
+    headers: Headers,
+    recovery: Recovery,
     turns: Turns,
     updates: Budget,
     creates: Budget,
     /// Whether the disk has room for new files.
     may_create: AtomicBool,
     room_again: Notify,
-    stopping: Mutex<bool>,
+    stopping: AtomicBool,
+    asleep: Mutex<()>,
     wake: Condvar,
 }
 
@@ -190,6 +211,8 @@ impl Engine {
         }
         let (table, load) = SeriesTable::open(&config.index.join("names.log"))?;
         let table = Arc::new(table);
+        let recovery = Recovery::begin(&config.index, table.id_end());
+        let recovery = recovery.map_err(system("mark of an unclean stop".to_owned()))?;
         let now = with.clock.monotonic();
         let creates_per_second = f64::from(config.creates_per_minute_max) / 60.0;
         let store = Arc::new(Store {
@@ -199,13 +222,16 @@ impl Engine {
             counters: with.counters,
             index: Arc::new(MemoryIndex::new(Arc::clone(&table))),
             table,
-            pending: Pending::new(config.series_points_due),
+            pending: Pending::new(config.series_points_due, config.write_age_s),
+            headers: Headers::default(),
+            recovery,
             turns: Turns::new(),
             updates: Budget::new(config.updates_per_second_max.into(), Duration::from_secs(1), now),
             creates: Budget::new(creates_per_second, Duration::from_secs(60), now),
             may_create: AtomicBool::new(true),
             room_again: Notify::new(),
-            stopping: Mutex::new(false),
+            stopping: AtomicBool::new(false),
+            asleep: Mutex::new(()),
             wake: Condvar::new(),
             config,
         });
@@ -251,13 +277,29 @@ impl Engine {
 
     /// Takes points in. They wait in memory until they are written; none is dropped silently.
     pub fn append(&self, points: &[(SeriesId, u32, f64)]) {
+        self.append_at(points, JournalPosition::default());
+    }
+
+    /// Takes points in that the journal has at `position`.
+    pub fn append_at(&self, points: &[(SeriesId, u32, f64)], position: JournalPosition) {
         let store = &self.store;
-        store.pending.append(points, store.now_s(), |id, timestamp| {
+        store.pending.append(points, position, store.now_s(), |id, timestamp| {
             store.index.touch(id, hour_of(timestamp.into()));
         });
         if store.is_pressed() {
             store.wake.notify_all();
         }
+    }
+
+    /// Where the journal has the oldest point that is in no file yet; the journal is needed from there on.
+    #[must_use]
+    pub fn oldest_position(&self) -> Option<JournalPosition> {
+        self.store.pending.oldest_position()
+    }
+
+    /// Writes the series whose oldest waiting points the journal has before `position`.
+    pub fn flush_before(&self, position: JournalPosition) -> FlushReport {
+        self.store.flush_before(position)
     }
 
     /// Whether more points may come now.
@@ -296,6 +338,18 @@ impl Engine {
         self.store.pending.bytes()
     }
 
+    /// Bytes of what is known of the files so that they need not be read.
+    #[must_use]
+    pub fn known_bytes(&self) -> usize {
+        self.store.pending.archive_bytes()
+    }
+
+    /// Series whose rollups are computed and not all in their files.
+    #[must_use]
+    pub fn rollups_owed(&self) -> usize {
+        self.store.pending.owed()
+    }
+
     /// Does one thing to one series, alone.
     ///
     /// # Errors
@@ -307,7 +361,8 @@ impl Engine {
     ) -> Result<SeriesOutcome, ReadError> {
         match command {
             SeriesCommand::Append => {
-                let points = self.store.write(id, write::Creates::Free).points();
+                let (creates, rollups) = (write::Creates::Free, write::Rollups::All);
+                let points = self.store.write(id, creates, rollups).points();
                 let points_left = self.store.pending.of(id).len();
                 Ok(SeriesOutcome::Appended { points, points_left })
             }
@@ -354,11 +409,17 @@ impl Engine {
         let end = self.store.clock.monotonic().saturating_add(deadline);
         let report = self.store.flush(FlushScope::All, end);
         self.store.commit_names(true);
+        let store = &self.store;
+        if report.failed == 0 && store.pending.owed() == 0 && store.unsettled().is_empty() {
+            store.recovery.end_cleanly();
+        }
         report
     }
 
     fn halt(&self) {
-        *self.store.stopping.lock() = true;
+        self.store.stopping.store(true, Ordering::Relaxed);
+        // Whoever is about to sleep has either seen it or is asleep by now.
+        drop(self.store.asleep.lock());
         self.store.wake.notify_all();
         for thread in self.threads.lock().drain(..) {
             if thread.join().is_err() {

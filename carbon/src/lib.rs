@@ -6,3 +6,4 @@ pub mod index;
 pub mod journal;
 pub mod queue;
 pub mod series;
+mod tail;

@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use daemon::Clock;
 use whisper::{OnExisting, Spec, Storage};
 
 /// Room that a file system has left.
@@ -13,6 +14,17 @@ pub struct FreeSpace {
     pub bytes: u64,
     /// Files that may still be created; the maximum where the file system does not count them.
     pub files: u64,
+}
+
+/// How a file that nobody else has touched is known again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileMark {
+    /// The file's number.
+    pub inode: u64,
+    /// Its size.
+    pub bytes: u64,
+    /// When it was last written, in seconds of the file system's clock.
+    pub modified_s: i64,
 }
 
 /// What the engine asks of the disk.
@@ -29,17 +41,28 @@ pub trait Disk: Send + Sync + std::fmt::Debug {
     /// Deletes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
+    /// Seconds of the clock that gives files their times.
+    fn now_s(&self) -> i64;
+
     /// Room left where `path` lies.
     fn free_space(&self, path: &Path) -> io::Result<FreeSpace>;
 }
 
 /// An open file of a [`Disk`].
-pub struct DiskFile(Box<dyn Storage + Send>);
+pub struct DiskFile {
+    storage: Box<dyn Storage + Send>,
+    mark: FileMark,
+}
 
 impl DiskFile {
     /// Wraps what a disk opened.
-    pub fn new(storage: impl Storage + Send + 'static) -> Self {
-        Self(Box::new(storage))
+    pub fn new(storage: impl Storage + Send + 'static, mark: FileMark) -> Self {
+        Self { storage: Box::new(storage), mark }
+    }
+
+    /// What the file was when it was opened.
+    pub fn mark(&self) -> FileMark {
+        self.mark
     }
 }
 
@@ -51,23 +74,24 @@ impl std::fmt::Debug for DiskFile {
 
 impl Storage for DiskFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.0.read_at(buffer, offset)
+        self.storage.read_at(buffer, offset)
     }
 
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.0.write_at(bytes, offset)
+        self.storage.write_at(bytes, offset)
     }
 
+    /// As it was when the file was opened: nothing here makes a file larger or smaller.
     fn size(&self) -> io::Result<u64> {
-        self.0.size()
+        Ok(self.mark.bytes)
     }
 
     fn set_size(&mut self, size: u64) -> io::Result<()> {
-        self.0.set_size(size)
+        self.storage.set_size(size)
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.0.sync()
+        self.storage.sync()
     }
 }
 
@@ -78,7 +102,13 @@ pub struct RealDisk;
 impl Disk for RealDisk {
     fn open(&self, path: &Path, for_writing: bool) -> io::Result<DiskFile> {
         let file: File = OpenOptions::new().read(true).write(for_writing).open(path)?;
-        Ok(DiskFile::new(file))
+        let facts = rustix::fs::fstat(&file)?;
+        let mark = FileMark {
+            inode: facts.st_ino,
+            bytes: u64::try_from(facts.st_size).unwrap_or(0),
+            modified_s: facts.st_mtime,
+        };
+        Ok(DiskFile::new(file, mark))
     }
 
     fn create(&self, path: &Path, spec: &Spec) -> Result<(), whisper::Error> {
@@ -98,6 +128,10 @@ impl Disk for RealDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
+    }
+
+    fn now_s(&self) -> i64 {
+        daemon::clock::System::new().now_unix_seconds()
     }
 
     fn free_space(&self, path: &Path) -> io::Result<FreeSpace> {

@@ -5,7 +5,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::Store;
-use super::write::{Creates, Written};
+use super::pending::JournalPosition;
+use super::write::{Creates, Rollups, Written};
 use crate::series::SeriesId;
 
 /// Series that a thread takes at once.
@@ -14,11 +15,12 @@ const CHUNK_SERIES: usize = 256;
 /// What is to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FlushScope<'a> {
-    /// All that waits, whatever the budget for new files.
+    /// All that waits, whatever the budget for new files, and all rollups: files are then as whisper's own updates
+    /// would have left them.
     All,
-    /// All that waits, as if its time had come: new files within their budget.
+    /// All points that wait, as if their time had come: new files within their budget, rollups by their own clocks.
     Due,
-    /// All series whose names begin so, whatever the budget for new files.
+    /// The same as [`FlushScope::All`] for all series whose names begin so.
     Prefix(&'a str),
 }
 
@@ -61,14 +63,37 @@ impl Tally {
 impl Store {
     /// Writes what `scope` says, with as many threads as there are writers, until the monotonic time `end`.
     pub(super) fn flush(&self, scope: FlushScope<'_>, end: Duration) -> FlushReport {
-        let mut ids = self.pending.all();
+        let everything = scope != FlushScope::Due;
+        let mut ids = self.pending.all(everything);
+        if everything {
+            ids.extend(self.unsettled());
+        }
         if let FlushScope::Prefix(prefix) = scope {
             let fits = |name: &str| name.starts_with(prefix);
             ids.retain(|&id| self.table.with_name(id, fits).unwrap_or(false));
         }
-        let creates = if scope == FlushScope::Due { Creates::Budgeted } else { Creates::Free };
+        match scope {
+            FlushScope::Due => self.flush_series(&ids, Creates::Budgeted, Rollups::Due, end),
+            _ => self.flush_series(&ids, Creates::Free, Rollups::All, end),
+        }
+    }
+
+    /// Writes the series whose oldest waiting points the journal has before `position`.
+    pub(super) fn flush_before(&self, position: JournalPosition) -> FlushReport {
+        let ids = self.pending.before(position);
+        self.flush_series(&ids, Creates::Budgeted, Rollups::Due, Duration::MAX)
+    }
+
+    fn flush_series(
+        &self,
+        ids: &[SeriesId],
+        creates: Creates,
+        rollups: Rollups,
+        end: Duration,
+    ) -> FlushReport {
         let (tally, next) = (Tally::default(), AtomicUsize::new(0));
-        let work = || self.flush_chunks(&ids, &next, end, |id| tally.add(self.write(id, creates)));
+        let write = |id| tally.add(self.write(id, creates, rollups));
+        let work = || self.flush_chunks(ids, &next, end, write);
         thread::scope(|threads| {
             let helpers = self.config.writer_threads.min(ids.len() / CHUNK_SERIES);
             for number in 1..helpers {

@@ -1,216 +1,419 @@
-//! The points that wait to be written, by series.
+//! What the engine holds of each series: the points that wait to be written, and what it knows of the file.
 //!
 //! A point stays here until its write has succeeded: nothing has to be put back after a failure, and what is being
-//! written can still be asked for.
+//! written can still be asked for. Series lie in a slab by id, without a map and without anything that grows for a
+//! series at rest.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::num::NonZero;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-use metric::Map;
 use parking_lot::{Mutex, MutexGuard};
 
+use self::agenda::Agenda;
 use crate::series::SeriesId;
+use crate::tail::Tail;
 
-/// Parts of the pending points, each with its own lock.
+mod agenda;
+
+/// Parts of the series, each with its own lock.
 pub(super) const SHARDS: usize = 64;
 
-/// Neighbouring ids share a shard, so that a batch in the usual order takes few locks.
-const IDS_SIDE_BY_SIDE: u32 = 64;
+/// Neighbouring ids share a shard, so that a batch in the usual order takes few locks; they are allocated together.
+const GROUP_SERIES: usize = 64;
 
-/// What an entry takes beside its points: its place in the map and in the order of arrival.
-const ENTRY_BYTES: usize = 2 * size_of::<(u32, Entry)>() + size_of::<(u32, u32)>();
+/// Age at which a series is looked at first, while nobody knows how old its points may get.
+const UNKNOWN_AGE_S: u32 = 60;
 
-/// One waiting point in 12 bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Packed {
-    timestamp: u32,
-    value_bits: [u32; 2],
+/// Where the journal has a point: the number of its segment. Points of lower numbers were accepted earlier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct JournalPosition(pub u32);
+
+/// What is known of a series' file, packed.
+#[derive(Debug, Clone)]
+pub(super) struct KnownFile {
+    /// Which header it has.
+    pub(super) header: u16,
+    /// The file's number.
+    pub(super) inode: u32,
+    /// When it was written last, by the file system's clock.
+    pub(super) touched_s: u32,
+    /// Its archives.
+    pub(super) archives: Box<[u8]>,
+    /// Monotonic second at which its rollups are due; 0 if it lacks none.
+    pub(super) rollups_due_s: u32,
+    /// Age at which its points are due.
+    pub(super) age_s: u32,
 }
 
-impl Packed {
-    fn new(timestamp: u32, value: f64) -> Self {
-        let bits = value.to_bits();
-        #[expect(clippy::cast_possible_truncation, reason = "the two halves are the purpose")]
-        let value_bits = [bits as u32, (bits >> 32) as u32];
-        Self { timestamp, value_bits }
-    }
-
-    fn value(self) -> f64 {
-        let [low, high] = self.value_bits;
-        f64::from_bits(u64::from(high) << 32 | u64::from(low))
-    }
-}
-
-/// What waits for one series.
+/// One series.
 #[derive(Debug, Default)]
-struct Entry {
-    points: Vec<Packed>,
-    /// Monotonic second in which the first of them came.
+struct Held {
+    tail: Tail,
+    archives: Option<Box<[u8]>>,
+    /// Monotonic second in which the first of the waiting points came.
     since_s: u32,
+    /// When the waiting points are due; 0 if they are not on the agenda.
+    due_s: u32,
+    rollups_due_s: u32,
+    /// Age at which points are due; 0 if not known yet.
+    age_s: u32,
+    position: JournalPosition,
+    /// The earliest position of the points that came since the last [`Pending::look`].
+    fresh_position: JournalPosition,
+    inode: u32,
+    touched_s: u32,
+    header: u16,
     /// Writes that failed in a row.
     failures: u8,
+    /// A write failed halfway: what is known of the file may not be so.
+    doubtful: bool,
+    /// Nothing is owed to the file from before the node started.
+    settled: bool,
 }
 
-/// What waits in one shard.
+/// A series as [`Pending::look`] found it.
+#[derive(Debug, Default)]
+pub(super) struct Look {
+    /// The waiting points in the order of arrival.
+    pub(super) points: Vec<(u32, f64)>,
+    /// Whether each of them is later than the one before.
+    pub(super) ordered: bool,
+    pub(super) known: Option<KnownFile>,
+    pub(super) doubtful: bool,
+    pub(super) settled: bool,
+}
+
+/// Series that are due.
+#[derive(Debug, Default)]
+pub(super) struct Due {
+    /// To be written, with the number of their file if it is known.
+    pub(super) series: Vec<(u32, SeriesId)>,
+    /// Nobody knows how old their points may get.
+    pub(super) unknown: Vec<SeriesId>,
+}
+
 #[derive(Debug, Default)]
 struct Shard {
-    entries: Map<u32, Entry>,
-    /// When and which entries began, oldest first. Some may be gone or younger by now.
-    arrivals: VecDeque<(u32, u32)>,
-    /// Entries that have reached the number of points at which they are due.
+    groups: Vec<Option<Box<[Held]>>>,
+    points: Agenda,
+    rollups: Agenda,
+    /// Series that have reached the number of points at which they are due.
     hurried: Vec<u32>,
 }
 
-/// All waiting points.
+/// All series.
 #[derive(Debug)]
 pub(super) struct Pending {
     shards: Box<[Mutex<Shard>]>,
     points: AtomicUsize,
-    bytes: AtomicUsize,
+    tail_bytes: AtomicUsize,
+    archive_bytes: AtomicUsize,
+    /// Series whose rollups are not all written.
+    owed: AtomicUsize,
     series_points_due: usize,
+    age_s_max: AtomicU32,
+}
+
+impl Held {
+    /// Gets ready for the first point after a rest.
+    fn begin(&mut self, position: JournalPosition, now_s: u32) {
+        self.since_s = now_s;
+        (self.position, self.fresh_position) = (position, position);
+    }
+}
+
+impl Shard {
+    fn get(&mut self, id: u32) -> Option<&mut Held> {
+        let (group, at) = place(id);
+        self.groups.get_mut(group)?.as_mut().map(|group| &mut group[at])
+    }
+
+    fn reach(&mut self, group: usize) {
+        if self.groups.len() <= group {
+            self.groups.resize_with(group + 1, || None);
+        }
+        let fill = || (0..GROUP_SERIES).map(|_| Held::default()).collect();
+        self.groups[group].get_or_insert_with(fill);
+    }
+
+    fn each(&self, shard: usize) -> impl Iterator<Item = (SeriesId, &Held)> {
+        let groups = self.groups.iter().enumerate();
+        let groups = groups.filter_map(|(at, group)| Some((at, group.as_ref()?)));
+        groups.flat_map(move |(at, group)| {
+            let first = (at * SHARDS + shard) * GROUP_SERIES;
+            (first..).map(|id| SeriesId(u32::try_from(id).expect("ids fit"))).zip(group)
+        })
+    }
 }
 
 impl Pending {
-    pub(super) fn new(series_points_due: usize) -> Self {
+    pub(super) fn new(series_points_due: usize, age_s_max: u32) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             points: AtomicUsize::new(0),
-            bytes: AtomicUsize::new(0),
+            tail_bytes: AtomicUsize::new(0),
+            archive_bytes: AtomicUsize::new(0),
+            owed: AtomicUsize::new(0),
             series_points_due: series_points_due.max(1),
+            age_s_max: AtomicU32::new(age_s_max.max(1)),
         }
     }
 
-    fn shard(&self, id: u32) -> MutexGuard<'_, Shard> {
-        self.shards[shard_of(id)].lock()
+    fn shard(&self, id: SeriesId) -> MutexGuard<'_, Shard> {
+        self.shards[shard_of(id.0)].lock()
     }
 
-    /// Adds points; calls `active` where a series has a point of a new hour.
+    /// Adds points that the journal has at `position`; calls `active` where a series has a point of a new hour.
     pub(super) fn append(
         &self,
         points: &[(SeriesId, u32, f64)],
+        position: JournalPosition,
         now_s: u32,
         mut active: impl FnMut(SeriesId, u32),
     ) {
         let mut bytes = 0;
-        for run in points.chunk_by(|a, b| shard_of(a.0.0) == shard_of(b.0.0)) {
-            let mut shard = self.shard(run[0].0.0);
-            let Shard { entries, arrivals, hurried } = &mut *shard;
+        let unknown_age_s = self.age_s_max.load(Ordering::Relaxed).min(UNKNOWN_AGE_S);
+        for run in points.chunk_by(|a, b| group_of(a.0.0) == group_of(b.0.0)) {
+            let mut shard = self.shard(run[0].0);
+            let (group, _) = place(run[0].0.0);
+            shard.reach(group);
+            let Shard { groups, points, hurried, .. } = &mut *shard;
+            let group = groups[group].as_mut().expect("reached above");
             for &(id, timestamp, value) in run {
-                let entry = entries.entry(id.0).or_default();
-                let previous = entry.points.last().map(|point| point.timestamp / 3600);
-                if previous != Some(timestamp / 3600) {
+                let held = &mut group[place(id.0).1];
+                if held.tail.last_timestamp() / 3600 != timestamp / 3600 {
                     active(id, timestamp);
                 }
-                if entry.points.is_empty() {
-                    entry.since_s = now_s;
-                    arrivals.push_back((now_s, id.0));
-                    bytes += ENTRY_BYTES;
+                if held.tail.is_empty() {
+                    held.begin(position, now_s);
+                    let age_s = NonZero::new(held.age_s).map_or(unknown_age_s, NonZero::get);
+                    held.due_s = points.add(now_s.saturating_add(age_s), id.0);
                 }
-                let before = entry.points.capacity();
-                if entry.points.len() == before {
-                    // Most series hold few points: doubling would leave half of the memory empty.
-                    entry.points.reserve_exact(before / 4 + 2);
-                }
-                entry.points.push(Packed::new(timestamp, value));
-                bytes += (entry.points.capacity() - before) * size_of::<Packed>();
-                if entry.points.len() == self.series_points_due {
+                held.position = held.position.min(position);
+                held.fresh_position = held.fresh_position.min(position);
+                bytes += held.tail.push(timestamp, value);
+                if held.tail.len() == self.series_points_due {
                     hurried.push(id.0);
                 }
             }
         }
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.tail_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.points.fetch_add(points.len(), Ordering::Relaxed);
     }
 
     /// What waits for a series, in the order of arrival.
     pub(super) fn of(&self, id: SeriesId) -> Vec<(u32, f64)> {
-        let shard = self.shard(id.0);
-        let points = shard.entries.get(&id.0).map_or(&[][..], |entry| &entry.points);
-        points.iter().map(|point| (point.timestamp, point.value())).collect()
+        self.shard(id).get(id.0).map_or_else(Vec::new, |held| held.tail.iter().collect())
     }
 
-    /// Takes out the first `count` points of a series: they are on disk, or of no use.
-    pub(super) fn confirm(&self, id: SeriesId, count: usize, now_s: u32) {
-        let mut shard = self.shard(id.0);
-        let Some(entry) = shard.entries.get_mut(&id.0) else { return };
-        let count = count.min(entry.points.len());
-        let capacity = entry.points.capacity();
-        self.points.fetch_sub(count, Ordering::Relaxed);
-        if count == entry.points.len() {
-            shard.entries.remove(&id.0);
-            let bytes = ENTRY_BYTES + capacity * size_of::<Packed>();
-            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-            return;
+    /// Everything about a series. In the series' turn only.
+    pub(super) fn look(&self, id: SeriesId) -> Look {
+        let mut shard = self.shard(id);
+        let Some(held) = shard.get(id.0) else { return Look::default() };
+        held.fresh_position = JournalPosition(u32::MAX);
+        let known = held.archives.as_ref().map(|archives| KnownFile {
+            header: held.header,
+            inode: held.inode,
+            touched_s: held.touched_s,
+            archives: archives.clone(),
+            rollups_due_s: held.rollups_due_s,
+            age_s: held.age_s,
+        });
+        let (ordered, doubtful, settled) = (held.tail.is_ordered(), held.doubtful, held.settled);
+        let tail = held.tail.clone();
+        drop(shard);
+        Look { points: tail.iter().collect(), ordered, known, doubtful, settled }
+    }
+
+    /// Takes out the first `count` points of a series, they are on disk or of no use, and keeps what is known of the
+    /// file now.
+    pub(super) fn confirm(&self, id: SeriesId, count: usize, known: Option<KnownFile>, now_s: u32) {
+        let mut shard = self.shard(id);
+        let (group, at) = place(id.0);
+        shard.reach(group);
+        let Shard { groups, points, rollups, .. } = &mut *shard;
+        let held = &mut groups[group].as_mut().expect("reached above")[at];
+        let count = count.min(held.tail.len());
+        self.take_points(held, count);
+        if !held.tail.is_empty() && count > 0 {
+            held.since_s = now_s;
+            held.position = held.fresh_position;
+            held.due_s = points.add(now_s.saturating_add(held.age_s.max(1)), id.0);
         }
-        entry.points.drain(..count);
-        entry.failures = 0;
-        entry.since_s = now_s;
-        shard.arrivals.push_back((now_s, id.0));
+        (held.failures, held.doubtful, held.settled) = (0, false, true);
+        self.keep(held, known, |due_s| rollups.add(due_s, id.0));
+    }
+
+    fn take_points(&self, held: &mut Held, count: usize) {
+        let before = held.tail.bytes_held();
+        let rest: Vec<(u32, f64)> = match held.tail.len() == count {
+            true => Vec::new(),
+            false => held.tail.iter().skip(count).collect(),
+        };
+        held.tail.clear();
+        held.due_s = 0;
+        for (timestamp, value) in rest {
+            held.tail.push(timestamp, value);
+        }
+        self.points.fetch_sub(count, Ordering::Relaxed);
+        self.tail_bytes.fetch_sub(before, Ordering::Relaxed);
+        self.tail_bytes.fetch_add(held.tail.bytes_held(), Ordering::Relaxed);
+    }
+
+    fn keep(&self, held: &mut Held, known: Option<KnownFile>, mut add: impl FnMut(u32) -> u32) {
+        let bytes = |archives: &Option<Box<[u8]>>| archives.as_ref().map_or(0, |bytes| bytes.len());
+        self.archive_bytes.fetch_sub(bytes(&held.archives), Ordering::Relaxed);
+        self.owed.fetch_sub(usize::from(held.rollups_due_s > 0), Ordering::Relaxed);
+        let due_s = known.as_ref().map_or(0, |known| known.rollups_due_s);
+        if due_s != held.rollups_due_s {
+            held.rollups_due_s = if due_s > 0 { add(due_s) } else { 0 };
+        }
+        held.archives = known.map(|known| {
+            (held.header, held.inode, held.age_s) = (known.header, known.inode, known.age_s);
+            held.touched_s = known.touched_s;
+            known.archives
+        });
+        self.owed.fetch_add(usize::from(held.rollups_due_s > 0), Ordering::Relaxed);
+        self.archive_bytes.fetch_add(bytes(&held.archives), Ordering::Relaxed);
     }
 
     /// Takes note of a failed write; returns how many there have been in a row.
     pub(super) fn failed(&self, id: SeriesId) -> u8 {
-        let mut shard = self.shard(id.0);
-        let Some(entry) = shard.entries.get_mut(&id.0) else { return 0 };
-        entry.failures = entry.failures.saturating_add(1);
-        entry.failures
+        let mut shard = self.shard(id);
+        let Some(held) = shard.get(id.0) else { return 0 };
+        held.failures = held.failures.saturating_add(1);
+        held.doubtful = true;
+        held.failures
     }
 
-    /// Takes all points of a series out; returns how many there were.
+    /// Takes all points of a series out and forgets its file; returns how many points there were.
     pub(super) fn discard(&self, id: SeriesId) -> usize {
-        let count = self.of(id).len();
-        self.confirm(id, count, 0);
+        let mut shard = self.shard(id);
+        let Some(held) = shard.get(id.0) else { return 0 };
+        let count = held.tail.len();
+        self.take_points(held, count);
+        self.keep(held, None, |due_s| due_s);
+        held.settled = true;
         count
     }
 
-    /// Up to `limit` series of a shard that are due: many points wait, or the first came at or before `until_s`.
+    /// Up to `limit` series of a shard that are due: many points wait, the first came long ago, or rollups have waited
+    /// for their time. With `pressed`, the first points in the order of their time, whether it has come or not.
     pub(super) fn take_due(
         &self,
         shard: usize,
-        until_s: i64,
+        now_s: u32,
+        pressed: bool,
         limit: usize,
-        due: &mut Vec<SeriesId>,
+        due: &mut Due,
     ) {
         let mut shard = self.shards[shard].lock();
-        let Shard { entries, arrivals, hurried } = &mut *shard;
-        let end = due.len() + limit;
-        while due.len() < end {
-            let Some(id) = hurried.pop() else { break };
-            due.push(SeriesId(id));
+        let age_s_max = self.age_s_max.load(Ordering::Relaxed);
+        let end = due.series.len() + limit;
+        while due.series.len() < end {
+            let Some(id) = shard.hurried.pop() else { break };
+            due.series.extend(shard.get(id).map(|held| (held.inode, SeriesId(id))));
         }
-        while due.len() < end {
-            let Some(&(since_s, id)) = arrivals.front() else { break };
-            if i64::from(since_s) > until_s {
-                break;
+        let until_s = if pressed { u32::MAX } else { now_s };
+        while due.series.len() < end {
+            let Some((due_s, id)) = shard.points.take(until_s) else { break };
+            let Some(held) = shard.get(id).filter(|held| held.due_s == due_s) else { continue };
+            held.due_s = 0;
+            if held.age_s == 0 && !pressed && age_s_max > UNKNOWN_AGE_S {
+                due.unknown.push(SeriesId(id));
+            } else {
+                due.series.push((held.inode, SeriesId(id)));
             }
-            arrivals.pop_front();
-            if entries.get(&id).is_some_and(|entry| entry.since_s == since_s) {
-                due.push(SeriesId(id));
-            }
+        }
+        while due.series.len() < end {
+            let Some((due_s, id)) = shard.rollups.take(now_s) else { break };
+            let held = shard.get(id).filter(|held| held.rollups_due_s == due_s);
+            due.series.extend(held.map(|held| (held.inode, SeriesId(id))));
         }
     }
 
-    /// All series with waiting points, ascending.
-    pub(super) fn all(&self) -> Vec<SeriesId> {
-        let ids = |shard: &Mutex<Shard>| -> Vec<SeriesId> {
-            shard.lock().entries.keys().copied().map(SeriesId).collect()
-        };
-        let mut all: Vec<SeriesId> = self.shards.iter().flat_map(ids).collect();
+    /// Puts a series of [`Due::unknown`] on the agenda for when its points are due.
+    pub(super) fn set_age(&self, id: SeriesId, age_s: u32) {
+        let mut shard = self.shard(id);
+        let Shard { groups, points, .. } = &mut *shard;
+        let (group, at) = place(id.0);
+        let Some(group) = groups.get_mut(group).and_then(Option::as_mut) else { return };
+        let held = &mut group[at];
+        held.age_s = age_s.max(1);
+        if !held.tail.is_empty() && held.due_s == 0 {
+            held.due_s = points.add(held.since_s.saturating_add(held.age_s), id.0);
+        }
+    }
+
+    /// All series with waiting points and, with `owed`, those whose rollups are not written; ordered by file.
+    pub(super) fn all(&self, owed: bool) -> Vec<SeriesId> {
+        let mut all: Vec<(u32, SeriesId)> = Vec::new();
+        for (number, shard) in self.shards.iter().enumerate() {
+            let shard = shard.lock();
+            let held = shard.each(number);
+            let held =
+                held.filter(|(_, held)| !held.tail.is_empty() || (owed && held.rollups_due_s > 0));
+            all.extend(held.map(|(id, held)| (held.inode, id)));
+        }
         all.sort_unstable();
-        all
+        all.into_iter().map(|(_inode, id)| id).collect()
+    }
+
+    /// Where the journal has the oldest point that is in no file yet.
+    pub(super) fn oldest_position(&self) -> Option<JournalPosition> {
+        self.waiting_positions().map(|(position, _id)| position).min()
+    }
+
+    /// Series with points that the journal has before `position`.
+    pub(super) fn before(&self, position: JournalPosition) -> Vec<SeriesId> {
+        let early = self.waiting_positions().filter(|(first, _id)| *first < position);
+        early.map(|(_position, id)| id).collect()
+    }
+
+    fn waiting_positions(&self) -> impl Iterator<Item = (JournalPosition, SeriesId)> {
+        self.shards.iter().enumerate().flat_map(|(number, shard)| {
+            let shard = shard.lock();
+            let waiting = shard.each(number).filter(|(_, held)| !held.tail.is_empty());
+            waiting.map(|(id, held)| (held.position, id)).collect::<Vec<_>>()
+        })
+    }
+
+    /// Whether it is known that nothing is owed to the series' file from before the node started.
+    pub(super) fn is_settled(&self, id: SeriesId) -> bool {
+        self.shard(id).get(id.0).is_some_and(|held| held.settled)
     }
 
     pub(super) fn points(&self) -> usize {
         self.points.load(Ordering::Relaxed)
     }
 
+    /// Bytes of the waiting points.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
+        self.tail_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of what is known of the files.
+    pub(super) fn archive_bytes(&self) -> usize {
+        self.archive_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Series whose rollups are not all written.
+    pub(super) fn owed(&self) -> usize {
+        self.owed.load(Ordering::Relaxed)
     }
 }
 
+fn group_of(id: u32) -> usize {
+    id as usize / GROUP_SERIES
+}
+
 fn shard_of(id: u32) -> usize {
-    (id / IDS_SIDE_BY_SIDE) as usize % SHARDS
+    group_of(id) % SHARDS
+}
+
+/// Group within the shard, and place within the group.
+fn place(id: u32) -> (usize, usize) {
+    (group_of(id) / SHARDS, id as usize % GROUP_SERIES)
 }
 
 #[cfg(test)]
@@ -219,47 +422,82 @@ mod tests {
 
     const A: SeriesId = SeriesId(1);
     const B: SeriesId = SeriesId(70);
+    const FIRST: JournalPosition = JournalPosition(1);
+    const LATER: JournalPosition = JournalPosition(9);
 
-    fn due(pending: &Pending, until_s: i64) -> Vec<SeriesId> {
-        let mut due = Vec::new();
+    fn due(pending: &Pending, now_s: u32) -> Vec<SeriesId> {
+        let mut due = Due::default();
         for shard in 0..SHARDS {
-            pending.take_due(shard, until_s, 100, &mut due);
+            pending.take_due(shard, now_s, false, 100, &mut due);
         }
-        due
+        assert_eq!(due.unknown, []);
+        due.series.into_iter().map(|(_inode, id)| id).collect()
+    }
+
+    fn append(pending: &Pending, points: &[(SeriesId, u32, f64)], now_s: u32) {
+        pending.append(points, FIRST, now_s, |_, _| {});
     }
 
     #[test]
     fn points_are_counted_until_the_last_is_confirmed() {
-        let pending = Pending::new(100);
-        pending.append(&[(A, 60, 1.5), (B, 60, -0.0), (A, 120, f64::MIN)], 7, |_, _| {});
-        assert_eq!((pending.points(), pending.all()), (3, vec![A, B]));
+        let pending = Pending::new(100, 30);
+        append(&pending, &[(A, 60, 1.5), (B, 60, -0.0), (A, 120, f64::MIN)], 7);
+        assert_eq!((pending.points(), pending.all(false)), (3, vec![A, B]));
         assert_eq!(pending.of(A), [(60, 1.5), (120, f64::MIN)]);
-        pending.confirm(A, 1, 8);
+        pending.confirm(A, 1, None, 8);
         assert_eq!(pending.of(A), [(120, f64::MIN)]);
         assert_eq!(pending.discard(A), 1);
         assert!(pending.of(B)[0].1.is_sign_negative());
-        pending.confirm(B, 1, 8);
+        pending.confirm(B, 1, None, 8);
         assert_eq!((pending.points(), pending.bytes()), (0, 0));
     }
 
     #[test]
     fn a_series_is_due_by_age_or_by_number_and_once() {
-        let pending = Pending::new(3);
-        pending.append(&[(A, 60, 1.0)], 10, |_, _| {});
-        assert_eq!(due(&pending, 9), []);
-        assert_eq!(due(&pending, 10), [A]);
-        assert_eq!(due(&pending, 10), []);
-        pending.confirm(A, 1, 11);
-        pending.append(&[(B, 60, 1.0), (B, 120, 1.0), (B, 180, 1.0)], 20, |_, _| {});
+        let pending = Pending::new(3, 30);
+        append(&pending, &[(A, 60, 1.0)], 10);
+        assert_eq!(due(&pending, 39), []);
+        assert_eq!(due(&pending, 40), [A]);
+        assert_eq!(due(&pending, 40), []);
+        pending.confirm(A, 1, None, 11);
+        append(&pending, &[(B, 60, 1.0), (B, 120, 1.0), (B, 180, 1.0)], 20);
         assert_eq!(due(&pending, 0), [B]);
     }
 
     #[test]
+    fn a_long_age_is_asked_for_before_it_is_waited_for() {
+        let pending = Pending::new(100, 3600);
+        append(&pending, &[(A, 60, 1.0)], 10);
+        let mut found = Due::default();
+        pending.take_due(0, 10 + UNKNOWN_AGE_S, false, 100, &mut found);
+        assert_eq!((found.series.len(), &found.unknown[..]), (0, &[A][..]));
+        pending.set_age(A, 900);
+        assert_eq!(due(&pending, 909), []);
+        assert_eq!(due(&pending, 910), [A]);
+    }
+
+    #[test]
+    fn the_position_of_the_oldest_unwritten_point_is_known() {
+        let pending = Pending::new(100, 30);
+        pending.append(&[(A, 60, 1.0)], FIRST, 0, |_, _| {});
+        pending.append(&[(B, 60, 1.0)], LATER, 0, |_, _| {});
+        assert_eq!(pending.oldest_position(), Some(FIRST));
+        assert_eq!(pending.before(LATER), [A]);
+        pending.look(A);
+        pending.append(&[(A, 120, 1.0)], LATER, 0, |_, _| {});
+        pending.confirm(A, 1, None, 0);
+        assert_eq!(pending.oldest_position(), Some(LATER));
+        pending.confirm(A, 1, None, 0);
+        pending.confirm(B, 1, None, 0);
+        assert_eq!(pending.oldest_position(), None);
+    }
+
+    #[test]
     fn each_new_hour_of_a_series_is_told() {
-        let pending = Pending::new(100);
+        let pending = Pending::new(100, 30);
         let mut hours = Vec::new();
-        let points = [(A, 10, 0.0), (A, 20, 0.0), (A, 3600, 0.0), (B, 3700, 0.0)];
-        pending.append(&points, 0, |id, timestamp| hours.push((id, timestamp)));
-        assert_eq!(hours, [(A, 10), (A, 3600), (B, 3700)]);
+        let points = [(A, 4000, 0.0), (A, 4010, 0.0), (A, 7200, 0.0), (B, 7300, 0.0)];
+        pending.append(&points, FIRST, 0, |id, timestamp| hours.push((id, timestamp)));
+        assert_eq!(hours, [(A, 4000), (A, 7200), (B, 7300)]);
     }
 }

@@ -12,7 +12,8 @@ use whisper::{Archive, Fetched, Header, Method, Storage, Whisper, Window};
 
 use super::disk::DiskFile;
 use super::patched::{Patched, Zeros};
-use super::write::one_per_timestamp;
+use super::pending::Look;
+use super::settle::{Owed, settle};
 use super::{Engine, Store};
 use crate::series::SeriesId;
 
@@ -93,7 +94,8 @@ impl Store {
         request: Request,
     ) -> Result<Option<SeriesData>, whisper::Error> {
         let Request { from, until, now } = request;
-        let waiting = one_per_timestamp(&self.pending.of(id));
+        let look = self.pending.look(id);
+        let waiting = look.batch();
         let Some(file) = self.open_for_reading(path)? else {
             if waiting.is_empty() {
                 return Ok(None);
@@ -104,7 +106,8 @@ impl Store {
         };
         let plan = file.header().plan_fetch(from, until, now, None)?;
         let Some((archive, window)) = plan else { return Ok(None) };
-        if waiting.is_empty() {
+        let complete = archive == 0 || !self.is_owed(id, &look);
+        if waiting.is_empty() && complete {
             let fetched = file.fetch(from, until, now, None)?;
             return Ok(fetched.map(|fetched| data(name, file.header(), &fetched)));
         }
@@ -116,9 +119,37 @@ impl Store {
             lay_over(&mut data, &slots);
             return Ok(Some(data));
         }
-        let file = patched(file, &waiting, now)?;
+        let file = self.patched(file, id, &look, now)?;
         let fetched = file.fetch(from, until, now, None)?;
         Ok(fetched.map(|fetched| data(name, file.header(), &fetched)))
+    }
+
+    /// Whether the file may lack rollups of points that it has.
+    fn is_owed(&self, id: SeriesId, look: &Look) -> bool {
+        look.owes_rollups() || (self.recovery.concerns(id) && !look.settled)
+    }
+
+    /// The file with what it is owed and the waiting points written to an image in memory.
+    fn patched(
+        &self,
+        file: Whisper<DiskFile>,
+        id: SeriesId,
+        look: &Look,
+        now: i64,
+    ) -> Result<Whisper<Patched<DiskFile>>, whisper::Error> {
+        let (storage, header) = file.into_parts();
+        let clocks_s = self.clocks_s(&header);
+        let known = look.known.as_ref().filter(|_| look.owes_rollups());
+        let known = known.and_then(|known| self.known_archives(known));
+        let owed = match &known {
+            _ if self.recovery.concerns(id) && !look.settled => Owed::Unknown(&clocks_s),
+            Some((known, archives)) if **known == header => Owed::Rollups(archives),
+            Some(_other_header) => Owed::Unknown(&clocks_s),
+            None => Owed::Nothing,
+        };
+        let mut file = Whisper::with_header(Patched::over(storage)?, header)?;
+        settle(&mut file, &owed, &look.batch(), now)?;
+        Ok(file)
     }
 
     /// The bytes of the file with the waiting points written.
@@ -128,10 +159,11 @@ impl Store {
         };
         let _turn = self.turns.take(id);
         let image = || -> Result<Option<Vec<u8>>, whisper::Error> {
-            let waiting = one_per_timestamp(&self.pending.of(id));
+            let look = self.pending.look(id);
+            let waiting = look.batch();
             let now = self.clock.now_unix_seconds();
             match self.open_for_reading(&path)? {
-                Some(file) => Ok(Some(patched(file, &waiting, now)?.storage().image()?)),
+                Some(file) => Ok(Some(self.patched(file, id, &look, now)?.storage().image()?)),
                 None if waiting.is_empty() => Ok(None),
                 None => Ok(Some(self.new_in_memory(&name, &waiting, now)?.storage().image()?)),
             }
@@ -164,20 +196,6 @@ impl Store {
         file.update_many(waiting, now)?;
         Ok(file)
     }
-}
-
-/// The file with the waiting points written to an image in memory.
-fn patched(
-    file: Whisper<DiskFile>,
-    waiting: &[(i64, f64)],
-    now: i64,
-) -> Result<Whisper<Patched<DiskFile>>, whisper::Error> {
-    let (storage, header) = file.into_parts();
-    let mut file = Whisper::with_header(Patched::over(storage)?, header)?;
-    if !waiting.is_empty() {
-        file.update_many(waiting, now)?;
-    }
-    Ok(file)
 }
 
 /// The slots of the finest archive that the waiting points will fill, if filling them is all that will happen to what

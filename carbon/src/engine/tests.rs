@@ -2,6 +2,7 @@
 
 mod fake_disk;
 mod faults;
+mod lives;
 mod same_as_whisper;
 
 use std::path::Path;
@@ -15,13 +16,21 @@ use super::*;
 
 const NOW: i64 = 1_700_000_000;
 
-/// Every name gets the same three archives.
+/// Every name gets the same three archives; its last parts may say a method and a factor in percent.
 #[derive(Debug)]
 struct OneSpec;
 
 impl FileSpecs for OneSpec {
-    fn spec_for(&self, _name: &str) -> Spec {
-        Spec::new(whisper::parse_retentions("10s:5m,1m:20m,5m:2h").unwrap())
+    fn spec_for(&self, name: &str) -> Spec {
+        let mut spec = Spec::new(whisper::parse_retentions("10s:5m,1m:20m,5m:2h").unwrap());
+        let parts: Vec<&str> = name.split('.').collect();
+        if let [.., method, percent] = parts[..]
+            && let Some(method) = whisper::Method::from_name(method)
+        {
+            spec.method = method;
+            spec.x_files_factor = percent.parse::<f64>().unwrap() / 100.0;
+        }
+        spec
     }
 }
 
@@ -46,6 +55,7 @@ impl Node {
         let (clock, disk) = (Arc::new(Manual::at(NOW)), Arc::new(FakeDisk::default()));
         let mut config = EngineConfig::under(folder.path());
         config.writer_threads = 0;
+        config.write_age_s = 30;
         config.free_bytes_min = 0;
         config.free_files_min = 0;
         change(&mut config);
@@ -61,8 +71,15 @@ impl Node {
 
     fn restart(self) -> Self {
         self.engine.stop(Duration::from_secs(60));
+        self.die()
+    }
+
+    /// Loses what is in memory and starts again, at the same time.
+    fn die(self) -> Self {
         drop(self.engine);
-        Self::at(self.folder, |_config| {})
+        let node = Self::at(self.folder, |_config| {});
+        node.clock.set(self.clock.now_unix_seconds());
+        node
     }
 
     fn id(&self, name: &str) -> SeriesId {
@@ -126,6 +143,73 @@ fn points_wait_until_their_age_and_then_go_in_one_update() {
     assert_eq!((node.engine.pending_points(), node.engine.pending_bytes()), (0, 0));
     assert_eq!((node.counters().updates.get(), node.counters().points_written.get()), (1, 2));
     assert!(node.file("a/b.wsp").exists());
+}
+
+/// Reads and writes of files during a flush after `count` new points, ten seconds apart.
+fn calls_of_a_flush(node: &Node, count: u32, scope: FlushScope<'_>) -> (usize, usize) {
+    for _ in 0..count {
+        advance(node, 10);
+        node.append("a.b", &[(node.clock.now_unix_seconds(), 1.0)]);
+    }
+    (node.disk.faults.lock().reads, node.disk.faults.lock().writes) = (0, 0);
+    assert_eq!(node.engine.flush(scope).points, u64::from(count));
+    let faults = node.disk.faults.lock();
+    (faults.reads, faults.writes)
+}
+
+#[test]
+fn points_in_order_are_written_without_a_read_and_rollups_by_their_own_clocks() {
+    let node = Node::new();
+    assert_eq!(calls_of_a_flush(&node, 3, FlushScope::Due), (0, 1));
+    // 150 seconds are half of the finest archive: the first rollups may be so far behind.
+    let flushes: Vec<_> = (0..8).map(|_| calls_of_a_flush(&node, 6, FlushScope::Due)).collect();
+    let writes: Vec<_> = flushes.iter().map(|calls| calls.1).collect();
+    assert_eq!(writes, [1, 2, 1, 1, 3, 1, 1, 2], "most of them write the points alone");
+    assert!(flushes.iter().all(|calls| calls.0 == 0));
+    assert_eq!(node.engine.rollups_owed(), 1);
+    let node = node.restart();
+    assert_eq!(calls_of_a_flush(&node, 6, FlushScope::Due).0, 1, "one read after a start");
+    assert_eq!(calls_of_a_flush(&node, 6, FlushScope::All).0, 0);
+    assert_eq!(node.counters().updates_late.get(), 0);
+}
+
+#[test]
+fn rollups_of_a_series_that_falls_silent_are_written_when_their_time_comes() {
+    let node = Node::new();
+    let mut writer = node.writer();
+    calls_of_a_flush(&node, 6, FlushScope::Due);
+    assert_eq!(node.engine.rollups_owed(), 1);
+    advance(&node, 149);
+    writer.round();
+    assert_eq!(node.engine.rollups_owed(), 1);
+    advance(&node, 1);
+    writer.round();
+    assert_eq!((node.engine.rollups_owed(), node.disk.faults.lock().reads), (0, 0));
+}
+
+#[test]
+fn a_file_that_somebody_else_has_written_is_read_again() {
+    let node = Node::new();
+    calls_of_a_flush(&node, 6, FlushScope::All);
+    let file = std::fs::OpenOptions::new().read(true).write(true).open(node.file("a/b.wsp"));
+    let mut file = whisper::Whisper::open(file.unwrap()).unwrap();
+    let now = node.clock.now_unix_seconds();
+    file.update_many(&[(now + 10, 7.0)], now).unwrap();
+    let (storage, _header) = file.into_parts();
+    storage.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(4_000_000_000)).unwrap();
+    assert!(calls_of_a_flush(&node, 6, FlushScope::All).0 > 0);
+}
+
+#[test]
+fn after_a_death_rollups_of_silent_series_are_made_up_for() {
+    let node = Node::new();
+    assert_eq!(calls_of_a_flush(&node, 12, FlushScope::Due), (0, 1));
+    let node = node.die();
+    node.writer().round();
+    assert_eq!(node.disk.faults.lock().writes, 1);
+    let node = node.restart().restart();
+    node.writer().round();
+    assert_eq!(node.disk.faults.lock().calls, 0, "an orderly stop owes nothing");
 }
 
 #[test]

@@ -8,7 +8,11 @@ use metric::path::whisper_path;
 use whisper::{Header, Whisper};
 
 use super::Store;
-use super::disk::{DiskFile, aside_path};
+use super::archives::{Archives, clocks_s};
+use super::disk::{DiskFile, FileMark, aside_path};
+use super::pending::{KnownFile, Look};
+use super::prefixed::Prefixed;
+use super::settle::{Owed, settle};
 use crate::series::SeriesId;
 
 /// Whether a file may be created now.
@@ -18,6 +22,15 @@ pub(super) enum Creates {
     Budgeted,
     /// The permit has been taken, or none is needed.
     Free,
+}
+
+/// Which rollups are written along with the points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rollups {
+    /// Those whose time has come.
+    Due,
+    /// All, also those of intervals that are not over.
+    All,
 }
 
 /// What became of a write.
@@ -50,12 +63,32 @@ impl<E: Into<whisper::Error>> From<E> for Obstacle {
     }
 }
 
+/// One series to be written.
+struct Visit<'a> {
+    name: &'a str,
+    look: &'a Look,
+    batch: &'a [(i64, f64)],
+    /// A node that died may have left rollups undone.
+    unsettled: bool,
+    creates: Creates,
+    rollups: Rollups,
+    now: i64,
+}
+
+/// A file that can be written.
+struct Opened {
+    file: Whisper<Prefixed>,
+    archives: Archives,
+    mark: FileMark,
+}
+
 impl Store {
     /// Writes what waits for the series, in its turn.
-    pub(super) fn write(&self, id: SeriesId, creates: Creates) -> Written {
+    pub(super) fn write(&self, id: SeriesId, creates: Creates, rollups: Rollups) -> Written {
         let _turn = self.turns.take(id);
-        let points = self.pending.of(id);
-        if points.is_empty() {
+        let look = self.pending.look(id);
+        let unsettled = self.recovery.concerns(id) && !look.settled;
+        if look.points.is_empty() && !look.owes_rollups() && !unsettled {
             return Written::Nothing;
         }
         let Some(name) = self.table.name(id) else {
@@ -63,9 +96,13 @@ impl Store {
             self.tell_of_room();
             return Written::Nothing;
         };
-        let batch = one_per_timestamp(&points);
-        let written = match self.update_file(&name, &batch, creates) {
-            Ok(header) => self.count_written(&header, &batch, points.len()),
+        let batch = look.batch();
+        let now = self.clock.now_unix_seconds();
+        let (name, batch) = (&name, &batch);
+        let visit = Visit { name, look: &look, batch, unsettled, creates, rollups, now };
+        let (known, points) = match self.update_file(&visit) {
+            Ok((header, known)) => (known, self.count_written(&header, &visit)),
+            Err(Obstacle::NoCreate) if visit.batch.is_empty() => (None, 0),
             Err(Obstacle::NoCreate) => {
                 self.counters.creates_delayed.inc();
                 return Written::Delayed;
@@ -76,20 +113,21 @@ impl Store {
                 return Written::Failed(self.pending.failed(id));
             }
         };
-        self.pending.confirm(id, points.len(), self.now_s());
+        self.pending.confirm(id, look.points.len(), known, self.now_s());
         self.tell_of_room();
-        written
+        Written::Points(points)
     }
 
-    fn count_written(&self, header: &Header, batch: &[(i64, f64)], received: usize) -> Written {
-        let oldest = self.clock.now_unix_seconds().saturating_sub(header.max_retention.into());
+    fn count_written(&self, header: &Header, visit: &Visit<'_>) -> u64 {
+        let (batch, received) = (visit.batch, visit.look.points.len());
+        let oldest = visit.now.saturating_sub(header.max_retention.into());
         let too_old = batch.partition_point(|point| point.0 < oldest) as u64;
         let points = batch.len() as u64 - too_old;
         self.counters.updates.inc();
         self.counters.points_written.add(points);
         self.counters.points_too_old.add(too_old);
         self.counters.points_superseded.add((received - batch.len()) as u64);
-        Written::Points(points)
+        points
     }
 
     fn tell_of_room(&self) {
@@ -98,35 +136,127 @@ impl Store {
         }
     }
 
-    fn update_file(
-        &self,
-        name: &str,
-        batch: &[(i64, f64)],
-        creates: Creates,
-    ) -> Result<Header, Obstacle> {
-        let relative = whisper_path(name);
+    /// Writes a series' points and rollups; returns the file's header and what is known of it then.
+    fn update_file(&self, visit: &Visit<'_>) -> Result<(Header, Option<KnownFile>), Obstacle> {
+        let relative = whisper_path(visit.name);
         let path = self.config.whisper.join(&relative);
-        let mut file = match self.open_sound(&path, &relative)? {
-            Some(file) => file,
-            None => self.create(name, &path, creates)?,
-        };
-        file.update_many(batch, self.clock.now_unix_seconds())?;
-        Ok(file.into_parts().1)
-    }
-
-    /// Opens a file; one that is no sound Whisper file is set aside and taken to be missing.
-    fn open_sound(
-        &self,
-        path: &Path,
-        relative: &str,
-    ) -> Result<Option<Whisper<DiskFile>>, Obstacle> {
-        let file = match self.disk.open(path, true) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        let opened = match self.disk.open(&path, true) {
+            Ok(file) => self.open_sound(visit, file, &path, &relative)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error.into()),
         };
-        match Whisper::open(file) {
-            Ok(file) => Ok(Some(file)),
+        let mut opened = match opened {
+            Some(opened) => opened,
+            None => self.create(visit, &path)?,
+        };
+        let header = opened.file.header().clone();
+        let number = self.headers.number(&header);
+        let next = match self.short_way(visit, &opened, &header) {
+            Some(next) => self.write_known(visit, &mut opened, &header, next)?,
+            None => {
+                let owed = Owed::Rollups(&opened.archives);
+                settle(&mut opened.file, &owed, visit.batch, visit.now)?;
+                self.counters.updates_late.inc();
+                return Ok((header, None));
+            }
+        };
+        let known = number.map(|number| self.known_file(number, &header, opened.mark, &next));
+        Ok((header, known))
+    }
+
+    /// What to write and what is known then, if nothing has to be read for it.
+    fn short_way(
+        &self,
+        visit: &Visit<'_>,
+        opened: &Opened,
+        header: &Header,
+    ) -> Option<(Vec<whisper::Point>, Archives)> {
+        if visit.look.doubtful {
+            // A part of these points may be in the file already, and rollups of that part not.
+            return None;
+        }
+        if visit.batch.is_empty() {
+            return Some((Vec::new(), opened.archives.clone()));
+        }
+        opened.archives.advance(header, visit.batch, visit.now, self.now_s())
+    }
+
+    /// Writes one run for the points and one for each archive whose rollups are due.
+    fn write_known(
+        &self,
+        visit: &Visit<'_>,
+        opened: &mut Opened,
+        header: &Header,
+        (points, mut next): (Vec<whisper::Point>, Archives),
+    ) -> Result<Archives, whisper::Error> {
+        let base = opened.archives.known[0].base;
+        let base = opened.file.write_points(0, base, &points)?;
+        next.written(header, 0, base);
+        let now_s = self.now_s();
+        for (index, clock_s) in (1..).zip(self.clocks_s(header)) {
+            let known = &next.known[index];
+            let due = visit.rollups == Rollups::All || known.is_due(next.newest, clock_s, now_s);
+            if due && known.unwritten > 0 {
+                let base = opened.file.write_points(index, known.base, known.unwritten())?;
+                next.written(header, index, base);
+            }
+        }
+        Ok(next)
+    }
+
+    fn known_file(
+        &self,
+        number: u16,
+        header: &Header,
+        mark: FileMark,
+        archives: &Archives,
+    ) -> KnownFile {
+        let owed = archives.known.iter().skip(1).zip(self.clocks_s(header));
+        let owed = owed.filter(|(known, _clock_s)| known.unwritten > 0);
+        let due = owed.map(|(known, clock_s)| known.since_s.saturating_add(clock_s).max(1)).min();
+        KnownFile {
+            header: number,
+            inode: fold(mark.inode),
+            touched_s: u32::try_from(self.disk.now_s()).unwrap_or(0),
+            archives: archives.pack(),
+            rollups_due_s: due.unwrap_or(0),
+            age_s: self.age_s(header),
+        }
+    }
+
+    /// How far each coarser archive may be behind.
+    pub(super) fn clocks_s(&self, header: &Header) -> Vec<u32> {
+        clocks_s(header, self.config.first_rollup_s, self.config.next_rollups_s)
+    }
+
+    /// How long points of such a file may wait: never so long that they grow too old for the archive they came for.
+    pub(super) fn age_s(&self, header: &Header) -> u32 {
+        let safe = u32::try_from(header.archives[0].retention() / 4).unwrap_or(u32::MAX);
+        self.config.write_age_s.min(safe).max(1)
+    }
+
+    /// Makes a file ready: by what is known of it or, if nobody knows or somebody else has touched it, by reading. One
+    /// that is no sound Whisper file is set aside and taken to be missing.
+    fn open_sound(
+        &self,
+        visit: &Visit<'_>,
+        file: DiskFile,
+        path: &Path,
+        relative: &str,
+    ) -> Result<Option<Opened>, Obstacle> {
+        let mark = file.mark();
+        let opened = match visit.look.untouched(mark) {
+            Some(known) if !visit.unsettled => match self.known_archives(known) {
+                Some((header, archives)) => {
+                    Whisper::with_header(Prefixed::plain(file), Header::clone(&header))
+                        .map(|file| Opened { file, archives, mark })
+                }
+                None => self.learn(visit, file),
+            },
+            _ => self.learn(visit, file),
+        };
+        match opened {
+            Ok(opened) => Ok(Some(opened)),
             Err(whisper::Error::Corrupt(reason)) => {
                 let to = self.set_aside(path, relative)?;
                 self.counters.files_set_aside.inc();
@@ -136,6 +266,42 @@ impl Store {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Header and archives as the last write left them.
+    pub(super) fn known_archives(
+        &self,
+        known: &KnownFile,
+    ) -> Option<(std::sync::Arc<Header>, Archives)> {
+        let header = self.headers.get(known.header)?;
+        let archives = Archives::unpack(&known.archives, header.archives.len())?;
+        Some((header, archives))
+    }
+
+    /// Reads what later writes need not read again, in one go where the file is of the expected kind, and writes what
+    /// it is owed.
+    fn learn(&self, visit: &Visit<'_>, file: DiskFile) -> Result<Opened, whisper::Error> {
+        let mark = file.mark();
+        let expected = self.specs.spec_for(visit.name).header();
+        let end_of_needed = |header: Header| {
+            header.archives.last().map_or(0, |last| u64::from(last.offset)) + POINT_BYTES
+        };
+        let wanted = expected.map_or(0, end_of_needed);
+        let mut file = Whisper::open(Prefixed::read(file, wanted)?)?;
+        self.counters.files_learned.inc();
+        let clocks_s = self.clocks_s(file.header());
+        let known = visit.look.known.as_ref().filter(|known| known.rollups_due_s > 0);
+        let known = known.and_then(|known| self.known_archives(known));
+        let owed = match &known {
+            _ if visit.unsettled => Owed::Unknown(&clocks_s),
+            Some((header, archives)) if **header == *file.header() => Owed::Rollups(archives),
+            Some(_other_header) => Owed::Unknown(&clocks_s),
+            None => Owed::Nothing,
+        };
+        settle(&mut file, &owed, &[], visit.now)?;
+        let first = visit.batch.first().map(|point| point.0);
+        let archives = Archives::read(&file, first, visit.now)?;
+        Ok(Opened { file, archives, mark })
     }
 
     fn set_aside(&self, path: &Path, relative: &str) -> io::Result<std::path::PathBuf> {
@@ -152,39 +318,62 @@ impl Store {
         }
     }
 
-    fn create(
-        &self,
-        name: &str,
-        path: &Path,
-        creates: Creates,
-    ) -> Result<Whisper<DiskFile>, Obstacle> {
-        if !self.may_create.load(Ordering::Relaxed) {
+    fn create(&self, visit: &Visit<'_>, path: &Path) -> Result<Opened, Obstacle> {
+        if visit.batch.is_empty() || !self.may_create.load(Ordering::Relaxed) {
             return Err(Obstacle::NoCreate);
         }
-        if creates == Creates::Budgeted && self.creates.take(1, self.clock.monotonic()) == 0 {
+        if visit.creates == Creates::Budgeted && self.creates.take(1, self.clock.monotonic()) == 0 {
             return Err(Obstacle::NoCreate);
         }
-        self.disk.create(path, &self.specs.spec_for(name))?;
+        let spec = self.specs.spec_for(visit.name);
+        self.disk.create(path, &spec)?;
         self.counters.creates.inc();
-        Ok(Whisper::open(self.disk.open(path, true)?)?)
+        let header = spec.header()?;
+        let (file, archives) = (self.disk.open(path, true)?, Archives::empty(&header));
+        let mark = file.mark();
+        let file = Whisper::with_header(Prefixed::plain(file), header)?;
+        Ok(Opened { file, archives, mark })
     }
 }
 
-/// Points in the order of their time, of equal timestamps the one received last.
-pub(super) fn one_per_timestamp(points: &[(u32, f64)]) -> Vec<(i64, f64)> {
-    let mut batch: Vec<(i64, f64)> =
-        points.iter().map(|&(timestamp, value)| (timestamp.into(), value)).collect();
-    if !batch.is_sorted_by(|a, b| a.0 < b.0) {
-        batch.sort_by_key(|point| point.0);
-        batch.dedup_by(|later, kept| {
-            let same = later.0 == kept.0;
-            if same {
-                kept.1 = later.1;
-            }
-            same
-        });
+/// Bytes of one point: of the last archive no more is needed than where its ring begins.
+const POINT_BYTES: u64 = whisper::POINT_BYTES as u64;
+
+impl Look {
+    /// Points in the order of their time, of equal timestamps the one received last.
+    pub(super) fn batch(&self) -> Vec<(i64, f64)> {
+        let points = self.points.iter();
+        let mut batch: Vec<(i64, f64)> =
+            points.map(|&(timestamp, value)| (timestamp.into(), value)).collect();
+        if !self.ordered {
+            batch.sort_by_key(|point| point.0);
+            batch.dedup_by(|later, kept| {
+                let same = later.0 == kept.0;
+                if same {
+                    kept.1 = later.1;
+                }
+                same
+            });
+        }
+        batch
     }
-    batch
+
+    pub(super) fn owes_rollups(&self) -> bool {
+        self.known.as_ref().is_some_and(|known| known.rollups_due_s > 0)
+    }
+
+    /// What is known of the file, if this is the file and nobody else has written to it since.
+    fn untouched(&self, mark: FileMark) -> Option<&KnownFile> {
+        let same = |known: &&KnownFile| {
+            known.inode == fold(mark.inode) && mark.modified_s <= i64::from(known.touched_s)
+        };
+        self.known.as_ref().filter(|_| !self.doubtful).filter(same)
+    }
+}
+
+/// Half of an inode's number: to put files in order, and to notice that one was replaced.
+fn fold(inode: u64) -> u32 {
+    u32::try_from(inode & u64::from(u32::MAX)).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -193,8 +382,11 @@ mod tests {
 
     #[test]
     fn of_one_timestamp_the_last_received_stays() {
+        let batch = |points: &[(u32, f64)], ordered| {
+            Look { points: points.to_vec(), ordered, ..Look::default() }.batch()
+        };
         let points = [(120, 1.0), (60, 2.0), (120, 3.0), (60, 4.0), (60, 5.0)];
-        assert_eq!(one_per_timestamp(&points), [(60, 5.0), (120, 3.0)]);
-        assert_eq!(one_per_timestamp(&[(1, 1.0), (2, 2.0)]), [(1, 1.0), (2, 2.0)]);
+        assert_eq!(batch(&points, false), [(60, 5.0), (120, 3.0)]);
+        assert_eq!(batch(&[(1, 1.0), (2, 2.0)], true), [(1, 1.0), (2, 2.0)]);
     }
 }

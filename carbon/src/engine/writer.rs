@@ -8,8 +8,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::Store;
-use super::pending::SHARDS;
-use super::write::{Creates, Written};
+use super::pending::{Due, SHARDS};
+use super::write::{Creates, Rollups, Written};
 use crate::series::SeriesId;
 
 /// How often a writer looks for what is due when nobody wakes it.
@@ -23,6 +23,9 @@ const FREE_SPACE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Series that a writer takes at once and puts in order before it writes them.
 const ROUND_SERIES_MAX: usize = 4096;
+
+/// Series of a node that died before this start that are looked after in one round.
+const RECOVER_SERIES: usize = 512;
 
 /// Wait after the first failure; it doubles with each further one.
 const BACK_OFF_MIN: Duration = Duration::from_secs(1);
@@ -51,11 +54,20 @@ pub(super) fn start(store: &Arc<Store>) -> io::Result<Vec<JoinHandle<()>>> {
 impl Store {
     /// Waits to be woken, at most for `interval`; false when it is time to stop.
     fn sleep(&self, interval: Duration) -> bool {
-        let mut stopping = self.stopping.lock();
-        if !*stopping {
-            self.wake.wait_for(&mut stopping, interval);
+        let mut asleep = self.asleep.lock();
+        let stopping = || self.stopping.load(Ordering::Relaxed);
+        if !stopping() {
+            self.wake.wait_for(&mut asleep, interval);
         }
-        !*stopping
+        !stopping()
+    }
+
+    /// Finds out how old the points of a series may get before they must be written, by the file it is to have.
+    fn ask_for_age(&self, id: SeriesId) {
+        let spec = self.table.with_name(id, |name| self.specs.spec_for(name));
+        let header = spec.and_then(|spec| spec.header().ok());
+        let age_s = header.map_or(self.config.write_age_s, |header| self.age_s(&header));
+        self.pending.set_age(id, age_s);
     }
 
     fn keep_names(&self) {
@@ -95,19 +107,23 @@ impl Writer {
     pub(super) fn round(&mut self) {
         self.create_delayed();
         self.try_again();
-        let mut due = Vec::new();
+        self.recover();
+        let mut due = Due::default();
         loop {
             let store = &self.store;
             let permits = store.updates.take(ROUND_SERIES_MAX, store.clock.monotonic());
             self.take_due(permits, &mut due);
-            self.store.updates.give_back(permits - due.len());
-            if due.is_empty() {
+            self.store.updates.give_back(permits - due.series.len());
+            if due.series.is_empty() && due.unknown.is_empty() {
                 return;
             }
-            // Files are created in the order of ids, so this is close to the order of inodes.
-            due.sort_unstable();
-            for id in due.drain(..) {
-                if *self.store.stopping.lock() {
+            // Neighbouring inodes share a block of the disk.
+            due.series.sort_unstable();
+            for id in due.unknown.drain(..) {
+                self.store.ask_for_age(id);
+            }
+            for (_inode, id) in due.series.drain(..) {
+                if self.store.stopping.load(Ordering::Relaxed) {
                     return;
                 }
                 self.write(id, Creates::Budgeted);
@@ -115,20 +131,33 @@ impl Writer {
         }
     }
 
-    fn take_due(&mut self, limit: usize, due: &mut Vec<SeriesId>) {
+    fn take_due(&mut self, limit: usize, due: &mut Due) {
         let store = &self.store;
-        let until_s = if store.is_pressed() {
-            i64::MAX
-        } else {
-            i64::from(store.now_s()) - i64::from(store.config.write_age_s)
-        };
+        let (now_s, pressed) = (store.now_s(), store.is_pressed());
         for _ in 0..self.shards.len() {
-            if due.len() >= limit {
+            let room = limit.saturating_sub(due.series.len());
+            if room == 0 {
                 return;
             }
-            store.pending.take_due(self.shards[0], until_s, limit - due.len(), due);
+            store.pending.take_due(self.shards[0], now_s, pressed, room, due);
             // The next round begins with the shard after the last one looked at.
             self.shards.rotate_left(1);
+        }
+    }
+
+    /// Looks after a few of the series of a node that died: rollups may be missing in their files.
+    fn recover(&mut self) {
+        if self.store.recovery.is_over() || self.store.is_pressed() {
+            return;
+        }
+        let permits = self.store.updates.take(RECOVER_SERIES, self.store.clock.monotonic());
+        for id in self.store.recovery.take(permits).map(SeriesId) {
+            if self.store.stopping.load(Ordering::Relaxed) {
+                return;
+            }
+            if self.store.table.is_living(id) && !self.store.pending.is_settled(id) {
+                self.write(id, Creates::Budgeted);
+            }
         }
     }
 
@@ -154,7 +183,7 @@ impl Writer {
     }
 
     fn write(&mut self, id: SeriesId, creates: Creates) {
-        match self.store.write(id, creates) {
+        match self.store.write(id, creates, Rollups::Due) {
             Written::Nothing | Written::Points(_) => {}
             Written::Delayed => self.delayed.push_back(id),
             Written::Failed(failures) => {

@@ -14,6 +14,10 @@ use super::super::{Disk, DiskFile, FreeSpace, RealDisk};
 pub(super) struct Faults {
     /// Calls so far, those on open files included.
     pub(super) calls: usize,
+    /// Reads of open files so far.
+    pub(super) reads: usize,
+    /// Writes to open files so far.
+    pub(super) writes: usize,
     /// Fails the call of this number.
     pub(super) at: Option<usize>,
     /// Fails every create.
@@ -59,7 +63,8 @@ impl Disk for FakeDisk {
         let no_writes = self.faults.lock().no_writes_to;
         let no_writes = no_writes.is_some_and(|text| path.to_str().unwrap().contains(text));
         let file = RealDisk.open(path, for_writing)?;
-        Ok(DiskFile::new(FakeFile { file, faults: Arc::clone(&self.faults), no_writes }))
+        let mark = file.mark();
+        Ok(DiskFile::new(FakeFile { file, faults: Arc::clone(&self.faults), no_writes }, mark))
     }
 
     fn create(&self, path: &Path, spec: &Spec) -> Result<(), whisper::Error> {
@@ -80,6 +85,10 @@ impl Disk for FakeDisk {
         RealDisk.remove(path)
     }
 
+    fn now_s(&self) -> i64 {
+        RealDisk.now_s()
+    }
+
     fn free_space(&self, _path: &Path) -> io::Result<FreeSpace> {
         Ok(*self.free.lock())
     }
@@ -94,11 +103,13 @@ struct FakeFile {
 impl Storage for FakeFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         self.faults.lock().call()?;
+        self.faults.lock().reads += 1;
         self.file.read_at(buffer, offset)
     }
 
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.faults.lock().call()?;
+        self.faults.lock().writes += 1;
         if self.no_writes {
             return Err(full());
         }
