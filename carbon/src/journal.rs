@@ -1,7 +1,7 @@
 //! What was accepted and is not in its files yet, on disk: nothing that was promised is lost with the memory.
 //!
 //! Any thread hands in batches of [`Record`]s; they are encoded at once into a common buffer. One thread writes what all
-//! have gathered every few milliseconds and syncs it every `sync_interval`. A batch gets a [`Position`]; the watermarks
+//! have gathered every few milliseconds, another one syncs it every `sync_interval`. A batch gets a [`Position`]; the watermarks
 //! [`Journal::written`] and [`Journal::synced`] tell how far the disk has come. The bytes: docs/formats/journal.md; the
 //! promises: docs/operate/durability.md.
 
@@ -12,6 +12,7 @@ mod format;
 mod points;
 mod replay;
 mod segments;
+mod syncer;
 mod watermarks;
 
 use std::io;
@@ -30,6 +31,7 @@ pub use self::disk::{JournalDisk, JournalFile, RealJournalDisk};
 pub use self::replay::{Replay, ReplayReport};
 pub use self::segments::SegmentInfo;
 use self::segments::Segments;
+use self::syncer::Syncer;
 pub use self::watermarks::Durability;
 use self::watermarks::Watermarks;
 use crate::series::SeriesId;
@@ -267,6 +269,8 @@ struct Inbox {
     since: Duration,
     written_wanted: u64,
     synced_wanted: u64,
+    /// What the sync that went on beside the writing has come to.
+    sync_done: Option<io::Result<()>>,
     closing: bool,
 }
 
@@ -285,8 +289,9 @@ impl Journal {
     ) -> Result<(Self, Replay), JournalError> {
         let (journal, replay, committer) =
             Self::open_without_thread(folder, config, disk, clock, counters)?;
-        let thread = daemon::threads::spawn("carbon-journal", move || committer.run());
         let started = |source| JournalError::Start { folder: folder.to_owned(), source };
+        let committer = committer.with_syncer(Syncer::start(&journal.shared).map_err(started)?);
+        let thread = daemon::threads::spawn("carbon-journal", move || committer.run());
         *journal.thread.lock() = Some(thread.map_err(started)?);
         Ok((journal, replay))
     }
@@ -307,6 +312,7 @@ impl Journal {
             since: Duration::ZERO,
             written_wanted: 0,
             synced_wanted: 0,
+            sync_done: None,
             closing: false,
         };
         let shared = Arc::new(Shared {

@@ -1,4 +1,4 @@
-//! The one thread that writes and syncs the journal.
+//! The one thread that writes the journal, and decides when it is synced.
 
 use std::collections::VecDeque;
 use std::io;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::buffer::Chunk;
 use super::format::{HEADER_BYTES, Header};
 use super::segments::path_of;
+use super::syncer::{Job, Syncer};
 use super::{JournalFile, Shared, SyncInterval};
 
 /// Wait after a failure; it doubles with each further one.
@@ -25,12 +26,20 @@ const EARLY_SYNC_PART: usize = 4;
 
 /// The segment that is being written.
 struct OpenSegment {
-    file: Box<dyn JournalFile>,
+    file: Arc<dyn JournalFile>,
     path: PathBuf,
     number: u64,
     /// What has been written without an error.
     bytes: u64,
     folder_synced: bool,
+}
+
+/// A sync that goes on beside the writing.
+#[derive(Debug, Clone, Copy)]
+struct InFlight {
+    /// How many of the chunks in the segment it makes safe.
+    chunks: usize,
+    since: Duration,
 }
 
 /// What is not known to be synced stays here, so that it can be written again.
@@ -41,6 +50,9 @@ pub(super) struct Committer {
     /// How many of them are in `segment`.
     in_segment: usize,
     segment: Option<OpenSegment>,
+    /// Without one every sync is waited for.
+    syncer: Option<Syncer>,
+    in_flight: Option<InFlight>,
     next_segment: u64,
     written_to: u64,
     synced_to: u64,
@@ -64,6 +76,8 @@ impl Committer {
             held: VecDeque::new(),
             in_segment: 0,
             segment: None,
+            syncer: None,
+            in_flight: None,
             next_segment,
             written_to: at,
             synced_to: at,
@@ -72,6 +86,12 @@ impl Committer {
             back_off: BACK_OFF_MIN,
             spare: Vec::new(),
         }
+    }
+
+    /// Lets `syncer` wait for the disk.
+    pub(super) fn with_syncer(mut self, syncer: Syncer) -> Self {
+        self.syncer = Some(syncer);
+        self
     }
 
     /// Writes and syncs until the journal is closed.
@@ -93,9 +113,11 @@ impl Committer {
             if inbox.closing {
                 return true;
             }
-            let urgent = inbox.buffer.len() >= shared.config.commit_bytes
+            let sync_wanted = self.in_flight.is_none() && inbox.synced_wanted > self.synced_to;
+            let urgent = sync_wanted
+                || inbox.buffer.len() >= shared.config.commit_bytes
                 || inbox.written_wanted > self.written_to
-                || inbox.synced_wanted > self.synced_to;
+                || inbox.sync_done.is_some();
             let write_at = inbox.since.saturating_add(shared.config.commit_interval);
             let write_at = (!inbox.buffer.is_empty()).then_some(write_at);
             let due = match self.retry_at {
@@ -115,6 +137,9 @@ impl Committer {
     }
 
     fn sync_at(&self) -> Option<Duration> {
+        if self.in_flight.is_some() {
+            return None;
+        }
         match self.shared.config.sync_interval {
             SyncInterval::Always => self.unsynced_since,
             SyncInterval::Every(interval) => {
@@ -124,18 +149,21 @@ impl Committer {
         }
     }
 
-    /// Writes all that has gathered, and syncs it if that is due, wanted or `sync`.
+    /// Writes all that has gathered, and begins to sync it if that is due or wanted; with `sync` it also waits for that.
     pub(super) fn commit(&mut self, sync: bool) {
         let shared = Arc::clone(&self.shared);
         let mut inbox = shared.inbox.lock();
         let chunk = inbox.buffer.take(self.spare.pop().unwrap_or_default());
-        let sync = sync || inbox.synced_wanted > self.synced_to;
+        let synced_wanted = inbox.synced_wanted;
+        let sync_done = inbox.sync_done.take();
         drop(inbox);
         if let Some(mut chunk) = chunk {
             chunk.seal();
             self.held.push_back(chunk);
         }
-        let done = (0..ATTEMPTS).any(|_| self.attempt(sync).is_ok());
+        // After a failed one, the first attempt writes all again.
+        sync_done.map(|result| self.finish_sync(result));
+        let done = (0..ATTEMPTS).any(|_| self.attempt(sync, synced_wanted).is_ok());
         self.retry_at = None;
         if done {
             self.back_off = BACK_OFF_MIN;
@@ -149,10 +177,14 @@ impl Committer {
         shared.watermarks.tell();
     }
 
-    fn attempt(&mut self, sync: bool) -> Result<(), Failed> {
+    fn attempt(&mut self, sync: bool, synced_wanted: u64) -> Result<(), Failed> {
         self.write_held()?;
-        if self.in_segment > 0 && (sync || self.is_sync_due()) {
-            self.sync()?;
+        if sync {
+            return self.sync();
+        }
+        let wanted = synced_wanted > self.synced_to || self.is_sync_due();
+        if wanted && self.in_segment > 0 && self.in_flight.is_none() {
+            self.begin_sync()?;
         }
         Ok(())
     }
@@ -197,7 +229,8 @@ impl Committer {
             let now = clock.monotonic();
             self.unsynced_since.get_or_insert(now);
             if self.shared.config.sync_interval == SyncInterval::Never {
-                self.let_go_of_written();
+                self.unsynced_since = None;
+                self.let_go(self.in_segment);
             }
         }
         Ok(())
@@ -211,9 +244,7 @@ impl Committer {
     }
 
     fn end_segment(&mut self) -> Result<(), Failed> {
-        if self.in_segment > 0 {
-            self.sync()?;
-        }
+        self.sync()?;
         if let Some(segment) = self.segment.take() {
             self.shared.segments.change(segment.number, |info| info.open = false);
         }
@@ -225,7 +256,7 @@ impl Committer {
         let number = self.next_segment;
         let path = path_of(shared.segments.folder(), number);
         self.next_segment += 1;
-        let mut file = match shared.disk.create(&path) {
+        let file = match shared.disk.create(&path) {
             Ok(file) => file,
             Err(error) => return Err(self.write_failed(&error)),
         };
@@ -240,34 +271,74 @@ impl Committer {
         result.map_err(|error| self.write_failed(&error))
     }
 
-    /// Makes what is in the segment survive a power cut, and lets go of it.
+    /// Makes what is in the segment survive a power cut, and waits for that.
     fn sync(&mut self) -> Result<(), Failed> {
-        let Some(segment) = &mut self.segment else { return Ok(()) };
-        let mut result = Ok(());
-        if !segment.folder_synced {
-            result = self.shared.disk.sync_folder(self.shared.segments.folder());
-            segment.folder_synced = result.is_ok();
-        }
-        match result.and_then(|()| segment.file.sync_data()) {
-            Ok(()) => {
-                self.shared.counters.syncs.inc();
-                self.let_go_of_written();
-                Ok(())
-            }
-            Err(error) => Err(self.sync_failed(&error)),
-        }
+        self.wait_for_syncer()?;
+        let since = self.shared.clock.monotonic();
+        let Some(job) = self.job() else { return Ok(()) };
+        self.in_flight = Some(InFlight { chunks: self.in_segment, since });
+        let result = job.run(&self.shared);
+        self.finish_sync(result)
     }
 
-    fn let_go_of_written(&mut self) {
-        for chunk in self.held.drain(..self.in_segment) {
+    /// As [`Self::sync`], but the syncer waits.
+    fn begin_sync(&mut self) -> Result<(), Failed> {
+        let (Some(job), Some(syncer)) = (self.job(), &self.syncer) else { return self.sync() };
+        let since = self.shared.clock.monotonic();
+        if syncer.hand(job).is_err() {
+            self.syncer = None;
+            return self.sync();
+        }
+        self.in_flight = Some(InFlight { chunks: self.in_segment, since });
+        Ok(())
+    }
+
+    fn job(&self) -> Option<Job> {
+        let segment = self.segment.as_ref().filter(|_| self.in_segment > 0)?;
+        Some(Job { file: Arc::clone(&segment.file), with_folder: !segment.folder_synced })
+    }
+
+    fn wait_for_syncer(&mut self) -> Result<(), Failed> {
+        if self.in_flight.is_none() {
+            return Ok(());
+        }
+        let shared = Arc::clone(&self.shared);
+        let mut inbox = shared.inbox.lock();
+        let result = loop {
+            match inbox.sync_done.take() {
+                Some(result) => break result,
+                None => shared.work.wait(&mut inbox),
+            }
+        };
+        drop(inbox);
+        self.finish_sync(result)
+    }
+
+    /// Lets go of what is safe now.
+    fn finish_sync(&mut self, result: io::Result<()>) -> Result<(), Failed> {
+        let Some(InFlight { chunks, since }) = self.in_flight.take() else { return Ok(()) };
+        if let Err(error) = result {
+            return Err(self.sync_failed(&error));
+        }
+        if let Some(segment) = &mut self.segment {
+            segment.folder_synced = true;
+        }
+        self.shared.counters.syncs.inc();
+        self.let_go(chunks);
+        // What was written since the sync began waits no longer than that.
+        self.unsynced_since = (self.in_segment > 0).then_some(since);
+        Ok(())
+    }
+
+    fn let_go(&mut self, chunks: usize) {
+        for chunk in self.held.drain(..chunks) {
             self.synced_to = chunk.last;
             self.shared.watermarks.sub_held(chunk.bytes.len());
             if self.spare.len() < SPARE_MAX && chunk.bytes.capacity() <= SPARE_BYTES_MAX {
                 self.spare.push(chunk.bytes);
             }
         }
-        self.in_segment = 0;
-        self.unsynced_since = None;
+        self.in_segment -= chunks;
     }
 
     /// Ends the segment with what was written before, as far as the disk still takes that.
@@ -285,7 +356,7 @@ impl Committer {
         }
         // If that does not succeed, the reader meets a torn frame, and then the next segment.
         drop(shared.disk.truncate(&segment.path, bytes));
-        if self.in_segment > 0 && self.sync().is_err() {
+        if self.sync().is_err() {
             return Failed;
         }
         shared.segments.change(number, |info| info.open = false);

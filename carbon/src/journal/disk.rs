@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What the journal asks of the disk.
 pub trait JournalDisk: Send + Sync + std::fmt::Debug {
@@ -10,7 +11,7 @@ pub trait JournalDisk: Send + Sync + std::fmt::Debug {
     fn create_folder(&self, folder: &Path) -> io::Result<()>;
 
     /// Creates a file that must not exist, to be appended to.
-    fn create(&self, path: &Path) -> io::Result<Box<dyn JournalFile>>;
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn JournalFile>>;
 
     /// Opens a file to be read from its start.
     fn open(&self, path: &Path) -> io::Result<Box<dyn Read + Send>>;
@@ -31,13 +32,13 @@ pub trait JournalDisk: Send + Sync + std::fmt::Debug {
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
 }
 
-/// A file that is appended to.
-pub trait JournalFile: Send {
+/// A file that is appended to by one thread, and may be synced by another meanwhile.
+pub trait JournalFile: Send + Sync {
     /// Writes all of `bytes` at the end. After an error some may have been written.
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+    fn append(&self, bytes: &[u8]) -> io::Result<()>;
 
-    /// Makes what was appended survive a power cut.
-    fn sync_data(&mut self) -> io::Result<()>;
+    /// Makes what was appended before the call survive a power cut.
+    fn sync_data(&self) -> io::Result<()>;
 }
 
 /// The machine's file systems.
@@ -49,8 +50,8 @@ impl JournalDisk for RealJournalDisk {
         fs::create_dir_all(folder)
     }
 
-    fn create(&self, path: &Path) -> io::Result<Box<dyn JournalFile>> {
-        Ok(Box::new(OpenOptions::new().append(true).create_new(true).open(path)?))
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn JournalFile>> {
+        Ok(Arc::new(OpenOptions::new().append(true).create_new(true).open(path)?))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn Read + Send>> {
@@ -87,11 +88,12 @@ impl JournalDisk for RealJournalDisk {
 }
 
 impl JournalFile for File {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.write_all(bytes)
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut file = self;
+        file.write_all(bytes)
     }
 
-    fn sync_data(&mut self) -> io::Result<()> {
+    fn sync_data(&self) -> io::Result<()> {
         Self::sync_data(self)
     }
 }

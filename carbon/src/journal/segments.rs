@@ -210,11 +210,11 @@ impl Segments {
         disk: &dyn JournalDisk,
         counters: &JournalCounters,
     ) -> usize {
-        let mut list = self.list.lock();
-        let may_go = |info: &&SegmentInfo| !info.open && info.replayed && info.last <= position;
-        let wanted = list.iter().take_while(may_go).count();
+        // The disk may take its time with a large file: the committer must not wait for that.
+        let may_go = |info: &SegmentInfo| !info.open && info.replayed && info.last <= position;
+        let wanted: Vec<SegmentInfo> = self.list().into_iter().take_while(may_go).collect();
         let mut gone = 0;
-        for info in &list[..wanted] {
+        for info in wanted {
             let path = path_of(&self.folder, info.number);
             match disk.remove(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -223,10 +223,10 @@ impl Segments {
                 }
                 _gone => {}
             }
+            self.forget(info.number);
             counters.bytes_released.add(info.bytes);
             gone += 1;
         }
-        list.drain(..gone);
         if gone > 0
             && let Err(error) = disk.sync_folder(&self.folder)
         {

@@ -171,11 +171,11 @@ impl JournalDisk for SimDisk {
         self.call()
     }
 
-    fn create(&self, path: &Path) -> io::Result<Box<dyn JournalFile>> {
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn JournalFile>> {
         self.call()?;
         let previous = self.0.lock().files.insert(path.to_owned(), SimFile::default());
         assert!(previous.is_none(), "{} existed", path.display());
-        Ok(Box::new(SimHandle { disk: self.clone(), path: path.to_owned() }))
+        Ok(Arc::new(SimHandle { disk: self.clone(), path: path.to_owned() }))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn Read + Send>> {
@@ -230,7 +230,7 @@ struct SimHandle {
 }
 
 impl JournalFile for SimHandle {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
         let inner = &mut *self.disk.0.lock();
         let was_dead = inner.dead;
         let fault = inner.begin().or(inner.full.then_some(Fault::Enospc));
@@ -245,7 +245,7 @@ impl JournalFile for SimHandle {
         fault.map_or(Ok(()), |fault| Err(fault.error()))
     }
 
-    fn sync_data(&mut self) -> io::Result<()> {
+    fn sync_data(&self) -> io::Result<()> {
         let inner = &mut *self.disk.0.lock();
         let fault = inner.begin();
         let file = inner.files.get_mut(&self.path).ok_or(io::ErrorKind::NotFound)?;

@@ -109,3 +109,31 @@ fn send(journal: &Journal, id: u32, batch: u32) {
         journal.wait_blocking(position, Durability::Written).unwrap();
     }
 }
+
+/// As the tests of single calls do it, but with both threads at work.
+#[test]
+fn whatever_call_fails_beside_the_writing_nothing_is_lost() {
+    for fault in [Fault::Eio, Fault::Short] {
+        for call in 2..60 {
+            let disk = SimDisk::default();
+            let clock = Arc::new(daemon::clock::System::new());
+            let counters = JournalCounters::default();
+            let config = JournalConfig { sync_interval: SyncInterval::Always, ..config() };
+            let (journal, _) =
+                Journal::open(Path::new(FOLDER), config, Arc::new(disk.clone()), clock, counters)
+                    .unwrap();
+            disk.fail_at(call, fault);
+            for value in 0..30 {
+                let points = [(SeriesId(1), 60, f64::from(value))];
+                let position = journal.append(&[Record::Points(&points)]);
+                let durability = [Durability::Written, Durability::Synced][value as usize % 2];
+                journal.wait_blocking(position, durability).unwrap();
+            }
+            let expected: Vec<u32> = (0..30).collect();
+            let (read, _) = reopened(&disk.after_power_loss(PowerLoss::All));
+            assert_eq!(read.values[&1], expected, "{fault:?} at call {call}");
+            drop(journal);
+            assert_eq!(reopened(&disk).0.values[&1], expected, "{fault:?} at call {call}");
+        }
+    }
+}
