@@ -312,3 +312,34 @@ impl Replay {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::RealJournalDisk;
+    use crate::journal::format::{BODY_BYTES_MAX, begin_frame, end_frame, seal};
+
+    /// Frames of the longest length, all damaged, with heads that promise more than there is.
+    #[test]
+    fn a_window_never_holds_more_than_a_frame_and_a_read() {
+        let folder = testkit::folder();
+        let path = folder.path().join("1.journal");
+        let mut bytes = vec![0; HEADER_BYTES];
+        for number in 0..8 {
+            let start = bytes.len();
+            begin_frame(&mut bytes);
+            bytes.resize(start + FRAME_HEAD_BYTES + BODY_BYTES_MAX, 7);
+            end_frame(&mut bytes, start, number);
+            seal(&mut bytes[start..]);
+            let cut = if number % 2 == 0 { bytes.len() - 1 } else { start + FRAME_HEAD_BYTES };
+            bytes.truncate(cut);
+        }
+        std::fs::write(&path, &bytes).unwrap();
+        let mut reader = SegmentReader::open(&path, None, &RealJournalDisk).unwrap();
+        reader.advance();
+        assert_eq!(reader.number(), None);
+        assert_eq!(reader.tail_bytes(), (bytes.len() - HEADER_BYTES) as u64);
+        let most = 2 * (FRAME_HEAD_BYTES + BODY_BYTES_MAX + READ_BYTES);
+        assert!(reader.window.bytes.capacity() <= most, "{}", reader.window.bytes.capacity());
+    }
+}

@@ -208,6 +208,19 @@ fn a_full_disk_stalls_the_journal_and_space_lets_it_go_on() {
 }
 
 #[test]
+fn what_a_failed_write_has_left_is_cut_off() {
+    let mut node = Node::with(JournalConfig::default());
+    node.append(1, 0);
+    node.committer.commit(false);
+    node.append(1, 1);
+    node.disk.fail_at(0, Fault::Short);
+    node.committer.commit(false);
+    assert_eq!((node.counters.write_errors.get(), node.journal.is_stalled()), (1, false));
+    let (read, report) = reopened(&node.disk);
+    assert_eq!((&read.values[&1][..], report.segments, report.damaged), (&[0, 1][..], 2, 0));
+}
+
+#[test]
 fn after_a_failed_sync_all_that_was_not_safe_is_written_again_elsewhere() {
     let mut node = Node::with(JournalConfig::default());
     for value in 0..4 {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use super::super::{JournalDisk, JournalFile};
 
@@ -55,7 +55,14 @@ struct Inner {
 }
 
 #[derive(Debug, Default, Clone)]
-pub(super) struct SimDisk(Arc<Mutex<Inner>>);
+pub(super) struct SimDisk(Arc<Mutex<Inner>>, Arc<Gate>);
+
+/// Holds syncs up.
+#[derive(Debug, Default)]
+struct Gate {
+    shut: Mutex<bool>,
+    changed: Condvar,
+}
 
 impl SimDisk {
     /// Fails the call with this number, counted from now.
@@ -69,14 +76,24 @@ impl SimDisk {
         self.0.lock().full = full;
     }
 
+    /// Syncs that have begun do not end before the gate is open again.
+    pub(super) fn shut_gate(&self, shut: bool) {
+        *self.1.shut.lock() = shut;
+        self.1.changed.notify_all();
+    }
+
     pub(super) fn calls(&self) -> usize {
         self.0.lock().calls
+    }
+
+    fn of(files: BTreeMap<PathBuf, SimFile>) -> Self {
+        Self(Arc::new(Mutex::new(Inner { files, ..Inner::default() })), Arc::default())
     }
 
     /// The process has died; what the kernel has stays.
     pub(super) fn after_kill(&self) -> Self {
         let files = self.0.lock().files.clone();
-        Self(Arc::new(Mutex::new(Inner { files, ..Inner::default() })))
+        Self::of(files)
     }
 
     pub(super) fn after_power_loss(&self, loss: PowerLoss) -> Self {
@@ -87,7 +104,7 @@ impl SimDisk {
             .filter(|(_, file)| file.name_synced || loss != PowerLoss::All)
             .map(|(path, file)| (path, file.after_power_loss(loss)))
             .collect();
-        Self(Arc::new(Mutex::new(Inner { files, ..Inner::default() })))
+        Self::of(files)
     }
 
     pub(super) fn put(&self, path: impl Into<PathBuf>, data: Vec<u8>) {
@@ -246,6 +263,9 @@ impl JournalFile for SimHandle {
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        let begun = self.disk.get(&self.path).map_or(0, |data| data.len());
+        let gate = &self.disk.1;
+        gate.changed.wait_while(&mut gate.shut.lock(), |shut| *shut);
         let inner = &mut *self.disk.0.lock();
         let fault = inner.begin();
         let file = inner.files.get_mut(&self.path).ok_or(io::ErrorKind::NotFound)?;
@@ -257,7 +277,7 @@ impl JournalFile for SimHandle {
             }
             return Err(fault.error());
         }
-        file.synced = file.data.len();
+        file.synced = begun.max(file.synced);
         Ok(())
     }
 }

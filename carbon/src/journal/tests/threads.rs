@@ -110,6 +110,25 @@ fn send(journal: &Journal, id: u32, batch: u32) {
     }
 }
 
+#[test]
+fn a_slow_sync_delays_no_write_and_counts_only_for_what_was_written_before_it() {
+    let disk = SimDisk::default();
+    let clock = Arc::new(daemon::clock::System::new());
+    let (folder, counters) = (Path::new(FOLDER), JournalCounters::default());
+    let (journal, _) =
+        Journal::open(folder, patient(), Arc::new(disk.clone()), clock, counters).unwrap();
+    disk.shut_gate(true);
+    let first = journal.append(&[Record::Tombstone(SeriesId(1))]);
+    journal.shared.want(first, Durability::Synced);
+    journal.wait_blocking(first, Durability::Written).unwrap();
+    let second = journal.append(&[Record::Tombstone(SeriesId(2))]);
+    journal.wait_blocking(second, Durability::Written).unwrap();
+    assert!(journal.synced() < first);
+    disk.shut_gate(false);
+    journal.wait_blocking(first, Durability::Synced).unwrap();
+    assert_eq!(journal.synced(), first);
+}
+
 /// As the tests of single calls do it, but with both threads at work.
 #[test]
 fn whatever_call_fails_beside_the_writing_nothing_is_lost() {
