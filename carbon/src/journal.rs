@@ -456,7 +456,21 @@ impl Journal {
     /// files, and that those are synced. The segment that is being written stays, and so do those that are not replayed yet.
     /// Returns how many went.
     pub fn release(&self, position: Position) -> usize {
-        self.shared.segments.release(position, &*self.shared.disk, &self.shared.counters)
+        let Shared { segments, disk, counters, .. } = &*self.shared;
+        segments.release(|info| info.last <= position, &**disk, counters)
+    }
+
+    /// As [`Journal::release`], for a caller who keeps numbers of segments: all before `segment` go.
+    pub fn release_before(&self, segment: u64) -> usize {
+        let Shared { segments, disk, counters, .. } = &*self.shared;
+        segments.release(|info| info.number < segment, &**disk, counters)
+    }
+
+    /// The number of the segment that has or will have what is at `position`, or a lower one: where no waiting point has a
+    /// number below N, segments below N are not needed.
+    #[must_use]
+    pub fn segment_of(&self, position: Position) -> u64 {
+        self.shared.segments.of(position)
     }
 
     /// Ends the segment that is being written, so that it can be released once its points are in files.

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use daemon::Clock;
 use parking_lot::Mutex;
@@ -157,6 +157,8 @@ pub(super) struct Segments {
     folder: PathBuf,
     /// Oldest first.
     list: Mutex<Vec<SegmentInfo>>,
+    /// No later segment has a lower number.
+    next: AtomicU64,
     rotation_wanted: AtomicBool,
 }
 
@@ -166,6 +168,7 @@ impl Segments {
         Self {
             folder: folder.to_owned(),
             list: Mutex::new(list),
+            next: AtomicU64::new(found.next_segment),
             rotation_wanted: AtomicBool::new(false),
         }
     }
@@ -190,7 +193,17 @@ impl Segments {
         let (first, last) = (Position(first), Position(first.saturating_sub(1)));
         let bytes = HEADER_BYTES as u64;
         let info = SegmentInfo { number, first, last, bytes, open: true, replayed: true };
-        self.list.lock().push(info);
+        let mut list = self.list.lock();
+        list.push(info);
+        self.next.store(number + 1, Ordering::Relaxed);
+    }
+
+    /// The segment that has or will have what is at `position`, or one before it.
+    pub(super) fn of(&self, position: Position) -> u64 {
+        let list = self.list.lock();
+        let holds = |info: &&SegmentInfo| info.open || info.last >= position;
+        let found = list.iter().find(holds).map(|info| info.number);
+        found.unwrap_or_else(|| self.next.load(Ordering::Relaxed))
     }
 
     pub(super) fn change(&self, number: u64, change: impl FnOnce(&mut SegmentInfo)) {
@@ -206,12 +219,12 @@ impl Segments {
 
     pub(super) fn release(
         &self,
-        position: Position,
+        agree: impl Fn(&SegmentInfo) -> bool,
         disk: &dyn JournalDisk,
         counters: &JournalCounters,
     ) -> usize {
         // The disk may take its time with a large file: the committer must not wait for that.
-        let may_go = |info: &SegmentInfo| !info.open && info.replayed && info.last <= position;
+        let may_go = |info: &SegmentInfo| !info.open && info.replayed && agree(info);
         let wanted: Vec<SegmentInfo> = self.list().into_iter().take_while(may_go).collect();
         let mut gone = 0;
         for info in wanted {

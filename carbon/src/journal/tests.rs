@@ -209,6 +209,36 @@ fn segments_of_a_former_run_stay_until_they_are_replayed() {
 }
 
 #[test]
+fn the_segment_of_a_batch_is_never_guessed_too_high() {
+    let mut node = Node::new();
+    let mut guessed = Vec::new();
+    for value in 0..120 {
+        let position = node.append(1, value);
+        guessed.push((position, value, node.journal.segment_of(position)));
+        if value % 2 == 1 {
+            node.committer.commit(false);
+        }
+    }
+    let mut node = Node::open(&node.disk, config()).unwrap();
+    let mut replayed = BTreeMap::new();
+    let journal = &node.journal;
+    let mut ask = |position, _: Record<'_>| {
+        replayed.insert(position, journal.segment_of(position));
+    };
+    while node.replay.step(&mut ask) {}
+    let segments = node.journal.segments();
+    for (position, value, guess) in &guessed {
+        let actual = segments.iter().find(|info| info.last >= *position).unwrap().number;
+        assert!(*guess <= actual && actual <= guess + 1, "{value}");
+        assert_eq!(replayed[position], actual, "{value}");
+    }
+    let third = segments[2];
+    assert_eq!(node.journal.release_before(third.number), 2);
+    let expected = guessed.iter().filter(|(position, ..)| *position >= third.first);
+    assert_eq!(reopened(&node.disk).0.all(), expected.map(|of| of.1).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_checkpoint_lets_old_segments_go_and_keeps_the_order() {
     let mut node = Node::new();
     let first: Vec<u32> = (0..30).collect();
