@@ -1,11 +1,14 @@
 //! Points of one series in few bytes: what waits in memory until it is written.
 //!
-//! Gorilla's scheme: times as changes of their distance, values as the bits in which they differ from the one before. A
-//! point is added without decoding those before it; times may go back, repeat or jump, they only cost more bits then.
+//! Gorilla's scheme: times as changes of their distance, values as the bits in which they differ from the one before; or,
+//! where that is shorter, as the difference of the decimal numbers that the senders printed. A point is added without
+//! decoding those before it; times may go back, repeat or jump, they only cost more bits then.
 
 mod bits;
+mod decimal;
 
 use self::bits::{BitReader, Bits};
+use self::decimal::{Change, DECIMAL_BITS_MIN};
 
 /// Leading zeros of a difference are stored in five bits.
 const LEADING_MAX: u32 = 31;
@@ -136,15 +139,11 @@ impl Last {
     }
 
     fn take_time(&mut self, bits: &mut BitReader<'_>) -> Option<u32> {
-        let mut ones = 0;
-        while ones < 4 && bits.take(1)? == 1 {
-            ones += 1;
-        }
-        let change = match ones {
+        let change = match bits.ones(4)? {
             0 => 0,
             4 => u32::try_from(bits.take(32)?).ok()?,
             class => {
-                let width = TIME_BITS[class - 1];
+                let width = TIME_BITS[class as usize - 1];
                 let low = u32::try_from(bits.take(width)?).ok()?;
                 // Widens the sign: what is at or above half of the range stands for a negative change.
                 (low ^ (1 << (width - 1))).wrapping_sub(1 << (width - 1))
@@ -156,8 +155,8 @@ impl Last {
     }
 
     fn put_value(&mut self, value: u64, bits: &mut Bits) {
-        let differing = value ^ self.value;
-        self.value = value;
+        let before = std::mem::replace(&mut self.value, value);
+        let differing = value ^ before;
         if differing == 0 {
             return bits.push(0, 1);
         }
@@ -167,11 +166,20 @@ impl Last {
         let (old_leading, old_length) = (u32::from(self.leading), u32::from(self.length));
         let old_trailing = 64 - old_leading - old_length;
         let fits = old_length > 0 && leading >= old_leading && trailing >= old_trailing;
-        if fits && old_length <= length + WINDOW_BITS {
+        let reuse = fits && old_length <= length + WINDOW_BITS;
+        let xor_bits = if reuse { 2 + old_length } else { 3 + WINDOW_BITS + length };
+        if xor_bits > DECIMAL_BITS_MIN
+            && let Some(change) = Change::find(before, value)
+            && change.bits() < xor_bits
+        {
+            bits.push(0b111, 3);
+            return change.put(bits);
+        }
+        if reuse {
             bits.push(0b10, 2);
             return bits.push(differing >> old_trailing, old_length);
         }
-        bits.push(0b11, 2);
+        bits.push(0b110, 3);
         bits.push(leading.into(), 5);
         bits.push(u64::from(length) - 1, 6);
         bits.push(differing >> trailing, length);
@@ -184,16 +192,22 @@ impl Last {
     }
 
     fn take_value(&mut self, bits: &mut BitReader<'_>) -> Option<u64> {
-        if bits.take(1)? == 1 {
-            if bits.take(1)? == 1 {
+        match bits.ones(3)? {
+            0 => return Some(self.value),
+            1 => {}
+            2 => {
                 let leading = u32::try_from(bits.take(5)?).ok()?;
                 let length = u32::try_from(bits.take(6)?).ok()? + 1;
                 self.set_window(leading, length);
             }
-            let (leading, length) = (u32::from(self.leading), u32::from(self.length));
-            let trailing = 64_u32.checked_sub(leading + length)?;
-            self.value ^= bits.take(length)?.checked_shl(trailing)?;
+            _ => {
+                self.value = Change::take(bits)?.apply(self.value);
+                return Some(self.value);
+            }
         }
+        let (leading, length) = (u32::from(self.leading), u32::from(self.length));
+        let trailing = 64_u32.checked_sub(leading + length)?;
+        self.value ^= bits.take(length)?.checked_shl(trailing)?;
         Some(self.value)
     }
 }
@@ -262,7 +276,8 @@ mod tests {
         ];
         let value = prop_oneof![
             4 => (0..100_i32).prop_map(f64::from),
-            2 => (0..1000_i32).prop_map(|value| f64::from(value) / 10.0),
+            2 => (-1000..1000_i32).prop_map(|value| f64::from(value) / 10.0),
+            2 => (any::<i32>(), 0..6).prop_map(|(value, digits)| f64::from(value) / 10f64.powi(digits)),
             2 => any::<u64>().prop_map(f64::from_bits),
             1 => (0..64_u32).prop_map(|bit| f64::from_bits(1 << bit)),
         ];
@@ -314,6 +329,7 @@ mod tests {
         };
         assert!(bytes(|_| 0.1) <= 40, "a constant");
         assert!(bytes(f64::from) <= 200, "a counter");
-        assert!(bytes(|i| f64::from(i * 37 % 100)) <= 300, "a gauge of whole numbers");
+        assert!(bytes(|i| f64::from(i * 37 % 100)) <= 220, "a gauge of whole numbers");
+        assert!(bytes(|i| f64::from(i * 137 % 10_000) / 10.0) <= 300, "a gauge with a decimal");
     }
 }

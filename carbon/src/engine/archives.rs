@@ -139,7 +139,8 @@ impl Known {
     fn with(&self, fresh: &[Point], unwritten: bool, now_s: u32) -> Self {
         let Some(first) = fresh.first() else { return self.clone() };
         let lacking = if self.unwritten > 0 { self.unwritten()[0].interval } else { u32::MAX };
-        let mut points = self.points.clone();
+        let mut points = Vec::with_capacity(self.points.len() + fresh.len());
+        points.extend_from_slice(&self.points);
         points.extend_from_slice(fresh);
         if self.points.last().is_some_and(|last| last.interval >= first.interval) {
             // Stable: of equal intervals the fresh one is the later.

@@ -222,7 +222,9 @@ impl Pending {
         let (ordered, doubtful, settled) = (held.tail.is_ordered(), held.doubtful, held.settled);
         let tail = held.tail.clone();
         drop(shard);
-        Look { points: tail.iter().collect(), ordered, known, doubtful, settled }
+        let mut points = Vec::with_capacity(tail.len());
+        points.extend(tail.iter());
+        Look { points, ordered, known, doubtful, settled }
     }
 
     /// Takes out the first `count` points of a series, they are on disk or of no use, and keeps what is known of the

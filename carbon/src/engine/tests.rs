@@ -355,6 +355,51 @@ async fn senders_wait_while_too_much_waits_and_go_on_when_it_is_written() {
 }
 
 #[test]
+fn near_its_budget_of_bytes_the_node_writes_early_and_beyond_it_takes_no_more() {
+    let node = Node::with(|config| config.pending_bytes_max = 1000);
+    let mut writer = node.writer();
+    let series = |first, end| {
+        for number in first..end {
+            node.append(&format!("a.b{number}"), &[(NOW, 1.0)]);
+        }
+    };
+    series(0, 30);
+    writer.round();
+    assert_eq!((node.engine.pending_points(), node.engine.has_room()), (30, true));
+    series(30, 40);
+    assert!(node.engine.has_room());
+    writer.round();
+    assert_eq!(node.engine.pending_points(), 0);
+    series(0, 70);
+    assert!(!node.engine.has_room());
+}
+
+#[test]
+fn points_do_not_wait_until_they_are_too_old_for_the_finest_archive() {
+    let node = Node::with(|config| config.write_age_s = 3_600);
+    let mut writer = node.writer();
+    let id = node.append("a", &[(NOW, 1.0)]);
+    // The finest archive covers 300 seconds.
+    advance(&node, 74);
+    writer.round();
+    assert_eq!(node.engine.pending(id).len(), 1);
+    advance(&node, 1);
+    writer.round();
+    assert_eq!(node.engine.pending(id).len(), 0);
+}
+
+#[test]
+fn the_journal_learns_which_points_it_must_keep_and_can_have_them_written() {
+    let node = Node::new();
+    let (old, new) = (node.id("old"), node.id("new"));
+    node.engine.append_at(&[(old, NOW as u32, 1.0)], JournalPosition(3));
+    node.engine.append_at(&[(new, NOW as u32, 1.0)], JournalPosition(4));
+    assert_eq!(node.engine.oldest_position(), Some(JournalPosition(3)));
+    assert_eq!(node.engine.flush_before(JournalPosition(4)).series, 1);
+    assert_eq!(node.engine.oldest_position(), Some(JournalPosition(4)));
+}
+
+#[test]
 fn a_series_without_a_file_says_which_file_it_will_have() {
     let node = Node::new();
     let id = node.append("a", &[(NOW - 600, 1.0)]);

@@ -46,11 +46,31 @@ impl<'a> BitReader<'a> {
     pub(super) fn take(&mut self, width: u32) -> Option<u64> {
         let (first, used) = (self.at / 8, self.at % 8);
         let end = self.at + width as usize;
-        let covered = self.bytes.get(first..end.div_ceil(8))?;
-        let mut word = [0; 16];
-        word[..covered.len()].copy_from_slice(covered);
+        let word = match self.bytes.get(first..first + 16) {
+            Some(whole) => u128::from_be_bytes(whole.try_into().ok()?),
+            None => near_end(self.bytes.get(first..end.div_ceil(8))?),
+        };
         self.at = end;
-        let word = (u128::from_be_bytes(word) << used).checked_shr(u128::BITS - width).unwrap_or(0);
+        let word = (word << used).checked_shr(u128::BITS - width).unwrap_or(0);
         u64::try_from(word).ok()
     }
+
+    /// How many ones come next, at most `max`; the zero that ends fewer is taken too.
+    pub(super) fn ones(&mut self, max: u32) -> Option<u32> {
+        let (first, used) = (self.at / 8, self.at % 8);
+        let window = [self.bytes.get(first), self.bytes.get(first + 1)];
+        let [high, low] = window.map(|byte| byte.copied().unwrap_or(0));
+        let word = u16::from_be_bytes([high, low]) << used;
+        let ones = word.leading_ones().min(max);
+        let end = self.at + (ones + u32::from(ones < max)) as usize;
+        self.at = end;
+        (end <= self.bytes.len() * 8).then_some(ones)
+    }
+}
+
+/// Fewer than 16 bytes, as if zeros followed.
+fn near_end(bytes: &[u8]) -> u128 {
+    let mut word = [0; 16];
+    word[..bytes.len()].copy_from_slice(bytes);
+    u128::from_be_bytes(word)
 }
