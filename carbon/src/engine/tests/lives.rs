@@ -19,6 +19,9 @@ enum Event {
     Due,
     /// Everything is written.
     All,
+    /// The disk call of this number from now on fails while everything is written; another point comes, everything is
+    /// written again.
+    Fault(usize),
     Restart,
     Die,
 }
@@ -36,6 +39,7 @@ fn lives() -> impl Strategy<Value = Vec<Event>> {
         1 => points(wild),
         6 => Just(Event::Due),
         2 => Just(Event::All),
+        2 => (0..12usize).prop_map(Event::Fault),
         1 => Just(Event::Restart),
     ];
     prop::collection::vec(event, 1..30)
@@ -114,6 +118,18 @@ impl Life {
                 let scope =
                     if matches!(event, Event::All) { FlushScope::All } else { FlushScope::Due };
                 self.node.engine.flush(scope);
+                self.write_plain();
+            }
+            Event::Fault(call) => {
+                let at = self.node.disk.faults.lock().calls + call;
+                self.node.disk.faults.lock().at = Some(at);
+                let report = self.node.engine.flush(FlushScope::All);
+                self.node.disk.faults.lock().at = None;
+                if report.points_left == 0 {
+                    self.write_plain();
+                }
+                self.append(&[(now - 35, 0.5)]);
+                self.node.engine.flush(FlushScope::All);
                 self.write_plain();
             }
             Event::Restart => {
