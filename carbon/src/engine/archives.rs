@@ -226,8 +226,11 @@ pub(super) fn recompute<S: Storage>(
         let count = (newest - first) / coarser.seconds_per_point + 1;
         let known = valid_points(file, index - 1, first.into(), slots.saturating_mul(count))?;
         let mut found = rollups(file.header(), (&finer, &coarser), &known, &known);
-        let present = valid_points(file, index, first.into(), count)?;
-        found.retain(|point| !present.iter().any(|other| same(point, other)));
+        // The last archive is written as it is: it is not read ahead, and looking would cost more than writing.
+        if index + 1 < file.header().archives.len() {
+            let present = valid_points(file, index, first.into(), count)?;
+            found.retain(|point| !present.iter().any(|other| same(point, other)));
+        }
         let base = file.base_interval(index)?;
         file.write_points(index, base, &found)?;
     }

@@ -207,6 +207,7 @@ fn after_a_death_rollups_of_silent_series_are_made_up_for() {
     let node = node.die();
     node.writer().round();
     assert_eq!(node.disk.faults.lock().writes, 1);
+    assert_eq!(node.disk.faults.lock().reads, 1);
     let node = node.restart().restart();
     node.writer().round();
     assert_eq!(node.disk.faults.lock().calls, 0, "an orderly stop owes nothing");
