@@ -14,6 +14,8 @@ pub struct BoundArgs {
     called: String,
     /// One entry a parameter; more than one value only where the parameter is `multiple`.
     values: Vec<Vec<Value>>,
+    /// Which parameters the call itself gave, not the table's defaults.
+    given: Vec<bool>,
 }
 
 impl BoundArgs {
@@ -28,6 +30,7 @@ impl BoundArgs {
             function,
             called: called.to_owned(),
             values: function.params.iter().map(|_| Vec::new()).collect(),
+            given: vec![false; function.params.len()],
         };
         let last = function.params.len().wrapping_sub(1);
         for (i, arg) in args.into_iter().enumerate() {
@@ -69,6 +72,7 @@ impl BoundArgs {
         match coerce(param, arg) {
             Some(value) => {
                 self.values[place].push(value);
+                self.given[place] = true;
                 Ok(())
             }
             None => {
@@ -109,6 +113,11 @@ impl BoundArgs {
     /// The name the function was called by.
     pub fn called(&self) -> &str {
         &self.called
+    }
+
+    /// Whether the call itself gives this parameter; a default does not count.
+    pub fn is_given(&self, name: &str) -> bool {
+        self.given[self.place(name)]
     }
 
     /// All values of a parameter.
@@ -179,8 +188,14 @@ fn coerce(param: &Param, value: Value) -> Option<Value> {
             Value::List(list) if list.is_empty() => Some(Value::Lists(Vec::new())),
             _ => None,
         },
+        // A truth value is a text only where the table offers it as one.
+        ParamKind::String if suggests_bool(param, &value) => Some(value),
         ParamKind::String | ParamKind::Tag => text(value).map(Value::Text),
     }
+}
+
+fn suggests_bool(param: &Param, value: &Value) -> bool {
+    matches!(value, Value::Bool(b) if param.suggestions.contains(&Literal::Bool(*b)))
 }
 
 fn is_callback(name: &str) -> bool {

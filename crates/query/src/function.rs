@@ -6,6 +6,7 @@ use crate::args::BoundArgs;
 use crate::call::Call;
 use crate::error::EvalError;
 use crate::plan::Window;
+use crate::request::Request;
 use crate::series::Series;
 
 /// A function of the query language.
@@ -266,7 +267,7 @@ pub enum WindowRule {
     /// It is also moved as a whole by the interval in this parameter, back if there is no sign.
     Shifted(&'static str),
     /// Whatever this computes from the arguments.
-    Custom(fn(&BoundArgs, Window) -> Vec<Window>),
+    Custom(fn(&BoundArgs, Window, &Request) -> Vec<Window>),
 }
 
 /// A target that shows a function.
