@@ -1,5 +1,7 @@
 //! graphite-web's aggregations: one value of many, nulls left out, sums from left to right.
 
+use crate::names::python_index;
+
 /// An aggregation by name.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Aggregate {
@@ -151,18 +153,18 @@ pub fn percentile(row: &[f64], percent: f64, interpolate: bool) -> f64 {
     }
     sorted.sort_by(f64::total_cmp);
     let rank = (percent / 100.0) * (sorted.len() as f64 + 1.0);
-    let fraction = rank - rank.floor();
-    let whole = if interpolate { rank.floor() } else { rank.ceil() };
-    let last = sorted.len() - 1;
+    let whole = if interpolate { rank.trunc() } else { rank.ceil() };
+    // Below 0 graphite-web counts from the end, as Python's indexes do.
+    let at = |rank: f64| python_index(rank as i64, sorted.len()).map(|at| sorted[at]);
     let value = match whole {
-        w if w < 1.0 => sorted[0],
-        w if w > last as f64 => sorted[last],
-        w => sorted[w as usize - 1],
+        0.0 => sorted[0],
+        w if w > sorted.len() as f64 => sorted[sorted.len() - 1],
+        w => at(w - 1.0).unwrap_or(sorted[0]),
     };
-    if !interpolate || whole < 1.0 || whole > last as f64 {
-        return value;
+    match at(whole) {
+        Some(next) if interpolate => value + (rank - whole) * (next - value),
+        _ => value,
     }
-    value + fraction * (sorted[whole as usize] - value)
 }
 
 #[cfg(test)]

@@ -4,6 +4,10 @@ use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{Offset, TimeZone};
 use jiff::{Timestamp, ToSpan};
 
+use crate::call::Call;
+use crate::error::EvalError;
+use crate::time_expr::parse_time;
+
 /// A unit that windows can be aligned to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unit {
@@ -77,6 +81,23 @@ fn civil_start(unit: Unit, local: DateTime) -> Option<DateTime> {
 
 fn to_seconds(local: DateTime, offset: Offset) -> Option<i64> {
     Some(offset.to_timestamp(local).ok()?.as_second())
+}
+
+/// The wall clock of the request's zone read as if it were UTC, an hour back in summer time: what
+/// graphite-web's use of `mktime` comes to on a server that runs in UTC.
+pub(super) fn wall_clock(call: &Call<'_>, seconds: i64) -> i64 {
+    let Ok(timestamp) = Timestamp::from_second(seconds) else { return seconds };
+    let info = call.tz().to_offset_info(timestamp);
+    let summer = if info.dst().is_dst() { 3600 } else { 0 };
+    seconds + i64::from(info.offset().seconds()) - summer
+}
+
+/// Some functions read times in their arguments in the zone of the server, not of the request.
+pub(super) const SERVER_ZONE: TimeZone = TimeZone::UTC;
+
+/// A time given as an argument, in the server's zone.
+pub(super) fn server_time(call: &Call<'_>, parameter: &str) -> Result<i64, EvalError> {
+    Ok(parse_time(&call.string(parameter), call.now(), &SERVER_ZONE)?)
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use crate::number::python_round;
 use crate::series::Series;
 use crate::time_expr::parse_interval;
 
+use super::calendar::wall_clock;
+
 const MAX_VALUE: Param = Param::optional("maxValue", ParamKind::Float);
 const MIN_VALUE: Param = Param::optional("minValue", ParamKind::Float);
 
@@ -71,6 +73,15 @@ pub(super) const FAMILY: &[Function] = &[
             target: r#"integralByInterval(sales.count,"1d")"#,
             shows: "sales since the start of the day",
         }],
+        ..Function::DEFAULT
+    },
+    Function {
+        name: "changed",
+        group: Group::Special,
+        params: &[SERIES_LIST],
+        summary: "Shows 1 where a value differs from the last one there was, and 0 elsewhere.",
+        eval: Body::List(changed),
+        examples: &[Example { target: "changed(app.version)", shows: "deployments" }],
         ..Function::DEFAULT
     },
 ];
@@ -170,7 +181,7 @@ fn integral_by_interval(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
     if interval == 0 {
         return Err(call.argument_error("intervalUnit", "has to be longer than nothing"));
     }
-    let from = call.from();
+    let from = wall_clock(call, call.from());
     let list = call.series("seriesList").into_iter();
     Ok(list
         .map(|series| {
@@ -189,6 +200,24 @@ fn integral_by_interval(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
             }
             let name = format!("integralByInterval({},'{text}')", series.name);
             series.derived(name, values).tagged("integralByInterval", text.clone())
+        })
+        .collect())
+}
+
+fn changed(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
+    let list = call.series("seriesList").into_iter();
+    Ok(list
+        .map(|mut series| {
+            let mut last = f64::NAN;
+            for value in series.values.make_mut() {
+                let differs = !last.is_nan() && !value.is_nan() && *value != last;
+                if !value.is_nan() {
+                    last = *value;
+                }
+                *value = if differs { 1.0 } else { 0.0 };
+            }
+            let name = format!("changed({})", series.name);
+            series.named(name)
         })
         .collect())
 }
