@@ -220,6 +220,12 @@ impl Engine {
         &self.load
     }
 
+    /// Root of the tree of Whisper files.
+    #[must_use]
+    pub fn whisper_folder(&self) -> &std::path::Path {
+        &self.store.config.whisper
+    }
+
     /// Names and ids.
     #[must_use]
     pub fn table(&self) -> &Arc<SeriesTable> {
