@@ -14,7 +14,7 @@ use crate::ast::{CallExpr, Expr, TemplateExpr};
 use crate::call::Call;
 use crate::error::EvalError;
 use crate::function::{Body, find};
-use crate::parse::{DEPTH_MAX, parse};
+use crate::parse::{DEPTH_MAX, parse, parse_prefix};
 use crate::plan::{Fetch, Window};
 use crate::request::Request;
 use crate::series::{Consolidation, Series, Values};
@@ -203,13 +203,17 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Evaluates a target that a function made up.
+    /// Evaluates a target that a function made up, out of names that need not be whole targets.
     pub(crate) fn evaluate_text(
         &self,
         target: &str,
         scope: &Scope,
     ) -> Result<Vec<Series>, EvalError> {
-        self.evaluate_series(&parse(target)?, &mut scope.clone())
+        let expr = match parse_prefix(target) {
+            Some(expr) => expr,
+            None => parse(target)?,
+        };
+        self.evaluate_series(&expr, &mut scope.clone())
     }
 
     fn evaluate(&self, expr: &Expr, scope: &mut Scope) -> Result<Value, EvalError> {

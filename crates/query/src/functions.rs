@@ -4,14 +4,22 @@ use crate::function::Function;
 
 mod alias;
 mod arithmetic;
+mod bound;
 mod calendar;
+mod combine;
 mod consolidation;
+mod divide;
 mod fill;
+mod filter;
 mod forecast;
 mod generate;
+mod group;
+mod legend;
 mod moving;
+mod paint;
 mod rate;
 mod shift;
+mod sort;
 mod statistics;
 mod summarize;
 
@@ -19,13 +27,21 @@ mod summarize;
 pub(crate) const FAMILIES: &[&[Function]] = &[
     alias::FAMILY,
     arithmetic::FAMILY,
+    bound::FAMILY,
+    combine::FAMILY,
     consolidation::FAMILY,
+    divide::FAMILY,
     fill::FAMILY,
+    filter::FAMILY,
     forecast::FAMILY,
     generate::FAMILY,
+    group::FAMILY,
+    legend::FAMILY,
     moving::FAMILY,
+    paint::FAMILY,
     rate::FAMILY,
     shift::FAMILY,
+    sort::FAMILY,
     statistics::FAMILY,
     summarize::FAMILY,
 ];

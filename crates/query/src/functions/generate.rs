@@ -4,7 +4,7 @@ use crate::call::{Call, Grid};
 use crate::error::EvalError;
 use crate::function::{Body, Example, Function, Group, Literal, Param, ParamKind};
 use crate::number::python_repr;
-use crate::series::Series;
+use crate::series::{Consolidation, Series};
 
 use super::calendar::wall_clock;
 
@@ -76,6 +76,16 @@ pub(super) const FAMILY: &[Function] = &[
         detail: "The same name over the same window walks the same way.",
         eval: Body::List(random_walk),
         examples: &[Example { target: r#"randomWalk("test")"#, shows: "something to look at" }],
+        ..Function::DEFAULT
+    },
+    Function {
+        name: "events",
+        group: Group::Special,
+        params: &[Param::required("tags", ParamKind::String).multiple()],
+        summary: "Counts events with these tags, a point a second.",
+        detail: "No store of events is attached, so that every point is null.",
+        eval: Body::List(events),
+        examples: &[Example { target: r#"events("deploy")"#, shows: "when it was deployed" }],
         ..Function::DEFAULT
     },
     Function {
@@ -175,6 +185,17 @@ fn random_walk(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
     let values = times(call, step)?.iter().map(walk).collect();
     let grid = Grid { start: call.from(), end: call.until(), step };
     Ok(vec![call.new_series(&name, grid, values)])
+}
+
+fn events(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
+    let name = format!("events(\"{}\")", call.strings("tags").join("\", \""));
+    let grid = Grid { start: call.from(), end: call.until(), step: 1 };
+    let seconds = grid.end - grid.start;
+    call.generate(seconds)?;
+    let values = vec![f64::NAN; usize::try_from(seconds).unwrap_or(0)];
+    let mut series = call.new_series(&name, grid, values);
+    series.consolidation = Consolidation::Sum;
+    Ok(vec![series])
 }
 
 /// The next number in [0, 1) (splitmix64).
