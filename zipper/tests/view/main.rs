@@ -1,5 +1,6 @@
 //! The zipper as its clients see it, over nodes that die, hang, differ and refuse.
 
+#[cfg(test)]
 mod fakes;
 
 use axum::http::StatusCode;
