@@ -296,6 +296,12 @@ impl Engine {
         self.store.pending.points()
     }
 
+    /// Number of series that have points waiting.
+    #[must_use]
+    pub fn pending_series(&self) -> usize {
+        self.store.pending.series()
+    }
+
     /// Bytes that waiting points take.
     #[must_use]
     pub fn pending_bytes(&self) -> usize {

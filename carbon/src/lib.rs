@@ -184,6 +184,7 @@ fn publish(engine: &Arc<Engine>, registry: &Registry) {
         registry.callback(&format!("plumbago_carbon_{what}"), &[], read);
     };
     gauge("points_pending", Engine::pending_points);
+    gauge("pending_series", Engine::pending_series);
     gauge("pending_bytes", Engine::pending_bytes);
     gauge("series", |engine| engine.table().len());
     gauge("index_bytes", |engine| engine.index().memory_bytes() + engine.table().memory_bytes());

@@ -45,6 +45,17 @@ impl ReadCounters {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Deadline(Duration);
 
+impl Deadline {
+    /// How long the asker still waits.
+    fn left(self, reader: &Reader) -> Duration {
+        self.0.saturating_sub(reader.clock.monotonic())
+    }
+
+    fn check(self, reader: &Reader) -> Result<(), ReadFault> {
+        if self.left(reader).is_zero() { Err(ReadFault::Late) } else { Ok(()) }
+    }
+}
+
 /// Everything that answering takes.
 #[derive(Debug)]
 pub(crate) struct Reader {
@@ -83,10 +94,8 @@ impl Reader {
         deadline: Deadline,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ReadFault> {
-        let left = deadline.0.saturating_sub(self.clock.monotonic());
-        if left.is_zero() {
-            return Err(ReadFault::Late);
-        }
+        deadline.check(self)?;
+        let left = deadline.left(self);
         let asker = Arc::new(());
         let asked = Arc::downgrade(&asker);
         let ran = self.pool.run(move || (asked.strong_count() > 0).then(job));

@@ -154,7 +154,7 @@ pub const SETTINGS: &[Setting] = &[
         "20000000",
         "Most nodes of the index that one pattern may visit.",
     ),
-    Setting::new("find_series_max", Kind::Count, "1000000", "Most results of one pattern."),
+    Setting::new("find_series_max", Kind::Count, "1000000", "Most series and branches that one request may find."),
     Setting::new("render_points_max", Kind::Count, "50000000", "Most points in one answer."),
     Setting::new(
         "prune_grace",
@@ -200,6 +200,8 @@ pub const METRICS: &[Metric] = &[
     .labels(&["reason"]),
     Metric::gauge("plumbago_carbon_points_pending", "Points that wait to be written.")
         .graphite("cache.size"),
+    Metric::gauge("plumbago_carbon_pending_series", "Series that have points waiting.")
+        .graphite("cache.metrics"),
     Metric::gauge("plumbago_carbon_pending_bytes", "Memory that waiting points take."),
     Metric::counter(
         "plumbago_carbon_senders_waited_total",

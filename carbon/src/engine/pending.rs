@@ -204,6 +204,11 @@ impl Pending {
         self.points.load(Ordering::Relaxed)
     }
 
+    /// Number of series with waiting points.
+    pub(super) fn series(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().entries.len()).sum()
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }

@@ -74,7 +74,7 @@ pub(crate) async fn find(
 ) -> Result<(Vec<FindReply>, u64), ReadFault> {
     let job = {
         let reader = Arc::clone(reader);
-        move || find_all(&reader, queries, window)
+        move || find_all(&reader, queries, window, deadline)
     };
     reader.run(deadline, job).await?
 }
@@ -83,9 +83,10 @@ fn find_all(
     reader: &Reader,
     queries: Vec<(String, Query)>,
     window: Option<Window>,
+    deadline: Deadline,
 ) -> Result<(Vec<FindReply>, u64), ReadFault> {
     let mut replies = Vec::with_capacity(queries.len());
-    let mut budget = Budget::new(reader);
+    let mut budget = Budget::new(reader, deadline);
     for (text, query) in queries {
         let found = budget.find(reader, &query, window)?;
         replies.push(FindReply { query: text, matches: matches(found) });
@@ -97,13 +98,14 @@ fn find_all(
 pub(super) struct Budget {
     limits: FindLimits,
     results_max: usize,
+    deadline: Deadline,
     pub(super) pruned: u64,
 }
 
 impl Budget {
-    pub(super) fn new(reader: &Reader) -> Self {
+    pub(super) fn new(reader: &Reader, deadline: Deadline) -> Self {
         let limits = reader.limits.find;
-        Self { limits, results_max: limits.results_max, pruned: 0 }
+        Self { limits, results_max: limits.results_max, deadline, pruned: 0 }
     }
 
     pub(super) fn find(
@@ -112,6 +114,8 @@ impl Budget {
         query: &Query,
         window: Option<Window>,
     ) -> Result<Found, ReadFault> {
+        // One search is bounded; thousands in one request would go on long after the asker.
+        self.deadline.check(reader)?;
         let found = query.find(&**reader.engine.index(), window, &self.limits);
         let found = found.map_err(|error| match error {
             // What earlier searches found has lowered the limit that the index names.

@@ -71,7 +71,7 @@ impl Render {
         let request = Arc::new(request);
         let job = {
             let (reader, request) = (Arc::clone(&reader), Arc::clone(&request));
-            move || find_hits(&reader, &request)
+            move || find_hits(&reader, &request, deadline)
         };
         let (hits, series_pruned) = reader.run(deadline, job).await??;
         let meta = Meta {
@@ -173,8 +173,12 @@ struct Piece {
     points: u64,
 }
 
-fn find_hits(reader: &Reader, request: &RenderRequest) -> Result<(Vec<Hit>, u64), ReadFault> {
-    let mut budget = Budget::new(reader);
+fn find_hits(
+    reader: &Reader,
+    request: &RenderRequest,
+    deadline: Deadline,
+) -> Result<(Vec<Hit>, u64), ReadFault> {
+    let mut budget = Budget::new(reader, deadline);
     let mut hits = Vec::new();
     for (fetch, one) in request.fetches.iter().enumerate() {
         let found = budget.find(reader, &one.query, Some(one.window))?;

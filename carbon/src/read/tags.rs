@@ -53,7 +53,7 @@ pub(crate) async fn find_series(
     let query = Query::Tags(TagQuery::parse(exprs).map_err(bad)?);
     let job = {
         let reader = Arc::clone(reader);
-        move || Budget::new(&reader).find(&reader, &query, None)
+        move || Budget::new(&reader, deadline).find(&reader, &query, None)
     };
     let found = reader.run(deadline, job).await??;
     Ok(found.paths.into_iter().map(|found| found.path).take(limit).collect())

@@ -86,7 +86,9 @@ pub(crate) fn router(reader: Arc<Reader>, registry: Arc<Registry>) -> Router {
         }
     }
     let unknown = || async { (StatusCode::NOT_FOUND, "no such path\n") };
-    router.fallback(unknown).with_state(Arc::new(Service { reader, registry }))
+    let other = || async { (StatusCode::METHOD_NOT_ALLOWED, "expected GET or POST\n") };
+    let router = router.fallback(unknown).method_not_allowed_fallback(other);
+    router.with_state(Arc::new(Service { reader, registry }))
 }
 
 /// Counts one request when it ends, however that is.

@@ -40,8 +40,9 @@ impl Params {
     /// Reads the request; a form's parameters join those of the URL.
     pub(super) async fn read(request: Request, limits: ReadLimits) -> Result<Self, ReadFault> {
         let (parts, body) = request.into_parts();
-        let bytes = axum::body::to_bytes(body, limits.request_bytes_max).await;
-        let mut body = bytes.map_err(|_unread| {
+        let bytes = axum::body::to_bytes(body, limits.request_bytes_max);
+        let bytes = tokio::time::timeout(limits.request_timeout, bytes).await;
+        let mut body = bytes.map_err(|_elapsed| ReadFault::Late)?.map_err(|_unread| {
             let allowed = limits.request_bytes_max;
             ReadFault::limit("the body is larger or was cut off", allowed, "request_bytes_max")
         })?;

@@ -135,3 +135,16 @@ async fn the_admin_door_tells_ring_node_and_readiness() {
     assert!(metrics.text().contains("\nplumbago_carbon_series 1\n"), "{}", metrics.text());
     node.stop().await;
 }
+
+#[tokio::test]
+async fn the_nodes_own_numbers_become_series() {
+    let folder = testkit::folder();
+    let node = try_start(folder.path(), &[("self_metrics_interval", "5ms")]).await.unwrap();
+    let path = "/metrics/find?query=carbon.agents.*.cache.size";
+    testkit::wait_until_async("the series", testkit::PATIENCE, async || {
+        let found = node.get(path).await.json();
+        (found["metrics"][0]["matches"].as_array().unwrap().len() == 1).then_some(())
+    })
+    .await;
+    node.stop().await;
+}

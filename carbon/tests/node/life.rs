@@ -160,6 +160,15 @@ async fn a_file_that_was_copied_in_is_found_after_a_walk() {
     assert_eq!(node.get("/info?target=copied.in").await.status, 200);
     assert_eq!(node.number("files_discovered_total", &[]), 1.0);
     node.stop().await;
+    // Without the index, the walk that begins at every start finds it.
+    std::fs::remove_dir_all(folder.path().join("index")).unwrap();
+    let node = try_start(folder.path(), &[("scan_interval", "1h")]).await.unwrap();
+    testkit::wait_until_async("the walk", testkit::PATIENCE, async || {
+        (node.number("files_discovered_total", &[]) == 1.0).then_some(())
+    })
+    .await;
+    assert_eq!(node.get("/info?target=copied.in").await.status, 200);
+    node.stop().await;
 }
 
 #[tokio::test]

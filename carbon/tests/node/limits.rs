@@ -1,6 +1,8 @@
 //! What a stranger sends is refused in one line, and counted.
 
-use crate::harness::{NOW, node};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::harness::{NOW, file, node, try_start};
 
 #[tokio::test]
 async fn bad_requests_get_one_line_that_says_why() {
@@ -44,7 +46,7 @@ async fn limits_name_themselves_what_was_asked_and_what_is_allowed() {
     let (node, _folder) = node(&[
         ("render_points_max", "50"),
         ("find_series_max", "3"),
-        ("find_nodes_max", "8"),
+        ("find_nodes_max", "5"),
         ("request_bytes_max", "1KiB"),
     ])
     .await;
@@ -66,8 +68,11 @@ async fn limits_name_themselves_what_was_asked_and_what_is_allowed() {
     assert_eq!((status, &*text), (422, expected));
     let (status, text) = get(format!("/render?target=a.s[012]&target=a.s3&{window}")).await;
     assert_eq!((status, &*text), (422, expected), "over all targets together");
-    let (status, text) = get("/metrics/find?query=*.*x*&query=**.y".to_owned()).await;
-    assert!(status == 422 && text.contains("find_nodes_max") || status == 200, "{text}");
+    node.send(&["b.c.d.e 1 -1"]).await;
+    let (status, text) = get("/metrics/find?query=**".to_owned()).await;
+    let expected =
+        "search visits more nodes of the index, allowed are 5 (setting `find_nodes_max`)\n";
+    assert_eq!((status, &*text), (422, expected));
     let body = vec![b'x'; 2000];
     let answer = node.request("read", "POST /render", &[], &body).await;
     assert!(answer.status == 413 && answer.text().contains("1024"), "{answer:?}");
@@ -100,5 +105,53 @@ async fn names_over_the_limit_are_dropped_counted_and_shown_and_known_series_go_
     node.flush().await;
     node.check_ledger(&dropped);
     assert_eq!(node.number("points_superseded_total", &[]), 1.0);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn times_at_the_ends_of_time_are_answered_and_harm_nothing() {
+    let (config, folder) = (testkit::folder(), testkit::folder());
+    let schemas = file(&config, "schemas.conf", "[a]\npattern=.*\nretentions=60s:1h,300s:1d\n");
+    let node = try_start(folder.path(), &[("schemas", &schemas)]).await.unwrap();
+    let (least, most) = (i64::MIN, i64::MAX);
+    for flushed in [false, true] {
+        node.send(&[format!("a.b 1 {NOW}"), format!("a.b 2 {}", NOW - 7200)]).await;
+        for now in [least, -1, 0, NOW, i64::from(u32::MAX) + 1, most] {
+            for (from, until) in
+                [(least, most), (least, least), (most, most), (0, most), (-1, 1), (NOW, most)]
+            {
+                let query = format!("target=a.*&from={from}&until={until}&now={now}");
+                let status = node.get(&format!("/render?{query}&format=pickle")).await.status;
+                assert_eq!(status, 200, "{flushed} {query}");
+                let find = format!("/metrics/find?query=a.*&from={from}&until={until}");
+                assert_eq!(node.get(&find).await.status, 200, "{find}");
+            }
+        }
+        node.flush().await;
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_meets_a_limit_half_way_is_cut_off_and_not_ended() {
+    let (node, _folder) = node(&[("render_points_max", "700000")]).await;
+    let lines: Vec<String> = (0..600).map(|n| format!("a.s{n} {n} {NOW}")).collect();
+    node.send(&lines).await;
+    let mut stream =
+        tokio::net::TcpStream::connect(node.running.address("read").unwrap()).await.unwrap();
+    let path = format!("/render?target=a.*&format=carbonapi_v3_pb&until={NOW}");
+    let path = format!("{path}&from={}", NOW - 86_400);
+    let head = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    // However the connection ends, the last chunk must not have come.
+    drop(stream.read_to_end(&mut answer).await);
+    assert!(answer.starts_with(b"HTTP/1.1 200"), "pieces had been sent by then");
+    assert!(!answer.ends_with(b"0\r\n\r\n"));
+    testkit::wait_until_async("the count", testkit::PATIENCE, async || {
+        (node.number("read_requests_total", &["render", "cut_off"]) == 1.0).then_some(())
+    })
+    .await;
+    assert_eq!(node.number("read_refused_total", &["render_points_max"]), 1.0);
     node.stop().await;
 }
