@@ -130,11 +130,16 @@ fn greatest(values: impl Iterator<Item = f64>) -> f64 {
 
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    if values.len().is_multiple_of(2) {
-        (values[middle - 1] + values[middle]) / 2.0
-    } else {
-        values[middle]
+    middle(&values)
+}
+
+/// The middle one of sorted values, or the mean of the two middle ones; NaN if there are none.
+pub fn middle(sorted: &[f64]) -> f64 {
+    let at = sorted.len() / 2;
+    match sorted.len() {
+        0 => f64::NAN,
+        length if length.is_multiple_of(2) => (sorted[at - 1] + sorted[at]) / 2.0,
+        _ => sorted[at],
     }
 }
 

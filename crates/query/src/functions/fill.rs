@@ -271,3 +271,25 @@ fn period(points: &[f64]) -> Option<(i64, i64)> {
         && points[third + 1].is_nan();
     alone.then(|| (first as i64, (second - first) as i64))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NULL: f64 = f64::NAN;
+
+    #[test]
+    fn gaps_are_found_at_the_ends_and_in_between() {
+        assert_eq!(gaps(&[NULL, 1.0, NULL, NULL, 2.0, NULL]), [0..1, 2..4, 5..6]);
+        assert!(gaps(&[]).is_empty() && gaps(&[1.0]).is_empty());
+    }
+
+    #[test]
+    fn a_period_is_three_values_that_stand_alone() {
+        let hourly = [NULL, 1.0, NULL, NULL, 2.0, NULL, NULL, 3.0, NULL];
+        assert_eq!(period(&hourly), Some((1, 3)));
+        // The last point must be there to show that the third value stands alone.
+        assert_eq!(period(&hourly[..8]), None);
+        assert_eq!(period(&[1.0, 2.0, 3.0, 4.0]), None);
+    }
+}

@@ -231,3 +231,21 @@ fn aberration(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
     }
     Ok(aberrations)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_steady_series_is_expected_to_stay_as_it_is() {
+        let (predictions, deviations) = analyse(&[7.0; 20], 4);
+        assert!(predictions.iter().all(|p| (p - 7.0).abs() < 1e-9));
+        assert!(deviations.iter().all(|d| d.abs() < 1e-9));
+    }
+
+    #[test]
+    fn after_a_gap_nothing_is_expected_until_a_value_came() {
+        let (predictions, _) = analyse(&[7.0, f64::NAN, 7.0, 7.0], 2);
+        assert!(!predictions[1].is_nan() && predictions[2].is_nan() && !predictions[3].is_nan());
+    }
+}

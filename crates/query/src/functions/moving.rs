@@ -1,6 +1,8 @@
 //! Functions over a window that moves along with time.
 
-use crate::aggregate::Aggregate;
+use std::ops::Range;
+
+use crate::aggregate::{Aggregate, middle};
 use crate::call::{Call, IntOrInterval};
 use crate::error::EvalError;
 use crate::function::{
@@ -171,10 +173,7 @@ fn moving(call: &mut Call<'_>, func: &str) -> Result<Vec<Series>, EvalError> {
     let preview = Preview::of(call)?;
     let shown = |series: &Series| {
         let share_min = x_files_factor.unwrap_or(series.x_files_factor);
-        let values = over_windows(&series.points(), preview.points(series), |present, points| {
-            let enough = !present.is_empty() && present.len() as f64 / points as f64 >= share_min;
-            if enough { aggregate.of(present) } else { f64::NAN }
-        });
+        let values = aggregates(&series.points(), preview.points(series), aggregate, share_min);
         preview.finish(series, &function, values)
     };
     Ok(preview.series.iter().map(shown).collect())
@@ -187,9 +186,9 @@ fn capitalized(word: &str) -> String {
     first.unwrap_or_default() + &letters.as_str().to_lowercase()
 }
 
-/// One value for each place of the window, from one point after the first place: `compute` gets what
-/// is there in the window, and the window's length.
-fn over_windows(values: &[f64], points: i64, compute: impl Fn(&[f64], usize) -> f64) -> Vec<f64> {
+/// The aggregate of each window, the first of which ends a point after it would fit; null where a
+/// smaller share than this is there.
+fn aggregates(values: &[f64], points: i64, aggregate: Aggregate, share_min: f64) -> Vec<f64> {
     let Some(window) = usize::try_from(points).ok().filter(|points| *points > 0) else {
         // Windows of no points, or fewer, have no value; graphite-web goes through them all the same.
         let extra = usize::try_from(points.unsigned_abs()).unwrap_or(usize::MAX);
@@ -205,8 +204,43 @@ fn over_windows(values: &[f64], points: i64, compute: impl Fn(&[f64], usize) -> 
         count += usize::from(!value.is_nan());
         before.push(count);
     }
+    let mut sorted = SortedWindow::default();
     let ends = window.saturating_add(1)..=values.len();
-    ends.map(|end| compute(&present[before[end - window]..before[end]], window)).collect()
+    ends.map(|end| {
+        let place = before[end - window]..before[end];
+        if place.is_empty() || (place.len() as f64 / window as f64) < share_min {
+            return f64::NAN;
+        }
+        match aggregate {
+            Aggregate::Median => middle(sorted.moved_to(&present, place)),
+            _ => aggregate.of(&present[place]),
+        }
+    })
+    .collect()
+}
+
+/// The values of a window in order, kept in order as it moves on: sorting each anew would take as
+/// long again for every point.
+#[derive(Default)]
+struct SortedWindow {
+    place: Range<usize>,
+    sorted: Vec<f64>,
+}
+
+impl SortedWindow {
+    /// Both ends only move forward.
+    fn moved_to(&mut self, values: &[f64], place: Range<usize>) -> &[f64] {
+        for entering in &values[self.place.end..place.end] {
+            let at = self.sorted.partition_point(|v| v.total_cmp(entering).is_lt());
+            self.sorted.insert(at, *entering);
+        }
+        for leaving in &values[self.place.start..place.start] {
+            let at = self.sorted.partition_point(|v| v.total_cmp(leaving).is_lt());
+            self.sorted.remove(at);
+        }
+        self.place = place;
+        &self.sorted
+    }
 }
 
 fn exponential(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
@@ -236,4 +270,47 @@ fn exponential(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
         preview.finish(series, "exponentialMovingAverage", values)
     };
     Ok(preview.series.iter().map(shown).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wave(length: u32) -> Vec<f64> {
+        let value = |i: u32| match i % 7 {
+            3 | 4 => f64::NAN,
+            _ => f64::from(i * 37 % 101) - f64::from(i % 5) * 20.0,
+        };
+        (0..length).map(value).collect()
+    }
+
+    #[test]
+    fn a_sorted_window_has_the_median_of_a_window_sorted_anew() {
+        let values = wave(400);
+        for window in [1usize, 2, 3, 10, 99, 400] {
+            let points = i64::try_from(window).unwrap();
+            let moved = aggregates(&values, points, Aggregate::Median, 0.3);
+            assert_eq!(moved.len(), values.len() - window);
+            for (i, got) in moved.into_iter().enumerate() {
+                let row = &values[i + 1..i + 1 + window];
+                let present = row.iter().filter(|v| !v.is_nan()).count();
+                let enough = present as f64 / window as f64 >= 0.3;
+                let want = if enough { Aggregate::Median.of(row) } else { f64::NAN };
+                assert!(got == want || got.is_nan() && want.is_nan(), "{window} {i}");
+            }
+        }
+    }
+
+    #[test]
+    fn windows_longer_than_the_data_or_without_points_have_no_values() {
+        assert!(aggregates(&wave(5), i64::MAX, Aggregate::Sum, 0.0).is_empty());
+        let none = aggregates(&wave(5), i64::MIN, Aggregate::Sum, 0.0);
+        assert!(none.len() == 10 && none.iter().all(|v| v.is_nan()));
+    }
+
+    #[test]
+    fn names_capitalize_as_python_does() {
+        assert_eq!(capitalized("rangeOf"), "Rangeof");
+        assert_eq!(capitalized("avg_zero"), "Avg_zero");
+    }
 }

@@ -178,12 +178,13 @@ fn integral_by_interval(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
     let interval = parse_interval(&text)
         .map_err(|e| call.argument_error("intervalUnit", e.to_string()))?
         .saturating_abs();
-    if interval == 0 {
+    let from = wall_clock(call, call.from());
+    let list = call.series("seriesList");
+    if interval == 0 && !list.is_empty() {
         return Err(call.argument_error("intervalUnit", "has to be longer than nothing"));
     }
-    let from = wall_clock(call, call.from());
-    let list = call.series("seriesList").into_iter();
     Ok(list
+        .into_iter()
         .map(|series| {
             let points = series.points();
             let (mut total, mut time) = (0.0, series.start - from);
@@ -220,4 +221,29 @@ fn changed(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
             series.named(name)
         })
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn growth(max: Option<f64>, min: Option<f64>, values: &[f64]) -> Vec<Option<f64>> {
+        let growth = Counter { max, min }.growth(values);
+        growth.map(|v| (!v.is_nan()).then_some(v)).collect()
+    }
+
+    #[test]
+    fn a_fall_is_a_gap_unless_the_turn_of_the_counter_is_known() {
+        let values = [250.0, 3.0, 5.0];
+        assert_eq!(growth(None, None, &values), [None, None, Some(2.0)]);
+        assert_eq!(growth(Some(255.0), None, &values), [None, Some(9.0), Some(2.0)]);
+        assert_eq!(growth(Some(255.0), Some(1.0), &values), [None, Some(8.0), Some(2.0)]);
+        assert_eq!(growth(None, Some(1.0), &values), [None, Some(2.0), Some(2.0)]);
+    }
+
+    #[test]
+    fn a_value_outside_the_limits_is_as_good_as_none() {
+        let values = [1.0, 300.0, 4.0, 7.0];
+        assert_eq!(growth(Some(255.0), None, &values), [None, None, None, Some(3.0)]);
+    }
 }

@@ -173,3 +173,26 @@ fn time_slice(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
         })
         .collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shifts_go_back_unless_they_say_otherwise() {
+        assert_eq!(shift("1h", 3600), ("-1h".to_owned(), -3600));
+        assert_eq!(shift("-1h", -3600), ("-1h".to_owned(), -3600));
+        assert_eq!(shift("+1h", 3600), ("+1h".to_owned(), 3600));
+    }
+
+    #[test]
+    fn a_stack_has_a_limit_before_anything_is_read() {
+        let target = "timeStack(a,\"1d\",-9223372036854775808,9223372036854775807)";
+        let request = Request::new(vec![target.to_owned()], 0, 3600, 3600);
+        let prepared = crate::prepare(&request).unwrap();
+        assert_eq!(prepared.fetches().len(), 1);
+        let mut data = crate::Data::default();
+        data.insert(prepared.fetches()[0].clone(), Vec::new());
+        assert_eq!(prepared.evaluate(&data).unwrap_err().status(), 422);
+    }
+}

@@ -216,3 +216,23 @@ fn regression_windows(args: &BoundArgs, window: Window, request: &Request) -> Ve
     let until = date("endSourceAt", window.until);
     from.zip(until).map(|(from, until)| Window::new(from, until)).into_iter().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_line_goes_through_points_that_lie_on_one() {
+        let values = vec![5.0, f64::NAN, 9.0, 11.0];
+        let (factor, offset) = least_squares(&Series::new("a", 120, 360, 60, values)).unwrap();
+        assert!((factor - 2.0 / 60.0).abs() < 1e-12 && (offset - 1.0).abs() < 1e-12);
+        assert_eq!(least_squares(&Series::new("a", 0, 120, 60, vec![f64::NAN, 1.0])), None);
+    }
+
+    #[test]
+    fn a_deviation_needs_its_share_of_the_window() {
+        let deviations = deviations(&[1.0, 3.0, f64::NAN, f64::NAN, 4.0], 2, 1.0);
+        assert!(deviations[0].is_nan() && deviations[2].is_nan() && deviations[4].is_nan());
+        assert_eq!(deviations[1], 1.0);
+    }
+}

@@ -287,3 +287,63 @@ fn hitcount_windows(args: &BoundArgs, window: Window, request: &Request) -> Vec<
     let from = seconds.map(|s| calendar::start_of(unit_within(s), window.from, &request.tz));
     from.map(|from| Window::new(from, window.until)).into_iter().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn series(values: &[f64]) -> Series {
+        Series::new("a", 60, 60 + 60 * values.len() as i64, 60, values.to_vec())
+    }
+
+    #[test]
+    fn hits_fall_into_the_buckets_that_their_seconds_lie_in() {
+        let buckets = Buckets { start: 50, end: 180, seconds: 65 };
+        assert_eq!(hits(&series(&[1.0, 2.0]), buckets), [55.0, 5.0 + 120.0]);
+        let coarse = Buckets { start: 0, end: 120, seconds: 30 };
+        let fine = hits(&series(&[2.0]), coarse);
+        assert!(fine[0].is_nan() && fine[1].is_nan());
+        assert_eq!(fine[2..], [60.0, 60.0]);
+    }
+
+    #[test]
+    fn a_bucket_needs_its_share_of_points_that_fit_into_it() {
+        let mut half = series(&[1.0, f64::NAN, 3.0]);
+        half.x_files_factor = 0.5;
+        let buckets = Buckets { start: 60, end: 240, seconds: 120 };
+        assert_eq!(bucketed(&half, Aggregate::Sum, buckets), [1.0, 3.0]);
+        half.x_files_factor = 0.6;
+        assert!(bucketed(&half, Aggregate::Sum, buckets).iter().all(|v| v.is_nan()));
+    }
+
+    #[test]
+    fn points_before_the_first_bucket_are_left_out() {
+        let buckets = Buckets { start: 120, end: 240, seconds: 120 };
+        assert_eq!(bucketed(&series(&[1.0, 2.0, 3.0]), Aggregate::Sum, buckets), [5.0]);
+    }
+
+    fn refusal(target: &str) -> EvalError {
+        let mut request = Request::new(vec![target.to_owned()], 0, 3600, 3600);
+        request.limits.generated_points_max = 1000;
+        let prepared = crate::prepare(&request).unwrap();
+        prepared.evaluate(&crate::Data::default()).unwrap_err()
+    }
+
+    #[test]
+    fn buckets_finer_than_the_data_count_as_points_made() {
+        for call in ["summarize", "smartSummarize", "hitcount"] {
+            let error = refusal(&format!("{call}(constantLine(1),\"1s\")"));
+            assert_eq!(error.status(), 422, "{call}: {error}");
+        }
+    }
+
+    #[test]
+    fn intervals_that_lead_nowhere_are_refused() {
+        for call in ["summarize", "smartSummarize", "hitcount"] {
+            for interval in ["0s", "-5min"] {
+                let error = refusal(&format!("{call}(constantLine(1),\"{interval}\")"));
+                assert!(error.to_string().contains("intervalString"), "{call}: {error}");
+            }
+        }
+    }
+}
