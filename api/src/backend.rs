@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use daemon::{Clock, Counter, Registry};
-use metric::{Glob, SeriesData, Window};
+use metric::{Glob, SeriesData, TaggedName, Window};
 use query::Fetch;
 use remote::{
     Budget, Client, ClientSettings, Deadline, FetchPlan, FetchReply, FetchRequest, FindRequest,
@@ -121,8 +121,13 @@ impl Backend {
         asking: &Asking,
     ) -> Result<(Vec<(Fetch, Vec<SeriesData>)>, Completeness), Refusal> {
         self.fetches.add(fetches.len() as u64);
+        let mut answers = Vec::with_capacity(fetches.len());
         let mut windows: Vec<(Window, Vec<Fetch>)> = Vec::new();
         for fetch in fetches {
+            if is_impossible(fetch) {
+                answers.push((fetch.clone(), Vec::new()));
+                continue;
+            }
             match windows.iter_mut().find(|(window, _)| *window == fetch.window) {
                 Some((_, group)) => group.push(fetch.clone()),
                 None => windows.push((fetch.window, vec![fetch.clone()])),
@@ -139,7 +144,6 @@ impl Backend {
                 Ok::<_, RemoteError>((group, reply))
             });
         }
-        let mut answers = Vec::with_capacity(fetches.len());
         let mut completeness = Completeness::default();
         while let Some(joined) = requests.join_next().await {
             let (group, FetchReply { series, meta }) =
@@ -203,6 +207,12 @@ impl Backend {
     }
 }
 
+/// Whether no series can have this name, because its tags are none; stores refuse such a request.
+fn is_impossible(fetch: &Fetch) -> bool {
+    let name = fetch.pattern.as_str();
+    !fetch.is_tag_query() && metric::tags::is_tagged(name) && TaggedName::parse(name).is_err()
+}
+
 /// Gives each fetch the series that answer it: by the expression they carry, or else by name.
 fn share_out(group: Vec<Fetch>, series: Vec<SeriesData>) -> Vec<(Fetch, Vec<SeriesData>)> {
     let mut lists: Vec<Vec<SeriesData>> = group.iter().map(|_| Vec::new()).collect();
@@ -264,5 +274,13 @@ mod tests {
         assert_eq!(counts, [1, 1, 1]);
         let shared = share_out(vec![fetch("x")], vec![series("a", "b")]);
         assert_eq!(shared[0].1.len(), 1, "with one fetch there is no doubt");
+    }
+
+    #[test]
+    fn only_names_with_broken_tags_are_not_asked_for() {
+        assert!(is_impossible(&fetch("a.b;x")));
+        for possible in ["a.b", "a.b;x=y", "seriesByTag('x=y;z')"] {
+            assert!(!is_impossible(&fetch(possible)), "{possible}");
+        }
     }
 }

@@ -50,10 +50,14 @@ impl Params {
         self.get(name).is_some_and(|value| !matches!(value, "" | "0" | "false" | "False"))
     }
 
-    /// All values of `name` and `name[]`, in order.
+    /// All values of `name`, or if there are none, of `name[]`, in order.
     pub(crate) fn all(&self, name: &str) -> Vec<String> {
-        let named = |key: &str| key.strip_suffix("[]").unwrap_or(key) == name;
-        self.pairs.iter().filter(|(key, _)| named(key)).map(|(_, value)| value.clone()).collect()
+        let values = |wanted: &dyn Fn(&str) -> bool| -> Vec<String> {
+            let named = self.pairs.iter().filter(|(key, _)| wanted(key));
+            named.map(|(_, value)| value.clone()).collect()
+        };
+        let plain = values(&|key| key == name);
+        if plain.is_empty() { values(&|key| key.strip_suffix("[]") == Some(name)) } else { plain }
     }
 
     /// A whole number, absent if empty.
@@ -172,8 +176,9 @@ mod tests {
 
     #[test]
     fn the_body_wins_and_lists_grow() {
-        let params = Params::parse("target=a&from=1&x", b"target=b%20c+d&target[]=e&from=2");
-        assert_eq!(params.all("target"), ["a", "b c d", "e"]);
+        let params = Params::parse("target=a&from=1&x", b"target=b%20c+d&expr[]=e&from=2");
+        assert_eq!(params.all("target"), ["a", "b c d"]);
+        assert_eq!(params.all("expr"), ["e"]);
         assert_eq!(params.get("from"), Some("2"));
         assert_eq!(params.get("x"), Some(""));
         assert_eq!(params.given("x"), None);

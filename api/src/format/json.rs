@@ -2,6 +2,7 @@
 
 use std::io;
 
+use metric::tags::NAME_KEY;
 use query::Series;
 use serde::Serialize;
 use serde_json::json;
@@ -119,7 +120,7 @@ impl SeriesWriter for JsonWriter {
         out.extend_from_slice(b"{\"target\": ");
         push(out, &series.name);
         out.extend_from_slice(b", \"tags\": ");
-        push(out, &series.tags);
+        push(out, &Ordered(series));
         out.extend_from_slice(b", \"datapoints\": [");
         let text = &mut self.scratch;
         text.clear();
@@ -141,6 +142,23 @@ impl SeriesWriter for JsonWriter {
 
     fn end(&mut self, out: &mut Vec<u8>) {
         out.extend_from_slice(if self.meta.is_some() { b"]}" } else { b"]" });
+    }
+}
+
+/// Tags as graphite-web orders them: those that stand in the name, the name, and then what functions
+/// added.
+struct Ordered<'a>(&'a Series);
+
+impl Serialize for Ordered<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let place = |(key, value): &(&String, &String)| match key.as_str() {
+            NAME_KEY => 1,
+            key if self.0.name.contains(&format!(";{key}={value}")) => 0,
+            _ => 2,
+        };
+        let mut tags: Vec<_> = self.0.tags.iter().collect();
+        tags.sort_by_key(place);
+        serializer.collect_map(tags)
     }
 }
 

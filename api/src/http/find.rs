@@ -47,6 +47,8 @@ pub(super) async fn answer(api: &Api, call: &Call) -> Result<Response, Refusal> 
     let position = params.integer("position")?;
     let (patterns, window) = asked(api, call, shape)?;
     let query = patterns[0].clone();
+    // No name begins with a dot; graphite-web looks past it too.
+    let patterns = patterns.iter().map(|p| p.trim_start_matches('.').to_owned()).collect();
     let (mut replies, completeness) = matches(api, call, patterns, window).await?;
     for reply in &mut replies {
         tidy(&mut reply.matches, leaves_only);

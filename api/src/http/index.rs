@@ -1,4 +1,4 @@
-//! `/metrics/index.json`: all names, sorted, written while they are sent.
+//! `/metrics/index.json`: all names, sorted, written while they are sent; tagged ones on demand.
 
 use axum::response::Response;
 
@@ -11,6 +11,10 @@ pub(super) async fn answer(api: &Api, call: &Call) -> Result<Response, Refusal> 
     let wrapping = call.wrapping()?;
     let asking = api.backend.begin(api.clock.now_unix_seconds());
     let mut names = api.backend.list(&asking).await?;
+    // Tools that read this list take the names for paths.
+    if !call.params.is_on("tagged") {
+        names.retain(|name| !metric::tags::is_tagged(name));
+    }
     names.sort_unstable();
     names.dedup();
     let is_called = wrapping.jsonp.is_some();

@@ -15,7 +15,7 @@ const COMPLETIONS_DEFAULT: i64 = 100;
 
 /// `/tags`: all tags.
 pub(super) async fn tags(api: &Api, call: &Call) -> Result<Response, Refusal> {
-    ask(api, call, "/tags", &[("filter", call.params.given("filter"))], None, json!([])).await
+    ask(api, call, "/tags", &[("filter", call.params.given("filter"))], None).await
 }
 
 /// `/tags/NAME`: the values of a tag; null if there is none of this name.
@@ -23,13 +23,21 @@ pub(super) async fn tag(api: &Api, call: &Call) -> Result<Response, Refusal> {
     // A tag may hold characters that a path may not.
     let encoded = remote::encode_pairs([("", call.rest.as_str())]);
     let path = format!("/tags/{}", encoded.trim_start_matches('='));
-    ask(api, call, &path, &[("filter", call.params.given("filter"))], None, Value::Null).await
+    let filter = call.params.given("filter");
+    let answer = answer(api, call, &path, &[("filter", filter)], None).await?;
+    if !answer.is_null() || filter.is_none() {
+        return call.json(&answer);
+    }
+    // A node knows a tag by its values; whether it has any is a question of its own.
+    let asking = api.backend.begin(api.clock.now_unix_seconds());
+    let exists = !api.backend.tags(&path, &[("limit", "1")], &asking).await?.is_null();
+    call.json(&if exists { json!({ "tag": call.rest, "values": [] }) } else { Value::Null })
 }
 
 /// `/tags/findSeries`: the series that all expressions hold for.
 pub(super) async fn find_series(api: &Api, call: &Call) -> Result<Response, Refusal> {
     TagQuery::parse(&call.params.all("expr")).map_err(|e| Refusal::parameter("expr", e))?;
-    ask(api, call, "/tags/findSeries", &[], None, json!([])).await
+    ask(api, call, "/tags/findSeries", &[], None).await
 }
 
 /// `/tags/autoComplete/tags`: tags that the series of the expressions have beside those in them.
@@ -37,7 +45,7 @@ pub(super) async fn complete_tags(api: &Api, call: &Call) -> Result<Response, Re
     check_expressions(call)?;
     let pairs = [("tagPrefix", call.params.given("tagPrefix"))];
     let limit = Some(COMPLETIONS_DEFAULT);
-    ask(api, call, "/tags/autoComplete/tags", &pairs, limit, json!([])).await
+    ask(api, call, "/tags/autoComplete/tags", &pairs, limit).await
 }
 
 /// `/tags/autoComplete/values`: values of a tag that the series of the expressions have.
@@ -48,7 +56,7 @@ pub(super) async fn complete_values(api: &Api, call: &Call) -> Result<Response, 
     };
     let pairs = [("tag", Some(tag)), ("valuePrefix", call.params.given("valuePrefix"))];
     let limit = Some(COMPLETIONS_DEFAULT);
-    ask(api, call, "/tags/autoComplete/values", &pairs, limit, json!([])).await
+    ask(api, call, "/tags/autoComplete/values", &pairs, limit).await
 }
 
 /// `/tags/tagSeries`: the canonical name. Series enter the tags by being stored.
@@ -82,17 +90,32 @@ fn check_expressions(call: &Call) -> Result<(), Refusal> {
     call.params.all("expr").iter().try_for_each(parse).map_err(|e| Refusal::parameter("expr", e))
 }
 
-/// Passes a question on, with the expressions and the limit of the request.
+/// The backend's answer to a question whose answer is a list.
 async fn ask(
     api: &Api,
     call: &Call,
     path: &str,
     pairs: &[(&str, Option<&str>)],
     limit_default: Option<i64>,
-    without_tags: Value,
 ) -> Result<Response, Refusal> {
+    let answer = answer(api, call, path, pairs, limit_default).await?;
+    call.json(&if answer.is_null() { json!([]) } else { answer })
+}
+
+/// Passes a question on, with the expressions and the limit of the request.
+async fn answer(
+    api: &Api,
+    call: &Call,
+    path: &str,
+    pairs: &[(&str, Option<&str>)],
+    limit_default: Option<i64>,
+) -> Result<Value, Refusal> {
     let params = &call.params;
-    let exprs = params.all("expr");
+    let mut exprs = params.all("expr");
+    // Only series with the tag have values of it: that lets expressions stand which all hold for
+    // series without their tags, as in graphite-web.
+    let tag = pairs.iter().find(|(key, _)| *key == "tag").and_then(|(_, tag)| *tag);
+    exprs.extend(tag.filter(|_| !exprs.is_empty()).map(|tag| format!("{tag}!=")));
     let mut query: Vec<(&str, &str)> = exprs.iter().map(|expr| ("expr", expr.as_str())).collect();
     query.extend(pairs.iter().filter_map(|(key, value)| Some((*key, (*value)?))));
     let limit = params.integer("limit")?.filter(|limit| *limit > 0).or(limit_default);
@@ -102,6 +125,5 @@ async fn ask(
         query.extend(params.given(time).map(|value| (time, value)));
     }
     let asking = api.backend.begin(api.clock.now_unix_seconds());
-    let answer = api.backend.tags(path, &query, &asking).await?;
-    call.json(if answer.is_null() { &without_tags } else { &answer })
+    api.backend.tags(path, &query, &asking).await
 }

@@ -88,5 +88,8 @@ async fn the_page_takes_nothing_from_elsewhere() {
     let server = Server::start().await;
     let page = server.get("/").await;
     assert!(page.header("content-security-policy").unwrap().starts_with("default-src 'self'"));
-    assert!(!page.text().contains("http://") && !page.text().contains("https://"));
+    for reach in ["src=", "href=", "@import", "//www"] {
+        assert!(!page.text().contains(reach), "{reach}");
+    }
+    assert!(!page.text().contains("innerHTML"), "names must not become markup");
 }

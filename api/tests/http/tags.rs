@@ -18,11 +18,20 @@ async fn a8_a_limit_of_nothing_is_the_default() {
 #[tokio::test]
 async fn a10_a11_expressions_and_limits_reach_the_store_that_leaves_used_tags_out() {
     let server = Server::start().await;
-    let form = "expr=name%3Ddisk.used&expr[]=datacenter%3Ddc1&limit=10000&tagPrefix=s";
+    let form = "expr=name%3Ddisk.used&expr=datacenter%3Ddc1&limit=10000&tagPrefix=s";
     let expected = json!([
         "/tags/autoComplete/tags?expr=name%3Ddisk.used&expr=datacenter%3Ddc1&tagPrefix=s&limit=10000"
     ]);
     assert_eq!(server.post("/tags/autoComplete/tags", form).await.json(), expected);
+}
+
+#[tokio::test]
+async fn values_are_asked_of_series_that_have_the_tag() {
+    let server = Server::start().await;
+    let path = "/tags/autoComplete/values?tag=rack&expr=name!=nosuch";
+    let expected =
+        "/tags/autoComplete/values?expr=name%21%3Dnosuch&expr=rack%21%3D&tag=rack&limit=100";
+    assert_eq!(server.get(path).await.json(), json!([expected]));
 }
 
 #[tokio::test]
@@ -73,7 +82,7 @@ async fn tagging_answers_canonical_names() {
     let server = Server::start().await;
     let one = server.post("/tags/tagSeries", "path=disk.used;server=web1;datacenter=dc1").await;
     assert_eq!(one.json(), json!("disk.used;datacenter=dc1;server=web1"));
-    let many = server.post("/tags/tagMultiSeries", "path=a;c=1;b=2&path[]=d").await;
+    let many = server.post("/tags/tagMultiSeries", "path[]=a;c=1;b=2&path[]=d").await;
     assert_eq!(many.json(), json!(["a;b=2;c=1", "d"]));
     server.post("/tags/tagSeries", "").await.refused(400, "path");
     server.post("/tags/tagSeries", "path=a;b").await.refused(400, "path");
