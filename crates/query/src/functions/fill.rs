@@ -183,8 +183,11 @@ fn transform_null(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
             };
             let points = series.points().into_owned();
             let at = |i: usize| points.get(i).copied().filter(|v| !v.is_nan());
+            // Longer references lengthen the series; graphite-web keeps as many points as there were,
+            // the last ones.
             let length = points.len().max(fills.len());
-            series.values = (0..length).map(|i| at(i).unwrap_or_else(|| fill(i))).collect();
+            let kept = length - points.len()..length;
+            series.values = kept.map(|i| at(i).unwrap_or_else(|| fill(i))).collect();
             let name = format!("transformNull({},{}{suffix})", series.name, format_g(default));
             let named = series.named(name).tagged("transformNull", python_repr(default));
             if references.is_empty() { named } else { named.tagged("referenceSeries", "1") }

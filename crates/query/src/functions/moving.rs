@@ -249,17 +249,23 @@ fn exponential(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
         IntOrInterval::Points { count, .. } => *count,
         IntOrInterval::Time(_) => preview.seconds,
     };
-    if window < 0 {
+    if window == -1 {
         return Err(call.argument_error("windowSize", "has to be positive"));
     }
     let weight = 2.0 / (window as f64 + 1.0);
     let shown = |series: &Series| {
         let points = series.points();
-        let first = python_slice(&points, 0, Some(preview.points(series)));
+        let at = preview.points(series);
+        let first = python_slice(&points, 0, Some(at));
+        // As Python's indexes do, a negative window counts from the end and then goes round.
+        let (tail, rest) = match at {
+            0.. => (&points[..0], &points[first.len()..]),
+            _ => (python_slice(&points, at, None), &points[..]),
+        };
         let mean = Aggregate::Average.of(first);
         let mut average = if mean.is_nan() { 0.0 } else { mean };
         let mut values = vec![python_round(average, 6)];
-        for value in &points[first.len()..] {
+        for value in tail.iter().chain(rest) {
             if value.is_nan() {
                 values.push(f64::NAN);
                 continue;
