@@ -32,6 +32,8 @@ pub(crate) enum Kind {
     WithoutTags,
     /// Says that a part is missing.
     Partial,
+    /// Takes renders and never answers them.
+    Hung,
 }
 
 pub(crate) struct Fake {
@@ -113,6 +115,7 @@ async fn answer(
             let reply = CapabilityResponse { supported_protocols, ..Default::default() };
             body(Format::V3, reply.encode_to_vec())
         }
+        "/render" if kind == Kind::Hung => std::future::pending().await,
         "/render" => render(kind, &MultiFetchRequest::decode(message).unwrap()),
         "/metrics/find" => find(kind, &MultiGlobRequest::decode(message).unwrap()),
         "/metrics/list" => {

@@ -1,6 +1,8 @@
 //! `/render`: what Grafana sends, what it reads, and how requests are refused.
 
+use prost::Message as _;
 use serde_json::{Value, json};
+use wire::reply::{Caps, Format, decode_render};
 
 use crate::fake::Kind;
 use crate::server::Server;
@@ -182,6 +184,34 @@ async fn what_is_partial_says_so_or_is_refused() {
     assert_eq!(answer.header("x-plumbago-partial"), Some("node-2: no answer"));
     assert_eq!(targets(&answer.json()), ["toplevel"]);
     server.get(&format!("{url}&partial=deny")).await.refused(503, "node-2");
+}
+
+#[tokio::test]
+async fn a_backend_that_hangs_is_given_up_by_the_deadline() {
+    let server = Server::with(Kind::Hung, &[("request_timeout", "150ms")]).await;
+    server.get("/render?target=toplevel").await.refused(503, "no answer by the deadline");
+    assert_eq!(server.get("/render?target=constantLine(1)").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_peer_asks_with_a_message_and_gets_all_its_patterns() {
+    let server = Server::start().await;
+    let fetch = |name: &str| wire::pb_v3::FetchRequest {
+        name: name.to_owned(),
+        start_time: 1_790_006_280,
+        stop_time: 1_790_006_400,
+        ..Default::default()
+    };
+    let metrics = vec![fetch("toplevel"), fetch("servers.web2.*.*")];
+    let message = wire::pb_v3::MultiFetchRequest { metrics, plan: None }.encode_to_vec();
+    let head = "Content-Type: application/x-carbonapi-v3-pb\r\n";
+    let path = "/render/?format=carbonapi_v3_pb";
+    let answer = server.ask("GET", path, head, &message).await;
+    let caps = Caps { bytes_max: 1 << 20, items_max: 100 };
+    let reply = decode_render(Format::V3, &answer.body, caps).unwrap();
+    let names: Vec<_> = reply.series.iter().map(|one| one.path_expression.as_str()).collect();
+    assert_eq!(names, ["toplevel", "servers.web2.*.*"]);
+    server.ask("POST", path, head, b"\xff\xff").await.refused(400, "body");
 }
 
 #[tokio::test]
