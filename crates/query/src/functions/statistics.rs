@@ -144,19 +144,26 @@ fn deviations(points: &[f64], window: usize, tolerance: f64) -> Vec<f64> {
         if !dropped.is_nan() {
             count -= 1.0;
             sum -= dropped;
-            squares -= dropped * dropped;
+            squares -= square(dropped);
         }
         if !value.is_nan() {
             count += 1.0;
             sum += value;
-            squares += value * value;
+            squares += square(*value);
         }
         let enough = count > 0.0 && count / window as f64 >= tolerance;
         // Below 0, where rounding can bring the difference, there is no root: null.
-        let deviation = (count * squares - sum * sum).sqrt() / count;
+        let deviation = (count * squares - square(sum)).sqrt() / count;
         deviations.push(if enough { deviation } else { f64::NAN });
     }
     deviations
+}
+
+/// Python squares with `pow`, whose last digit differs from a product's once in a thousand numbers.
+/// Where the sums cancel, that digit is all that is left; the box keeps it from being compiled to a
+/// product.
+fn square(value: f64) -> f64 {
+    value.powf(std::hint::black_box(2.0))
 }
 
 fn linear_regression(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
