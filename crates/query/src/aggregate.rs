@@ -74,6 +74,11 @@ impl Aggregate {
         (0.0..=100.0).contains(&percent).then_some(Self::Percentile(percent))
     }
 
+    /// By name for functions that combine series: there, old names such as `sumSeries` stand too.
+    pub fn of_rows_by_name(name: &str) -> Option<Self> {
+        Self::by_name(without_series(name))
+    }
+
     /// The aggregate of a row; NaN if it has none.
     pub fn of(self, row: &[f64]) -> f64 {
         let present = || row.iter().copied().filter(|v| !v.is_nan());
@@ -107,6 +112,11 @@ impl Aggregate {
             Self::Count | Self::AvgZero => f64::NAN,
         }
     }
+}
+
+/// `sum` of the old name `sumSeries`.
+pub fn without_series(name: &str) -> &str {
+    name.strip_suffix("Series").unwrap_or(name)
 }
 
 /// Whether a row has points enough to come to a value.
@@ -205,6 +215,8 @@ mod tests {
     fn every_listed_option_has_an_aggregation() {
         assert!(OPTIONS.iter().all(|name| Aggregate::by_name(name).is_some()));
         assert_eq!(Aggregate::by_name("p99.9"), Some(Aggregate::Percentile(99.9)));
+        assert_eq!(Aggregate::of_rows_by_name("medianSeries"), Some(Aggregate::Median));
+        assert_eq!(Aggregate::by_name("medianSeries"), None);
         assert_eq!(Aggregate::by_name("p"), None);
         assert_eq!(Aggregate::by_name("p101"), None);
     }

@@ -178,6 +178,10 @@ fn coerce(param: &Param, value: Value) -> Option<Value> {
             Value::Text(t) => Aggregate::by_name(t).is_some().then_some(value),
             _ => None,
         },
+        ParamKind::AggFuncOfRows => match &value {
+            Value::Text(t) => Aggregate::of_rows_by_name(t).is_some().then_some(value),
+            _ => None,
+        },
         ParamKind::AggOrSeriesFunc => match &value {
             Value::Text(t) => is_callback(t).then_some(value),
             _ => None,
@@ -199,7 +203,7 @@ fn suggests_bool(param: &Param, value: &Value) -> bool {
 }
 
 fn is_callback(name: &str) -> bool {
-    Aggregate::by_name(name).is_some() || crate::function::find(name).is_some_and(|f| f.aggregates)
+    Aggregate::of_rows_by_name(name).is_some() || crate::function::find(name).is_some_and(|f| f.aggregates)
 }
 
 fn boolean(value: &Value) -> Option<bool> {

@@ -183,7 +183,9 @@ pub const SERIES_LISTS: Param = Param::required("seriesLists", ParamKind::Series
 pub enum ParamKind {
     /// Name of an aggregation.
     AggFunc,
-    /// Name of an aggregation, or of a function that combines series.
+    /// Name of an aggregation, which may end in `Series` as it did in old versions of graphite-web.
+    AggFuncOfRows,
+    /// Name of an aggregation (as the one before), or of a function that combines series.
     AggOrSeriesFunc,
     /// Anything.
     Any,
@@ -219,7 +221,7 @@ impl ParamKind {
     /// As `/functions` calls it.
     pub fn name(self) -> &'static str {
         match self {
-            Self::AggFunc => "aggFunc",
+            Self::AggFunc | Self::AggFuncOfRows => "aggFunc",
             Self::AggOrSeriesFunc => "aggOrSeriesFunc",
             Self::Any => "any",
             Self::Boolean => "boolean",

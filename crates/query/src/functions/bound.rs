@@ -63,12 +63,11 @@ fn remove_by_value(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
 }
 
 fn remove_by_percentile(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
-    let n = call.float("n");
-    if n == 0.0 {
+    let (n, list) = (call.float("n"), call.series("seriesList"));
+    if n == 0.0 && !list.is_empty() {
         return Err(call.argument_error("n", "has to be above 0"));
     }
-    let list = call.series("seriesList").into_iter();
-    let removed = list.map(|series| match percentile_in_range(&series.points(), n) {
+    let removed = list.into_iter().map(|series| match percentile_in_range(&series.points(), n) {
         None => {
             let name = name_of(call, &series, n);
             series.named(name)

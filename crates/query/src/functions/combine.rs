@@ -1,6 +1,6 @@
 //! Functions that make one series of many: a value of each row of points.
 
-use crate::aggregate::{Aggregate, has_enough, percentile};
+use crate::aggregate::{Aggregate, has_enough, percentile, without_series};
 use crate::call::Call;
 use crate::error::EvalError;
 use crate::function::{
@@ -14,7 +14,7 @@ use crate::value::Value;
 
 use super::group::grouped;
 
-const FUNC: Param = Param::required("func", ParamKind::AggFunc);
+const FUNC: Param = Param::required("func", ParamKind::AggFuncOfRows);
 const X_FILES_FACTOR: Param = Param::optional("xFilesFactor", ParamKind::Float);
 const POSITION: Param = Param::optional("position", ParamKind::Node).multiple();
 const FIRST: Param = Param::required("seriesListFirstPos", ParamKind::SeriesList);
@@ -226,7 +226,7 @@ fn method(call: &Call<'_>) -> &'static str {
 /// The aggregation that the call gives, or that its function is named after.
 fn func(call: &Call<'_>) -> String {
     let named = call.name().starts_with("aggregate");
-    if named { call.string("func") } else { method(call).to_owned() }
+    if named { without_series(&call.string("func")).to_owned() } else { method(call).to_owned() }
 }
 
 /// One series of all, by an aggregation; `None` if there are none.
@@ -237,6 +237,7 @@ pub(super) fn combine(
     x_files_factor: Option<f64>,
 ) -> Option<Series> {
     let all = normalize(lists)?;
+    let func = without_series(func);
     let aggregate = Aggregate::by_name(func).expect("bound as an aggregation, or of the table");
     let x_files_factor = x_files_factor.unwrap_or(call.x_files_factor());
     let value = |row: Vec<f64>| {
@@ -275,7 +276,7 @@ fn multiply_series(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
 }
 
 fn aggregate(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
-    let (func, x_files_factor) = (call.string("func"), call.float_opt("xFilesFactor"));
+    let (func, x_files_factor) = (func(call), call.float_opt("xFilesFactor"));
     let list = call.series("seriesList");
     Ok(combine(call, vec![list], &func, x_files_factor).into_iter().collect())
 }

@@ -168,8 +168,10 @@ fn as_percent(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
             Ok(percent_of_one(call, list, &text, &totals))
         }
         Total::Number { text, value } => {
-            let (list, _, totals) = summed(list);
-            Ok(percent_of_one(call, list, &text, &vec![value; totals.len()]))
+            let (list, _, _) = summed(list);
+            // graphite-web has as many totals as the first series has values before it is merged.
+            let totals = list.first().map_or(0, |first| first.values.len());
+            Ok(percent_of_one(call, list, &text, &vec![value; totals]))
         }
         Total::List(totals) if totals.len() == list.len() => {
             Ok(percent_of_each(call, list, totals))

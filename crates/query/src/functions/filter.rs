@@ -317,9 +317,9 @@ fn remove_empty_series(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
 }
 
 /// The percent of the upper bound; the lower bound is as far from 0 as it is from 100.
-fn upper_percent(call: &Call<'_>) -> Result<f64, EvalError> {
+fn upper_percent(call: &Call<'_>, list: &[Series]) -> Result<f64, EvalError> {
     let n = call.float("n");
-    if !(0.0..=100.0).contains(&n) {
+    if !list.is_empty() && !(0.0..=100.0).contains(&n) {
         return Err(call.argument_error("n", "has to be between 0 and 100"));
     }
     Ok(if n < 50.0 { 100.0 - n } else { n })
@@ -335,17 +335,17 @@ fn outside(value: f64, (low, high): (f64, f64)) -> bool {
 }
 
 fn average_outside_percentile(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
-    let upper = upper_percent(call)?;
-    let average = |s: &Series| Aggregate::Average.of(&s.points());
     let list = call.series("seriesList");
+    let upper = upper_percent(call, &list)?;
+    let average = |s: &Series| Aggregate::Average.of(&s.points());
     let averages: Vec<f64> = list.iter().map(average).collect();
     let bounds = bounds(&averages, upper);
     kept(list, |s| outside(average(s), bounds))
 }
 
 fn remove_between_percentile(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
-    let upper = upper_percent(call)?;
     let list = call.series("seriesList");
+    let upper = upper_percent(call, &list)?;
     let columns: Vec<_> = list.iter().map(Series::points).collect();
     let longest = columns.iter().map(|c| c.len()).max().unwrap_or(0);
     let row = |i: usize| columns.iter().filter_map(|c| c.get(i).copied()).collect::<Vec<f64>>();
@@ -359,9 +359,12 @@ fn remove_between_percentile(call: &mut Call<'_>) -> Result<Vec<Series>, EvalErr
 }
 
 fn use_series_above(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
-    let (search, replace) = search_and_replace(call)?;
     let value = call.float("value");
     let list = call.series("seriesList");
+    if list.is_empty() {
+        return Ok(list);
+    }
+    let (search, replace) = search_and_replace(call)?;
     let reaches_above =
         |s: &&Series| !s.values.iter().any(|v| v.is_nan()) && Aggregate::Max.of(&s.values) > value;
     let names: Vec<_> = list

@@ -8,8 +8,8 @@ use crate::error::EvalError;
 use crate::function::{
     Body, Example, Function, Group, Literal, Param, ParamKind, SERIES_LIST, SERIES_LISTS, find,
 };
-use crate::names::{node_key, python_index, python_slice, tags_of};
-use crate::series::Series;
+use crate::names::{node_key, python_index, python_slice};
+use crate::series::{Series, Tags};
 use crate::value::Value;
 
 use super::combine::combine;
@@ -226,9 +226,12 @@ fn group_by_tags(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
         parts.join(";")
     };
     let groups = grouped(list, key);
-    let one = |(key, list): (String, _)| {
+    let one = |(key, list): (String, Vec<Series>)| {
+        let name = key.split(';').next().unwrap_or_default();
+        let mut common = list.first().map_or_else(Tags::new, |first| first.tags.clone());
+        common.retain(|tag, _| tags.contains(tag));
         let series = call_back(call, &callback, list)?.named(&key);
-        Ok(Series { tags: tags_of(&key), ..series })
+        Ok(Series { tags: common, ..series }.tagged("name", name))
     };
     groups.into_iter().map(one).collect()
 }

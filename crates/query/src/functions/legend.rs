@@ -130,7 +130,8 @@ impl Format {
 
     /// Columns are as wide as the widest whole number needs, and three more; 3 stands in for nothing.
     fn width(&self, values: &[f64]) -> usize {
-        let whole = |v: &f64| if v.is_nan() || *v == 0.0 { 3.0 } else { v.trunc() };
+        // Adding 0 takes the sign from what is cut down to -0, which is one place too wide.
+        let whole = |v: &f64| if v.is_nan() || *v == 0.0 { 3.0 } else { v.trunc() + 0.0 };
         let widths = values.iter().map(|v| self.write(whole(v)).chars().count());
         widths.max().unwrap_or(0) + 3
     }
