@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use daemon::settings::Source;
 use daemon::{Fault, Values};
 use ring::cluster::Cluster;
 
@@ -29,6 +30,15 @@ pub struct ReadLimits {
     pub find: FindLimits,
 }
 
+/// Where carbonlink answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Carbonlink {
+    /// The address.
+    pub address: String,
+    /// Whether somebody chose it, so that it must be had.
+    pub is_asked_for: bool,
+}
+
 /// Everything the storage node needs to start.
 #[derive(Debug)]
 pub struct Config {
@@ -40,8 +50,8 @@ pub struct Config {
     pub pickle: Vec<String>,
     /// The address that answers readers.
     pub read: String,
-    /// The carbonlink address.
-    pub carbonlink: Option<String>,
+    /// Where carbonlink answers, if anywhere.
+    pub carbonlink: Option<Carbonlink>,
     /// The admin address.
     pub admin: String,
     /// What kinds of files new series get.
@@ -85,7 +95,10 @@ impl Config {
             line: texts("line"),
             pickle: texts("pickle"),
             read: values.address("read").to_owned(),
-            carbonlink: values.opt_address("carbonlink").map(str::to_owned),
+            carbonlink: values.opt_address("carbonlink").map(|address| Carbonlink {
+                address: address.to_owned(),
+                is_asked_for: *values.source("carbonlink") != Source::Default,
+            }),
             admin: values.address("admin").to_owned(),
             rules,
             fingerprint,

@@ -47,9 +47,6 @@ pub const PROGRAM: Program = Program {
     panics: PanicPolicy::Abort,
 };
 
-/// Receive buffer asked of the kernel for UDP: what a second of bursts may need.
-const DATAGRAM_BUFFER_BYTES: usize = 8 << 20;
-
 /// Starts the storage node from settings.
 ///
 /// # Errors
@@ -97,7 +94,7 @@ pub async fn run(config: Config, context: Context) -> Result<Running, StartError
         limits: metric::Limits::default(),
         settings: config.intake,
     };
-    listen(&mut running, service, &config.line, &config.pickle)?;
+    Listeners::new(service).open(&mut running, &config.line, &config.pickle)?;
     let reader = Reader::new(
         Arc::clone(&engine),
         (Arc::clone(&context.clock), &context.metrics),
@@ -105,7 +102,8 @@ pub async fn run(config: Config, context: Context) -> Result<Running, StartError
         (host.clone(), fingerprint),
     );
     let reader = Arc::new(reader.map_err(|error| StartError::io("reading threads", error))?);
-    serve_readers(&mut running, reader, (&config.read, config.carbonlink.as_deref()))?;
+    serve_readers(&mut running, &config.read, Arc::clone(&reader))?;
+    serve_carbonlink(&mut running, config.carbonlink, reader)?;
     let scanner = scanner(&engine, &context);
     let admin = serve::admin::Admin::new(Arc::clone(&engine), Arc::clone(&scanner))
         .map_err(|error| StartError::io("admin thread", error))?;
@@ -190,55 +188,43 @@ fn publish(engine: &Arc<Engine>, registry: &Registry) {
     gauge("index_bytes", |engine| engine.index().memory_bytes() + engine.table().memory_bytes());
 }
 
-/// Opens the ports that take points.
-fn listen(
+/// Opens the port of the read API.
+fn serve_readers(
     running: &mut Running,
-    service: Service<Accept>,
-    line: &[String],
-    pickle: &[String],
+    address: &str,
+    reader: Arc<Reader>,
 ) -> Result<(), StartError> {
-    let listeners = Listeners::new(service);
-    for address in line {
-        let tcp = daemon::listen::tcp("line", address)?;
-        // Port 0: both protocols get the one port that the system chose for TCP.
-        let bound = tcp.local_addr().map_err(|error| StartError::io("binding `line`", error))?;
-        listeners.datagrams(daemon::listen::udp(
-            "line",
-            &bound.to_string(),
-            DATAGRAM_BUFFER_BYTES,
-        )?);
-        listeners.lines(tcp);
-        running.add_address("line", bound);
-    }
-    for address in pickle {
-        let tcp = daemon::listen::tcp("pickle", address)?;
-        let bound = tcp.local_addr().map_err(|error| StartError::io("binding `pickle`", error))?;
-        listeners.pickles(tcp);
-        running.add_address("pickle", bound);
-    }
-    running.add_stage("listeners", async move { listeners.drained().await });
+    let Context { metrics, shutdown, .. } = running.context.clone();
+    let tcp = daemon::listen::tcp("read", address)?;
+    let bound = tcp.local_addr().map_err(|error| StartError::io("binding `read`", error))?;
+    running.add_address("read", bound);
+    let routes = serve::http::router(reader, metrics);
+    let limits = daemon::http::Limits::default();
+    let server = tokio::spawn(daemon::http::serve(tcp, routes, shutdown, limits));
+    // A panic in a server was logged where it happened.
+    running.add_stage("readers", async move { drop(server.await) });
     Ok(())
 }
 
-/// Opens the ports that answer.
-fn serve_readers(
+/// Opens the carbonlink port. Where nobody asked for it, a taken port is no reason not to start:
+/// several nodes on one machine all have the same default.
+fn serve_carbonlink(
     running: &mut Running,
+    carbonlink: Option<config::Carbonlink>,
     reader: Arc<Reader>,
-    (read, carbonlink): (&str, Option<&str>),
 ) -> Result<(), StartError> {
-    let Context { metrics, shutdown, .. } = running.context.clone();
-    let tcp = daemon::listen::tcp("read", read)?;
-    let bound = tcp.local_addr().map_err(|error| StartError::io("binding `read`", error))?;
-    running.add_address("read", bound);
-    let routes = serve::http::router(Arc::clone(&reader), Arc::clone(&metrics));
-    let limits = daemon::http::Limits::default();
-    let server = tokio::spawn(daemon::http::serve(tcp, routes, shutdown.clone(), limits));
-    // A panic in a server was logged where it happened.
-    running.add_stage("readers", async move { drop(server.await) });
-    let Some(address) = carbonlink else { return Ok(()) };
-    let tcp = daemon::listen::tcp("carbonlink", address)?;
+    let Some(config::Carbonlink { address, is_asked_for }) = carbonlink else { return Ok(()) };
+    let tcp = match daemon::listen::tcp("carbonlink", &address) {
+        Ok(tcp) => tcp,
+        Err(error) if is_asked_for => return Err(error.into()),
+        Err(error) => {
+            tracing::warn!(%error, "no carbonlink");
+            return Ok(());
+        }
+    };
     let bound = tcp.local_addr().map_err(|error| StartError::io("binding `carbonlink`", error))?;
     running.add_address("carbonlink", bound);
+    let Context { metrics, shutdown, .. } = running.context.clone();
     let server = tokio::spawn(Carbonlink { reader, registry: metrics, shutdown }.serve(tcp));
     running.add_stage("carbonlink", async move { drop(server.await) });
     Ok(())
