@@ -139,8 +139,17 @@ fn greatest(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    middle(&values)
+    let at = values.len() / 2;
+    let upper = nth(&mut values, at);
+    if !values.len().is_multiple_of(2) {
+        return upper;
+    }
+    (greatest(values[..at].iter().copied()) + upper) / 2.0
+}
+
+/// The value that would be at this place if the values were sorted; all before it are no greater.
+fn nth(values: &mut [f64], at: usize) -> f64 {
+    *values.select_nth_unstable_by(at, f64::total_cmp).1
 }
 
 /// The middle one of sorted values, or the mean of the two middle ones; NaN if there are none.
@@ -162,22 +171,23 @@ fn stddev(row: &[f64], count: usize) -> f64 {
 /// graphite-web's n-th percentile; `interpolate` between the two nearest, or take the upper one.
 /// NaN if nothing is there.
 pub fn percentile(row: &[f64], percent: f64, interpolate: bool) -> f64 {
-    let mut sorted: Vec<f64> = row.iter().copied().filter(|v| !v.is_nan()).collect();
-    if sorted.is_empty() {
+    let mut values: Vec<f64> = row.iter().copied().filter(|v| !v.is_nan()).collect();
+    let count = values.len();
+    if count == 0 {
         return f64::NAN;
     }
-    sorted.sort_by(f64::total_cmp);
-    let rank = (percent / 100.0) * (sorted.len() as f64 + 1.0);
+    let rank = (percent / 100.0) * (count as f64 + 1.0);
     let whole = if interpolate { rank.trunc() } else { rank.ceil() };
     // Below 0 graphite-web counts from the end, as Python's indexes do.
-    let at = |rank: f64| python_index(rank as i64, sorted.len()).map(|at| sorted[at]);
-    let value = match whole {
-        0.0 => sorted[0],
-        w if w > sorted.len() as f64 => sorted[sorted.len() - 1],
-        w => at(w - 1.0).unwrap_or(sorted[0]),
+    let place = |rank: f64| python_index(rank as i64, count);
+    let at = match whole {
+        0.0 => 0,
+        w if w > count as f64 => count - 1,
+        w => place(w - 1.0).unwrap_or(0),
     };
-    match at(whole) {
-        Some(next) if interpolate => value + (rank - whole) * (next - value),
+    let value = nth(&mut values, at);
+    match place(whole) {
+        Some(next) if interpolate => value + (rank - whole) * (nth(&mut values, next) - value),
         _ => value,
     }
 }

@@ -1,9 +1,9 @@
 //! Functions that drop values beyond a bound.
 
+use crate::aggregate::percentile;
 use crate::call::Call;
 use crate::error::EvalError;
 use crate::function::{Body, Example, Function, Group, Param, ParamKind, SERIES_LIST};
-use crate::names::python_index;
 use crate::number::{format_g, python_repr};
 use crate::series::Series;
 
@@ -78,20 +78,13 @@ fn remove_by_percentile(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
     Ok(removed.collect())
 }
 
-/// The value at graphite-web's rank for this percent; `None` past the greatest.
-///
-/// Negative percents reach it as Python's negative indexes, which count from the end.
+/// `None` without any value, and for a percent that there is not.
 fn percentile_in_range(points: &[f64], percent: f64) -> Option<f64> {
-    let mut sorted: Vec<f64> = points.iter().copied().filter(|v| !v.is_nan()).collect();
-    sorted.sort_by(f64::total_cmp);
-    let rank = percent / 100.0 * (sorted.len() as f64 + 1.0);
-    // Rank 0 is below the first value, the one after the last is above it; both are held in.
-    let place = match rank.ceil() as i64 {
-        0 => 0,
-        rank if usize::try_from(rank - 1) == Ok(sorted.len()) => rank - 2,
-        rank => rank - 1,
-    };
-    Some(sorted[python_index(place, sorted.len())?])
+    if percent.abs() > 100.0 {
+        return None;
+    }
+    let value = percentile(points, percent, false);
+    (!value.is_nan()).then_some(value)
 }
 
 #[cfg(test)]

@@ -240,10 +240,8 @@ pub(super) fn combine(
     let func = without_series(func);
     let aggregate = Aggregate::by_name(func).expect("bound as an aggregation, or of the table");
     let x_files_factor = x_files_factor.unwrap_or(call.x_files_factor());
-    let value = |row: Vec<f64>| {
-        if has_enough(&row, x_files_factor) { aggregate.of(&row) } else { f64::NAN }
-    };
-    let values = all.rows().map(value).collect();
+    let values = all
+        .map_rows(|row| if has_enough(row, x_files_factor) { aggregate.of(row) } else { f64::NAN });
     let name = format!("{func}Series({})", path_expressions(&all.series));
     let mut series = call.new_series(name, all.grid, values);
     series.x_files_factor = x_files_factor;
@@ -321,7 +319,7 @@ fn count_series(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
     }
     let Some(all) = normalize(lists) else { return Ok(Vec::new()) };
     let name = format!("countSeries({})", path_expressions(&all.series));
-    let values = all.rows().map(|row| row.len() as f64).collect();
+    let values = all.map_rows(|row| row.len() as f64);
     Ok(vec![call.new_series(name, all.grid, values)])
 }
 
@@ -329,8 +327,8 @@ fn pow_series(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
     let Some(all) = normalize(call.series_lists("seriesList")) else { return Ok(Vec::new()) };
     let names: Vec<&str> = all.series.iter().map(|s| s.name.as_str()).collect();
     let name = format!("powSeries({})", names.join(","));
-    let power = |row: Vec<f64>| row.into_iter().reduce(power_or_null).unwrap_or(f64::NAN);
-    let values = all.rows().map(power).collect();
+    let power = |row: &[f64]| row.iter().copied().reduce(power_or_null).unwrap_or(f64::NAN);
+    let values = all.map_rows(power);
     Ok(vec![call.new_series(name, all.grid, values)])
 }
 
@@ -358,6 +356,6 @@ fn percentile_of_series(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
     }
     let path = series.first().map_or("", |s| &s.path_expression);
     let name = format!("percentileOfSeries({path},{})", format_g(percent));
-    let values = all.rows().map(|row| percentile(&row, percent, interpolate)).collect();
+    let values = all.map_rows(|row| percentile(row, percent, interpolate));
     Ok(vec![call.new_series(name, *grid, values)])
 }

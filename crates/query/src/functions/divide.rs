@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use crate::aggregate::Aggregate;
 use crate::call::{Call, Grid};
 use crate::error::EvalError;
 use crate::function::{Body, Example, Function, Group, Param, ParamKind, SERIES_LIST};
@@ -99,7 +100,7 @@ fn pairwise(
 ) -> Series {
     let name = format!("{function}({},{})", a.name, b.name);
     let both = normalize(vec![vec![a, b]]).expect("two series");
-    let values = both.rows().map(|row| f(row[0], row[1])).collect();
+    let values = both.map_rows(|row| f(row[0], row[1]));
     call.new_series(name, both.grid, values)
 }
 
@@ -195,7 +196,7 @@ fn as_percent(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
 /// Brings series to their common step and adds them up; also answers what the sum is called.
 fn summed(list: Vec<Series>) -> (Vec<Series>, String, Vec<f64>) {
     let Some(all) = normalize(vec![list]) else { return Default::default() };
-    let sums = all.rows().map(|row| crate::aggregate::Aggregate::Sum.of(&row)).collect();
+    let sums = all.map_rows(|row| Aggregate::Sum.of(row));
     let name = format!("sumSeries({})", path_expressions(&all.series));
     (all.series, name, sums)
 }
