@@ -1,6 +1,6 @@
 //! What is asked of the backend: all reads of a round at once, each once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -18,6 +18,7 @@ use wire::reply::{Caps, FindReply, InfoReply};
 
 use crate::config::Config;
 use crate::errors::Refusal;
+use crate::patterns::after_globstars;
 
 /// How long before the end of a request the backend has to answer, so that the answer gets out.
 const MARGIN: Duration = Duration::from_millis(100);
@@ -136,7 +137,8 @@ impl Backend {
         // Dropping the set, as an aborted request does, ends its tasks.
         let mut requests = JoinSet::new();
         for (window, group) in windows {
-            let targets = group.iter().map(|fetch| Target::new(fetch.pattern.as_str())).collect();
+            let asked: BTreeSet<&str> = group.iter().map(store_pattern).collect();
+            let targets = asked.into_iter().map(Target::new).collect();
             let request = FetchRequest { targets, window, plan: asking.plan.clone() };
             let (client, deadline) = (Arc::clone(&self.client), asking.deadline.clone());
             requests.spawn(async move {
@@ -213,29 +215,42 @@ fn is_impossible(fetch: &Fetch) -> bool {
     !fetch.is_tag_query() && metric::tags::is_tagged(name) && TaggedName::parse(name).is_err()
 }
 
-/// Gives each fetch the series that answer it: by the expression they carry, or else by name.
+/// What the store is asked for.
+fn store_pattern(fetch: &Fetch) -> &str {
+    after_globstars(&fetch.pattern)
+}
+
+/// Gives each fetch the series that answer it: by the expression they carry, or else by name. Fetches
+/// that ask the store for the same thing have the same series.
 fn share_out(group: Vec<Fetch>, series: Vec<SeriesData>) -> Vec<(Fetch, Vec<SeriesData>)> {
     let mut lists: Vec<Vec<SeriesData>> = group.iter().map(|_| Vec::new()).collect();
     if let [only] = lists.as_mut_slice() {
         *only = series;
         return group.into_iter().zip(lists).collect();
     }
-    let by_pattern: HashMap<&str, usize> =
-        group.iter().enumerate().map(|(at, fetch)| (fetch.pattern.as_str(), at)).collect();
+    let mut firsts: HashMap<&str, usize> = HashMap::new();
+    let first_asking: Vec<usize> = group
+        .iter()
+        .enumerate()
+        .map(|(at, fetch)| *firsts.entry(store_pattern(fetch)).or_insert(at))
+        .collect();
     let mut globs = None;
     for one in series {
-        if let Some(&at) = by_pattern.get(one.path_expression.as_str()) {
+        if let Some(&at) = firsts.get(one.path_expression.as_str()) {
             lists[at].push(one);
             continue;
         }
         let globs = globs.get_or_insert_with(|| {
-            group.iter().map(|fetch| Glob::compile(&fetch.pattern).ok()).collect::<Vec<_>>()
+            group.iter().map(|fetch| Glob::compile(store_pattern(fetch)).ok()).collect::<Vec<_>>()
         });
         let found = globs.iter().position(|g| g.as_ref().is_some_and(|g| g.matches(&one.name)));
         match found {
             Some(at) => lists[at].push(one),
             None => tracing::debug!(name = one.name, "the backend sent what nobody asked for"),
         }
+    }
+    for (at, first) in first_asking.into_iter().enumerate().filter(|(at, first)| at != first) {
+        lists[at] = lists[first].clone();
     }
     group.into_iter().zip(lists).collect()
 }
@@ -272,6 +287,10 @@ mod tests {
         let shared = share_out(vec![fetch("a.*"), fetch("a.b"), fetch("c.*")], sent);
         let counts: Vec<_> = shared.iter().map(|(_, list)| list.len()).collect();
         assert_eq!(counts, [1, 1, 1]);
+        let asked = ["**.x", "a", "x"].map(fetch).to_vec();
+        let shared = share_out(asked, vec![series("x", "x"), series("a", "a")]);
+        let names: Vec<_> = shared.iter().map(|(_, list)| list[0].name.as_str()).collect();
+        assert_eq!(names, ["x", "a", "x"], "`**` at the start stands for nothing");
         let shared = share_out(vec![fetch("x")], vec![series("a", "b")]);
         assert_eq!(shared[0].1.len(), 1, "with one fetch there is no doubt");
     }

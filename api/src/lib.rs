@@ -13,6 +13,7 @@ mod errors;
 mod format;
 mod http;
 mod params;
+mod patterns;
 mod pieces;
 mod tables;
 

@@ -11,8 +11,7 @@ use crate::errors::Refusal;
 pub(super) async fn answer(api: &Api, call: &Call) -> Result<Response, Refusal> {
     let params = &call.params;
     let (grouped, leaves_only) = (params.switch("groupByExpr")?, params.switch("leavesOnly")?);
-    let queries = params.all("query");
-    let queries = queries.iter().map(|query| query.trim_start_matches('.').to_owned());
+    let queries = params.all("query").into_iter();
     let queries: Vec<_> = queries.filter(|query| !query.is_empty()).collect();
     if queries.is_empty() {
         return Err(Refusal::parameter("query", "missing or empty"));

@@ -1,6 +1,6 @@
 //! `/metrics/find`: what lies below a pattern, for editors, variables and peers.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
@@ -13,6 +13,7 @@ use super::{Api, Call, mark_partial, with_type};
 use crate::backend::{Asking, Completeness};
 use crate::errors::Refusal;
 use crate::params::decode;
+use crate::patterns::FindPattern;
 
 /// How the matches are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,8 +48,6 @@ pub(super) async fn answer(api: &Api, call: &Call) -> Result<Response, Refusal> 
     let position = params.integer("position")?;
     let (patterns, window) = asked(api, call, shape)?;
     let query = patterns[0].clone();
-    // No name begins with a dot; graphite-web looks past it too.
-    let patterns = patterns.iter().map(|p| p.trim_start_matches('.').to_owned()).collect();
     let (mut replies, completeness) = matches(api, call, patterns, window).await?;
     for reply in &mut replies {
         tidy(&mut reply.matches, leaves_only);
@@ -137,7 +136,7 @@ fn completed(query: &str, shape: Shape, variants: bool) -> String {
     query.split('.').map(braced).collect::<Vec<_>>().join(".")
 }
 
-/// What the patterns match: names from the index, tag queries from the tags.
+/// What the patterns match, one reply each: names from the index, tag queries from the tags.
 pub(super) async fn matches(
     api: &Api,
     call: &Call,
@@ -146,26 +145,47 @@ pub(super) async fn matches(
 ) -> Result<(Vec<FindReply>, Completeness), Refusal> {
     let zone = call.params.zone(&api.config.timezone);
     let asking = api.backend.begin(call.params.now(api.clock.now_unix_seconds(), &zone)?);
-    let (tagged, plain): (Vec<_>, Vec<_>) =
-        patterns.iter().cloned().partition(|pattern| pattern.starts_with("seriesByTag("));
-    let (mut found, completeness) = if plain.is_empty() {
-        (Vec::new(), Completeness::default())
-    } else {
-        api.backend.find(plain, window, &asking).await?
-    };
-    for query in tagged {
-        let matches = by_tags(api, &query, &asking).await?;
-        found.push(FindReply { query, matches });
+    let (found, completeness) = by_names(api, &patterns, window, &asking).await?;
+    let mut replies = Vec::with_capacity(patterns.len());
+    let mut total = 0;
+    for query in patterns {
+        let matches = if is_tag_query(&query) {
+            by_tags(api, &query, &asking).await?
+        } else {
+            let pattern = FindPattern::new(&query);
+            pattern.shown(found.get(&pattern.asked).cloned().unwrap_or_default())
+        };
+        // One question may stand there a thousand times, each with its own answer.
+        total += matches.len();
+        let (asked, allowed) = (total as u64, api.config.matches_max as u64);
+        if asked > allowed {
+            return Err(Refusal::Limit { limit: "matches_max", asked, allowed });
+        }
+        replies.push(FindReply { query, matches });
     }
-    let total: usize = found.iter().map(|reply| reply.matches.len()).sum();
-    let (asked, allowed) = (total as u64, api.config.matches_max as u64);
-    if asked > allowed {
-        return Err(Refusal::Limit { limit: "matches_max", asked, allowed });
+    Ok((replies, completeness))
+}
+
+fn is_tag_query(pattern: &str) -> bool {
+    pattern.starts_with("seriesByTag(")
+}
+
+/// What the backend finds for the patterns that are no tag queries, by what it was asked; each is asked once.
+async fn by_names(
+    api: &Api,
+    patterns: &[String],
+    window: Option<Window>,
+    asking: &Asking,
+) -> Result<(HashMap<String, Vec<FindMatch>>, Completeness), Refusal> {
+    let names = patterns.iter().filter(|pattern| !is_tag_query(pattern));
+    let asked: BTreeSet<String> = names.map(|name| FindPattern::new(name).asked).collect();
+    let asked: Vec<String> = asked.into_iter().filter(|name| !name.is_empty()).collect();
+    if asked.is_empty() {
+        return Ok(Default::default());
     }
-    // In the order asked, whatever the order found.
-    let place = |reply: &FindReply| patterns.iter().position(|pattern| *pattern == reply.query);
-    found.sort_by_key(|reply| place(reply).unwrap_or(usize::MAX));
-    Ok((found, completeness))
+    let (replies, completeness) = api.backend.find(asked, window, asking).await?;
+    let by_query = replies.into_iter().map(|reply| (reply.query, reply.matches));
+    Ok((by_query.collect(), completeness))
 }
 
 /// The series of a `seriesByTag(…)`, as leaves.
@@ -227,7 +247,7 @@ impl TreeRow {
 /// Each node once, under the path that was asked for: branches, then leaves.
 fn tree(found: &[FindMatch], query: &str, wildcards: bool) -> Vec<TreeRow> {
     let base = query.rfind('.').map_or("", |dot| &query[..=dot]);
-    let base = if query.starts_with("seriesByTag(") { "" } else { base };
+    let base = if is_tag_query(query) { "" } else { base };
     let mut rows = Vec::new();
     if wildcards && found.len() > 1 {
         let all_leaves = found.iter().all(|m| m.is_leaf);
@@ -315,6 +335,7 @@ fn nodes(found: &[FindMatch], position: Option<i64>) -> BTreeSet<&str> {
 
 /// A path a line; branches end in a dot.
 fn raw(found: &[FindMatch]) -> String {
-    let line = |m: &FindMatch| format!("{}{}\n", m.path, if m.is_leaf { "" } else { "." });
+    let path = |m: &FindMatch| m.path.trim_end_matches('.').to_owned();
+    let line = |m: &FindMatch| format!("{}{}\n", path(m), if m.is_leaf { "" } else { "." });
     found.iter().map(line).collect()
 }

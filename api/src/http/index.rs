@@ -1,6 +1,10 @@
-//! `/metrics/index.json`: all names, sorted, written while they are sent; tagged ones on demand.
+//! `/metrics/index.json`: all series, sorted, written while they are sent.
+//!
+//! Tagged ones stand there by the path of their file, as graphite-web lists them, so that lists of old and new
+//! stores can be compared; `tagged=1` shows their names.
 
 use axum::response::Response;
+use metric::path::relative_path;
 
 use super::{Api, Call, with_type};
 use crate::errors::Refusal;
@@ -11,9 +15,9 @@ pub(super) async fn answer(api: &Api, call: &Call) -> Result<Response, Refusal> 
     let wrapping = call.wrapping()?;
     let asking = api.backend.begin(api.clock.now_unix_seconds());
     let mut names = api.backend.list(&asking).await?;
-    // Tools that read this list take the names for paths.
     if !call.params.is_on("tagged") {
-        names.retain(|name| !metric::tags::is_tagged(name));
+        let tagged = names.iter_mut().filter(|name| metric::tags::is_tagged(name));
+        tagged.for_each(|name| *name = relative_path(name).replace('/', "."));
     }
     names.sort_unstable();
     names.dedup();

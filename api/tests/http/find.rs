@@ -134,13 +134,42 @@ async fn a9_expand_lists_paths_whatever_the_times() {
 }
 
 #[tokio::test]
+async fn empty_parts_and_leading_globstars_mean_what_they_mean_to_graphite_web() {
+    let server = Server::start().await;
+    let expand = async |query: &str| {
+        let answer = server.get(&format!("/metrics/expand?query={query}")).await.json();
+        answer["results"].clone()
+    };
+    assert_eq!(expand(".servers..web1").await, json!(["servers.web1"]));
+    assert_eq!(expand("servers.*.").await, json!(["servers.web1.", "servers.web2."]));
+    assert_eq!(expand("toplevel.").await, json!([]), "only a branch has an inside");
+    assert_eq!(expand(".").await, json!([]));
+    assert_eq!(expand("**").await, json!(["gaps", "odd", "servers", "toplevel"]));
+    assert_eq!(expand("**.user").await, json!([]));
+    assert_eq!(expand("odd.**").await.as_array().unwrap().len(), 7);
+    let grouped = expand(".toplevel&query=toplevel&query=**&groupByExpr=1").await;
+    assert_eq!(grouped[".toplevel"], json!(["toplevel"]), "{grouped}");
+    assert_eq!(
+        (&grouped["toplevel"], grouped["**"].as_array().unwrap().len()),
+        (&json!(["toplevel"]), 4)
+    );
+    let tree = server.get("/metrics/find?query=servers.web1.").await.json();
+    assert_eq!((&tree[0]["id"], &tree[0]["text"]), (&json!("servers.web1."), &json!("")));
+    assert_eq!(server.get("/metrics/find?query=servers.&format=raw").await.text(), "servers.\n");
+}
+
+#[tokio::test]
 async fn the_index_is_sorted() {
     let server = Server::start().await;
     let answer = server.get("/metrics/index.json").await.json();
     let names: Vec<_> = answer.as_array().unwrap().iter().map(|n| n.as_str().unwrap()).collect();
-    assert!(names.is_sorted() && names.len() == 11, "{names:?}");
-    let tagged = server.get("/metrics/index.json?tagged=1").await.json();
-    assert_eq!(tagged.as_array().unwrap().len(), 14);
+    assert!(names.is_sorted() && names.len() == 14, "{names:?}");
+    let file = metric::path::whisper_path("disk.used;datacenter=dc1;server=web1");
+    let path = file.trim_end_matches(".wsp").replace('/', ".");
+    assert!(names.contains(&&*path), "{names:?}");
+    let named = server.get("/metrics/index.json?tagged=1").await.json();
+    assert_eq!(named.as_array().unwrap().len(), 14);
+    assert!(named.as_array().unwrap().contains(&json!("disk.used;datacenter=dc1;server=web1")));
     let empty = Server::with(Kind::Empty, &[]).await;
     assert_eq!(empty.get("/metrics/index.json?jsonp=f").await.text(), "f([])");
 }
