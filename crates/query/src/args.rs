@@ -157,6 +157,7 @@ fn coerce(param: &Param, value: Value) -> Option<Value> {
     match param.kind {
         ParamKind::Any | ParamKind::Date => Some(value),
         ParamKind::Boolean => boolean(&value).map(Value::Bool),
+        ParamKind::Colour => Some(Value::Text(text(value).unwrap_or_default())),
         ParamKind::Float => float(&value).map(Value::Float),
         ParamKind::Integer | ParamKind::Node => integer(&value).map(Value::Int),
         ParamKind::IntOrInf => match integer(&value) {
@@ -203,7 +204,8 @@ fn suggests_bool(param: &Param, value: &Value) -> bool {
 }
 
 fn is_callback(name: &str) -> bool {
-    Aggregate::of_rows_by_name(name).is_some() || crate::function::find(name).is_some_and(|f| f.aggregates)
+    Aggregate::of_rows_by_name(name).is_some()
+        || crate::function::find(name).is_some_and(|f| f.aggregates)
 }
 
 fn boolean(value: &Value) -> Option<bool> {

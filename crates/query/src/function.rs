@@ -191,6 +191,8 @@ pub enum ParamKind {
     Any,
     /// True or false.
     Boolean,
+    /// A colour, which only drawings show. What is no text is none, and refuses no series.
+    Colour,
     /// A time, as `from` takes it.
     Date,
     /// A number.
@@ -235,7 +237,7 @@ impl ParamKind {
             Self::NodeOrTag => "nodeOrTag",
             Self::SeriesList => "seriesList",
             Self::SeriesLists => "seriesLists",
-            Self::String => "string",
+            Self::Colour | Self::String => "string",
             Self::Tag => "tag",
         }
     }

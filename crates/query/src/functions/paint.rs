@@ -30,7 +30,7 @@ pub(super) const FAMILY: &[Function] = &[
     },
     Function {
         name: "color",
-        params: &[SERIES_LIST, Param::required("theColor", ParamKind::String)],
+        params: &[SERIES_LIST, Param::required("theColor", ParamKind::Colour)],
         summary: "Sets the colour.",
         eval: Body::List(color),
         examples: &[Example { target: r#"color(a.b,"red")"#, shows: "a red line" }],
@@ -83,7 +83,7 @@ pub(super) const FAMILY: &[Function] = &[
         params: &[
             Param::required("ts", ParamKind::Date),
             Param::optional("label", ParamKind::String),
-            Param::optional("color", ParamKind::String),
+            Param::optional("color", ParamKind::Colour),
         ],
         summary: "Draws a vertical line at a time.",
         eval: Body::List(vertical_line),
@@ -103,8 +103,12 @@ fn alpha(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
 }
 
 fn color(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
-    let color = call.string("theColor");
-    painted(call.series("seriesList"), |s| s.style.color = Some(color.clone()))
+    let color = colour(call, "theColor");
+    painted(call.series("seriesList"), |s| s.style.color.clone_from(&color))
+}
+
+fn colour(call: &Call<'_>, parameter: &str) -> Option<String> {
+    call.string_opt(parameter).filter(|colour| !colour.is_empty())
 }
 
 fn line_width(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
@@ -202,6 +206,6 @@ fn vertical_line(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
         series.tags.insert("name".to_owned(), "None".to_owned());
     }
     series.style.draw_as_infinite = true;
-    series.style.color = call.string_opt("color").filter(|color| !color.is_empty());
+    series.style.color = colour(call, "color");
     Ok(vec![series])
 }
