@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use daemon::settings::Source;
 use daemon::{Fault, Values};
-use ring::cluster::Cluster;
 
 use crate::engine::EngineConfig;
 use crate::index::FindLimits;
@@ -82,7 +81,7 @@ impl Config {
     pub fn from_values(values: &Values) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
         let rules = Rules::from_values(values).map_err(|found| faults.extend(found)).ok();
-        let fingerprint = fingerprint(values).map_err(|fault| faults.push(fault)).ok().flatten();
+        let fingerprint = fingerprint(values).map_err(|found| faults.extend(found)).ok().flatten();
         for key in ["writer_threads", "read_threads"] {
             if values.count(key) == 0 {
                 faults.push(values.fault(key, "expected at least 1"));
@@ -162,22 +161,21 @@ fn limits(values: &Values) -> ReadLimits {
 }
 
 /// The fingerprint of the cluster file, which must know this node.
-fn fingerprint(values: &Values) -> Result<Option<ring::Fingerprint>, Fault> {
+fn fingerprint(values: &Values) -> Result<Option<ring::Fingerprint>, Vec<Fault>> {
     let name = values.opt_text("self");
-    let Some(path) = values.opt_path("cluster") else {
+    let Some(cluster) = cluster::file(values)? else {
         return match name {
-            Some(_) => Err(values.fault("self", "names a node of no cluster; give `cluster` too")),
+            Some(_) => {
+                Err(vec![values.fault("self", "names a node of no cluster; give `cluster` too")])
+            }
             None => Ok(None),
         };
     };
-    let fault = |problem: String| values.fault("cluster", format!("{}: {problem}", path.display()));
-    let text = std::fs::read_to_string(&path).map_err(|error| fault(error.to_string()))?;
-    let cluster = Cluster::parse(&text).map_err(|error| fault(error.to_string()))?;
     match name {
         Some(name) if cluster.node(name).is_none() => {
             let names: Vec<&str> = cluster.nodes().iter().map(|node| &*node.name).collect();
-            let known = names.join(", ");
-            Err(values.fault("self", format!("no node {name} in {}: {known}", path.display())))
+            let problem = format!("`self` is {name}, and its nodes are {}", names.join(", "));
+            Err(vec![cluster::fault(values, &problem)])
         }
         _ => Ok(Some(cluster.ring().fingerprint())),
     }
@@ -219,6 +217,6 @@ mod tests {
             .with("cluster", &path.display().to_string());
         assert!(Config::from_values(&values).unwrap().fingerprint.is_some());
         let faults = Config::from_values(&values.with("self", "b")).unwrap_err();
-        assert!(faults[0].problem.starts_with("no node b in "), "{faults:?}");
+        assert!(faults[0].problem.contains("`self` is b, and its nodes are a"), "{faults:?}");
     }
 }

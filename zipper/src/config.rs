@@ -1,13 +1,12 @@
 //! The zipper's settings, understood.
 
-use std::path::Path;
 use std::time::Duration;
 
 use daemon::settings::Source;
 use daemon::{Fault, Values};
 use remote::Endpoint;
 use ring::cluster::{Cluster, ClusterNode};
-use ring::{Node, Ring, RingSpec};
+use ring::{Node, Ring};
 
 use crate::topology::{RingView, Topology};
 
@@ -71,8 +70,8 @@ impl Config {
     /// # Errors
     /// Every fault at once.
     pub fn from_values(values: &Values) -> Result<Self, Vec<Fault>> {
-        let (nodes, topology) = match values.opt_path("cluster") {
-            Some(path) => cluster_file(values, &path)?,
+        let (nodes, topology) = match cluster::file(values)? {
+            Some(cluster) => cluster_file(values, cluster)?,
             None => node_flags(values)?,
         };
         let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
@@ -100,15 +99,11 @@ impl Config {
 
 /// Ring and nodes from the cluster file. While a transition runs, the nodes of both rings are
 /// asked: a series may lie with its old owners, its new ones, or both.
-fn cluster_file(values: &Values, path: &Path) -> Result<(Vec<Destination>, Topology), Vec<Fault>> {
-    let fault = |problem: String| vec![values.fault("cluster", problem)];
-    let shown = path.display();
-    if values.is_set("node") {
-        return Err(fault(format!("{shown} and `node` both name nodes; give one of them")));
-    }
-    let text = std::fs::read_to_string(path).map_err(|e| fault(format!("{shown}: {e}")))?;
-    let parse = || Cluster::parse(&text).map_err(|e| fault(format!("{shown}: {e}")));
-    let cluster = parse()?;
+fn cluster_file(
+    values: &Values,
+    cluster: Cluster,
+) -> Result<(Vec<Destination>, Topology), Vec<Fault>> {
+    let fault = |problem: String| vec![cluster::fault(values, &problem)];
     let mut nodes: Vec<&ClusterNode> = cluster.nodes().iter().collect();
     let current: Vec<usize> = (0..nodes.len()).collect();
     let mut previous = None;
@@ -123,7 +118,7 @@ fn cluster_file(values: &Values, path: &Path) -> Result<(Vec<Destination>, Topol
         }
         let spec = transition.ring().spec();
         let ring = Ring::new(spec, transition.ring().nodes().to_vec());
-        let ring = ring.map_err(|e| fault(format!("{shown}: {e}")))?;
+        let ring = ring.map_err(|e| fault(e.to_string()))?;
         previous = Some(RingView { ring, nodes: indices });
     }
     let mut destinations = Vec::with_capacity(nodes.len());
@@ -132,14 +127,14 @@ fn cluster_file(values: &Values, path: &Path) -> Result<(Vec<Destination>, Topol
         let name = &node.name;
         match node.read.as_deref().map(str::parse) {
             Some(Ok(endpoint)) => destinations.push(Destination { name: name.clone(), endpoint }),
-            Some(Err(error)) => faults.extend(fault(format!("{shown}: node `{name}`: {error}"))),
-            None => faults.extend(fault(format!("{shown}: node `{name}` has no `read`"))),
+            Some(Err(error)) => faults.extend(fault(format!("node `{name}`: {error}"))),
+            None => faults.extend(fault(format!("node `{name}` has no `read`"))),
         }
     }
     if !faults.is_empty() {
         return Err(faults);
     }
-    let current = RingView { ring: parse()?.into_ring(), nodes: current };
+    let current = RingView { ring: cluster.into_ring(), nodes: current };
     let topology =
         Topology::of(destinations.len(), [Some(current), previous].into_iter().flatten());
     Ok((destinations, topology))
@@ -163,16 +158,11 @@ fn node_flags(values: &Values) -> Result<(Vec<Destination>, Topology), Vec<Fault
         }
     }
     if nodes.is_empty() && faults.is_empty() {
-        faults.push(values.fault("node", "no node is given, by `node` or by `cluster`"));
+        faults.push(cluster::no_node(values));
     }
     let described = RING_KEYS.iter().any(|key| *values.source(key) != Source::Default);
     let known = described || nodes.iter().all(|(_, instance)| instance.is_some());
-    let spec = RingSpec {
-        hash: choice(values, "ring", &mut faults),
-        collision: choice(values, "collision", &mut faults),
-        replicas: choice(values, "replicas", &mut faults),
-        copies: usize::try_from(values.count("replication")).unwrap_or(usize::MAX),
-    };
+    let spec = cluster::spec(values, &mut faults);
     if !faults.is_empty() {
         return Err(faults);
     }
@@ -186,17 +176,6 @@ fn node_flags(values: &Values) -> Result<(Vec<Destination>, Topology), Vec<Fault
     let view = ring.map(|ring| RingView { ring, nodes: (0..nodes.len()).collect() });
     let topology = Topology::of(nodes.len(), view);
     Ok((nodes.into_iter().map(|(node, _)| node).collect(), topology))
-}
-
-fn choice<T: std::str::FromStr<Err = ring::UnknownName> + Default>(
-    values: &Values,
-    key: &str,
-    faults: &mut Vec<Fault>,
-) -> T {
-    values.text(key).parse().unwrap_or_else(|error: ring::UnknownName| {
-        faults.push(values.fault(key, error.to_string()));
-        T::default()
-    })
 }
 
 #[cfg(test)]
