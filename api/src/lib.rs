@@ -1,7 +1,7 @@
 //! The api: the Graphite HTTP API for Grafana and everyone else.
 //!
-//! A request's way: [`http`] finds its endpoint in one table and reads its [`params`]; a render is
-//! parsed and planned by `query`, all reads of a round go to the backend together ([`backend`]), and
+//! A request's way: `http` finds its endpoint in one table and reads its `params`; a render is
+//! parsed and planned by `query`, all reads of a round go to the backend together (`backend`), and
 //! what `query` makes of them is written in one of the formats ([`format`]) while it is sent.
 //!
 //! What the api is not: it knows no Whisper files and no ring.

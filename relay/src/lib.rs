@@ -1,6 +1,6 @@
 //! The relay: takes points in, places each series by the ring, forwards to the nodes.
 //!
-//! A line's way: `ingest` reads and judges it, [`route`] asks the ring for its owners and puts it
+//! A line's way: `ingest` reads and judges it, `route` asks the ring for its owners and puts it
 //! into one open batch for each of them, `forward` keeps a bounded queue for each node and sends.
 //! Only a full queue makes senders wait; nothing is dropped silently.
 //!

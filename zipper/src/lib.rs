@@ -1,6 +1,6 @@
 //! The zipper: one view over all storage nodes.
 //!
-//! A request's way: [`serve`] reads it in any of the field's formats, `view` asks the nodes that
+//! A request's way: `serve` reads it in any of the field's formats, `view` asks the nodes that
 //! `topology` names through `fan_out`, `merge` makes one answer of theirs, and `serve` writes it in
 //! the format asked for, marked if a part of the ring is missing from it.
 //!
