@@ -15,8 +15,9 @@ use crate::merge::merge_series;
 use crate::node::Kind;
 use crate::topology::Group;
 
-/// Newest slots that may still be empty because their points are on the way.
-const OPEN_SLOTS: usize = 2;
+/// So many slots before now may still be empty because their points are on the way. A window that
+/// ended earlier has none: there every empty slot may be a gap.
+const OPEN_SLOTS: i64 = 2;
 
 /// A second copy read for its points, not for an answer, is waited for so many hedge delays.
 const GAP_READ_PATIENCE: u32 = 10;
@@ -180,15 +181,19 @@ impl View {
 
 /// The targets of which no answer has a series without gaps.
 fn with_gaps(request: &FetchRequest, gathered: &Gathered<FetchReply>) -> Vec<Target> {
+    let now = request.plan.now;
     let series = || gathered.answers.iter().flat_map(|(_, reply)| &reply.series);
     let whole = |target: &Target| {
-        series().any(|one| one.path_expression == target.path_expression && !has_gaps(one))
+        series().any(|one| one.path_expression == target.path_expression && !has_gaps(one, now))
     };
     request.targets.iter().filter(|target| !whole(target)).cloned().collect()
 }
 
-fn has_gaps(series: &SeriesData) -> bool {
-    let settled = series.values.len().saturating_sub(OPEN_SLOTS);
+fn has_gaps(series: &SeriesData, now: i64) -> bool {
+    let step = series.step.max(1);
+    let open_since = now.saturating_sub(step.saturating_mul(OPEN_SLOTS));
+    let settled = open_since.saturating_sub(series.start).div_euclid(step).saturating_add(1);
+    let settled = usize::try_from(settled).unwrap_or(0).min(series.values.len());
     series.values.is_empty() || series.values[..settled].iter().any(|value| value.is_nan())
 }
 
@@ -196,12 +201,23 @@ fn has_gaps(series: &SeriesData) -> bool {
 mod tests {
     use super::*;
 
+    fn gaps(values: &[f64], now: i64) -> bool {
+        has_gaps(&SeriesData::new("a", 0, 60, values.to_vec()), now)
+    }
+
     #[test]
-    fn only_the_newest_slots_may_be_empty_without_being_a_gap() {
-        let gaps = |values: &[f64]| has_gaps(&SeriesData::new("a", 0, 60, values.to_vec()));
-        assert!(!gaps(&[1.0, 2.0, f64::NAN, f64::NAN]));
-        assert!(gaps(&[1.0, f64::NAN, 2.0, 3.0]));
-        assert!(gaps(&[f64::NAN, 1.0, 2.0, 3.0]));
-        assert!(gaps(&[]));
+    fn only_the_slots_before_now_may_be_empty_without_being_a_gap() {
+        assert!(!gaps(&[1.0, 2.0, f64::NAN, f64::NAN], 239));
+        assert!(!gaps(&[1.0, 2.0, f64::NAN, f64::NAN], 120), "slots to come are none either");
+        assert!(gaps(&[1.0, f64::NAN, 2.0, 3.0], 239));
+        assert!(gaps(&[f64::NAN, 1.0, 2.0, 3.0], 239));
+        assert!(gaps(&[], 239));
+    }
+
+    #[test]
+    fn the_last_slots_of_a_window_that_ended_long_ago_are_gaps_when_empty() {
+        assert!(gaps(&[1.0, 2.0, 3.0, f64::NAN], 300));
+        assert!(gaps(&[1.0, 2.0, f64::NAN, f64::NAN], 10_000));
+        assert!(!gaps(&[1.0, 2.0, 3.0, 4.0], 10_000));
     }
 }
