@@ -246,6 +246,12 @@ impl Engine {
         &self.load
     }
 
+    /// Root of the tree of Whisper files.
+    #[must_use]
+    pub fn whisper_folder(&self) -> &std::path::Path {
+        &self.store.config.whisper
+    }
+
     /// Names and ids.
     #[must_use]
     pub fn table(&self) -> &Arc<SeriesTable> {
@@ -330,6 +336,12 @@ impl Engine {
     #[must_use]
     pub fn pending_points(&self) -> usize {
         self.store.pending.points()
+    }
+
+    /// Number of series that have points waiting.
+    #[must_use]
+    pub fn pending_series(&self) -> usize {
+        self.store.pending.series()
     }
 
     /// Bytes that waiting points take.

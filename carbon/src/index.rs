@@ -79,7 +79,7 @@ pub struct FoundPath {
 pub struct Found {
     /// The results.
     pub paths: Vec<FoundPath>,
-    /// Series and whole branches left out because they were silent in the window.
+    /// Series and whole branches left out because they had fallen silent before the window.
     pub pruned: u64,
 }
 
@@ -103,7 +103,7 @@ pub enum IndexError {
 
 /// The names of a node, searchable.
 pub trait Index: Send + Sync + std::fmt::Debug {
-    /// Names and branches that match a pattern, less those that were silent in the window. An exact name is never left out.
+    /// Names and branches that match a pattern, less those that had fallen silent before the window. An exact name is never left out.
     fn find(
         &self,
         pattern: &Glob,
@@ -112,7 +112,7 @@ pub trait Index: Send + Sync + std::fmt::Debug {
         limits: &FindLimits,
     ) -> Result<Found, IndexError>;
 
-    /// Tagged series that satisfy a query, less those that were silent in the window.
+    /// Tagged series that satisfy a query, less those that had fallen silent before the window.
     fn tags(
         &self,
         query: &TagQuery,
@@ -211,24 +211,20 @@ impl MemoryIndex {
     }
 }
 
-/// The hours in which a series must have been active to be found.
+/// The hour since which a series must have been active to be found. One that began after the window is found too: its
+/// file covers the time, as graphite-web sees it, and a graph of the past shows that it was not there yet.
 #[derive(Clone, Copy)]
-struct Hours {
-    from: u32,
-    until: u32,
-}
+struct ActiveSince(u32);
 
-impl Hours {
+impl ActiveSince {
     fn of(window: Option<Window>, limits: &FindLimits) -> Self {
-        window.map_or(Self { from: 0, until: NONE }, |window| Self {
-            from: hour_of(window.from.saturating_sub(limits.grace_seconds)),
-            until: hour_of(window.until.saturating_add(limits.grace_seconds)),
-        })
+        let from = |window: Window| hour_of(window.from.saturating_sub(limits.grace_seconds));
+        Self(window.map_or(0, from))
     }
 
-    fn hold(self, rows: &Rows, id: SeriesId) -> bool {
-        let Some((first, last)) = rows.get(id.0 as usize).and_then(Row::hours) else { return true };
-        first <= self.until && last >= self.from
+    fn holds(self, rows: &Rows, id: SeriesId) -> bool {
+        let hours = rows.get(id.0 as usize).and_then(Row::hours);
+        hours.is_none_or(|(_, last)| last >= self.0)
     }
 }
 
@@ -236,7 +232,7 @@ impl Hours {
 struct Walk<'a> {
     tree: &'a Tree,
     rows: &'a Rows,
-    hours: Hours,
+    since: ActiveSince,
     limits: &'a FindLimits,
     visited: usize,
     pruned: u64,
@@ -286,7 +282,7 @@ impl Walk<'_> {
         if positions.is_empty() {
             return Ok(());
         }
-        if self.tree.last_hour(child) < self.hours.from {
+        if self.tree.last_hour(child) < self.since.0 {
             self.pruned += 1;
             return Ok(());
         }
@@ -325,14 +321,14 @@ impl MemoryIndex {
 
     /// Turns nodes into paths; a series that is silent or out of scope is left out, its branch is not.
     fn found_paths(walk: Walk<'_>, scope: Scope<'_>) -> Result<Found, IndexError> {
-        let Walk { tree, rows, hours, limits, mut hits, mut pruned, .. } = walk;
+        let Walk { tree, rows, since, limits, mut hits, mut pruned, .. } = walk;
         hits.sort_unstable();
         hits.dedup();
         let mut paths = Vec::with_capacity(hits.len().min(limits.results_max));
         for node in hits {
             let path = tree.path(node);
             let mut series = tree.series(node);
-            if series.is_some_and(|id| !hours.hold(rows, id)) {
+            if series.is_some_and(|id| !since.holds(rows, id)) {
                 pruned += 1;
                 series = None;
             }
@@ -369,7 +365,7 @@ impl Index for MemoryIndex {
         let mut walk = Walk {
             tree: &tree,
             rows: &rows,
-            hours: Hours::of(window, limits),
+            since: ActiveSince::of(window, limits),
             limits,
             visited: 0,
             pruned: 0,
@@ -389,7 +385,7 @@ impl Index for MemoryIndex {
         limits: &FindLimits,
     ) -> Result<Found, IndexError> {
         let (postings, rows) = (self.postings.read(), self.rows.read());
-        let hours = Hours::of(window, limits);
+        let since = ActiveSince::of(window, limits);
         let candidates = postings.candidates(query);
         if candidates.len() > limits.visited_max {
             return Err(IndexError::TooManyVisited { limit: limits.visited_max });
@@ -398,7 +394,7 @@ impl Index for MemoryIndex {
         for id in candidates.into_iter().map(SeriesId) {
             let matching = |name: &str| tags::matches(query, name).then(|| name.to_owned());
             let Some(path) = self.table.with_name(id, matching).flatten() else { continue };
-            if !hours.hold(&rows, id) {
+            if !since.holds(&rows, id) {
                 found.pruned += 1;
             } else if scope.holds(&path) {
                 if found.paths.len() == limits.results_max {

@@ -1,9 +1,275 @@
 //! Storage node: takes points in, writes Whisper files, answers reads.
+//!
+//! A point's way: `ingest` reads and judges it, `accept` turns its name into a number, [`engine`] holds it until it is
+//! in a file. A question's way: `serve` understands it, `read` finds through [`index`] and reads through [`engine`].
+//!
+//! What the node is not: it does not know who else has its series. The ring is only a fingerprint here.
 #![forbid(unsafe_code)]
 
+mod accept;
+mod config;
 pub mod engine;
 pub mod index;
 pub mod journal;
+mod lock;
 pub mod queue;
+mod read;
+mod scan;
+mod self_metrics;
 pub mod series;
+mod serve;
+mod specs;
+mod tables;
 mod tail;
+
+use std::sync::Arc;
+
+use daemon::{Context, PanicPolicy, Program, Registry, Running, StartError, Values};
+use ingest::{Counters, Listeners, Refusals, Service};
+
+pub use config::{Config, ReadLimits};
+pub use lock::{FolderLock, LockError};
+pub use specs::Rules;
+pub use tables::{METRICS, SETTINGS};
+
+use accept::Accept;
+use engine::{Engine, EngineConfig, EngineCounters, RealDisk, Surroundings};
+use read::Reader;
+use scan::Scanner;
+use serve::carbonlink::Carbonlink;
+use specs::Specs;
+
+/// What tells this daemon from the others.
+pub const PROGRAM: Program = Program {
+    name: "carbon",
+    about: "Keeps points in Whisper files, and answers finds and renders about them.",
+    settings: SETTINGS,
+    metrics: METRICS,
+    check: |values| Config::from_values(values).map(drop),
+    panics: PanicPolicy::Abort,
+};
+
+/// Starts the storage node from settings.
+///
+/// # Errors
+/// Settings that do not fit together, a data folder in use, or an address that cannot be listened on.
+pub async fn start(values: Values, context: Context) -> Result<Running, StartError> {
+    let config = Config::from_values(&values).map_err(StartError::Settings)?;
+    run(config, context).await
+}
+
+/// Starts the storage node; [`start`] with the settings already understood.
+///
+/// # Errors
+/// A folder that another process has or that cannot be used, or an address that cannot be listened on.
+pub async fn run(config: Config, context: Context) -> Result<Running, StartError> {
+    let mut running = Running::new(context.clone());
+    let lock = FolderLock::take(&config.data).map_err(StartError::other)?;
+    let specs = Arc::new(Specs::new(config.rules));
+    let engine = open_engine(config.engine, &specs, &context).await?;
+    publish(&engine, &context.metrics);
+    let host = config.self_name.clone().unwrap_or_else(host_name);
+    let fingerprint = config.fingerprint.map_or(0, ring::Fingerprint::as_u64);
+    if let Some(fingerprint) = config.fingerprint {
+        context.facts.set("ring_fingerprint", fingerprint.to_string());
+    }
+    if let Some(name) = &config.self_name {
+        context.facts.set("node", name.clone());
+    }
+    let counters = Counters::new(
+        &context.metrics,
+        "plumbago_carbon_points_received_total",
+        "plumbago_carbon_points_dropped_total",
+    );
+    let refusals = Arc::new(Refusals::new(counters, Arc::clone(&context.clock)));
+    let sink = Arc::new(Accept {
+        engine: Arc::clone(&engine),
+        refusals: Arc::clone(&refusals),
+        over_limit: dropped(&context.metrics, accept::SERIES_LIMIT),
+        waited: context.metrics.counter("plumbago_carbon_senders_waited_total"),
+    });
+    let service = Service {
+        sink: Arc::clone(&sink),
+        refusals: Arc::clone(&refusals),
+        clock: Arc::clone(&context.clock),
+        shutdown: context.shutdown.clone(),
+        limits: metric::Limits::default(),
+        settings: config.intake,
+    };
+    Listeners::new(service).open(&mut running, &config.line, &config.pickle)?;
+    let reader = Reader::new(
+        Arc::clone(&engine),
+        (Arc::clone(&context.clock), &context.metrics),
+        config.limits,
+        (host.clone(), fingerprint),
+    );
+    let reader = Arc::new(reader.map_err(|error| StartError::io("reading threads", error))?);
+    serve_readers(&mut running, &config.read, Arc::clone(&reader))?;
+    serve_carbonlink(&mut running, config.carbonlink, reader)?;
+    let scanner = scanner(&engine, &context);
+    let admin = serve::admin::Admin::new(Arc::clone(&engine), Arc::clone(&scanner))
+        .map_err(|error| StartError::io("admin thread", error))?;
+    add_last_stage(&mut running, engine, lock, config.stop_deadline);
+    let routes = ingest::admin_routes(Arc::clone(&refusals)).merge(admin.router());
+    daemon::admin::start(&mut running, &config.admin, routes)?;
+    running.on_reload(move |values| {
+        specs.replace(Rules::from_values(values)?);
+        Ok(())
+    });
+    if !config.scan_interval.is_zero() {
+        let started = scanner.start(config.scan_interval);
+        started.map_err(|error| StartError::io("scan thread", error))?;
+    }
+    if !config.self_metrics_interval.is_zero() {
+        self_metrics::start(sink, refusals, (&context, &host), config.self_metrics_interval);
+    }
+    context.ready.set();
+    Ok(running)
+}
+
+/// Reads the names log, which may be long, on a thread of its own.
+async fn open_engine(
+    config: EngineConfig,
+    specs: &Arc<Specs>,
+    context: &Context,
+) -> Result<Arc<Engine>, StartError> {
+    context.ready.unset("reading the names of all series");
+    let with = Surroundings {
+        disk: Arc::new(RealDisk),
+        clock: Arc::clone(&context.clock),
+        specs: Arc::<Specs>::clone(specs),
+        counters: engine_counters(&context.metrics),
+    };
+    let (sender, opened) = tokio::sync::oneshot::channel();
+    let open = move || drop(sender.send(Engine::open(config, with)));
+    daemon::threads::spawn("carbon-open", open)
+        .map_err(|error| StartError::io("starting a thread", error))?;
+    let engine = match opened.await {
+        Ok(opened) => opened.map_err(StartError::other)?,
+        Err(_gone) => return Err(StartError::other("reading the names of all series failed")),
+    };
+    let report = engine.load_report();
+    tracing::info!(series = engine.table().len(), "names of all series read");
+    if report.damaged_stretches > 0 || report.torn_bytes > 0 || report.set_aside.is_some() {
+        tracing::warn!(?report, "the names log was damaged; what is sound was kept");
+    }
+    Ok(Arc::new(engine))
+}
+
+fn dropped(registry: &Registry, reason: &str) -> daemon::Counter {
+    registry.counter_with("plumbago_carbon_points_dropped_total", &[reason])
+}
+
+fn engine_counters(registry: &Registry) -> EngineCounters {
+    let counter = |what: &str| registry.counter(&format!("plumbago_carbon_{what}_total"));
+    EngineCounters {
+        points_written: counter("points_written"),
+        points_superseded: counter("points_superseded"),
+        points_too_old: dropped(registry, "older_than_retention"),
+        points_of_deleted: dropped(registry, "series_deleted"),
+        updates: counter("updates"),
+        updates_late: counter("updates_late"),
+        files_learned: counter("files_learned"),
+        creates: counter("creates"),
+        creates_delayed: counter("creates_delayed"),
+        write_errors: counter("write_errors"),
+        files_set_aside: counter("files_set_aside"),
+        names_errors: counter("names_errors"),
+    }
+}
+
+/// Numbers that the engine knows anyway. They do not keep it alive: the registry outlives the daemon.
+fn publish(engine: &Arc<Engine>, registry: &Registry) {
+    let gauge = |what: &str, read: fn(&Engine) -> usize| {
+        let engine = Arc::downgrade(engine);
+        let read = move || engine.upgrade().map_or(0.0, |engine| read(&engine) as f64);
+        registry.callback(&format!("plumbago_carbon_{what}"), &[], read);
+    };
+    gauge("points_pending", Engine::pending_points);
+    gauge("pending_series", Engine::pending_series);
+    gauge("pending_bytes", Engine::pending_bytes);
+    gauge("rollups_owed", Engine::rollups_owed);
+    gauge("series", |engine| engine.table().len());
+    gauge("index_bytes", |engine| engine.index().memory_bytes() + engine.table().memory_bytes());
+}
+
+/// Opens the port of the read API.
+fn serve_readers(
+    running: &mut Running,
+    address: &str,
+    reader: Arc<Reader>,
+) -> Result<(), StartError> {
+    let Context { metrics, shutdown, .. } = running.context.clone();
+    let tcp = daemon::listen::tcp("read", address)?;
+    let bound = tcp.local_addr().map_err(|error| StartError::io("binding `read`", error))?;
+    running.add_address("read", bound);
+    let routes = serve::http::router(reader, metrics);
+    let limits = daemon::http::Limits::default();
+    let server = tokio::spawn(daemon::http::serve(tcp, routes, shutdown, limits));
+    // A panic in a server was logged where it happened.
+    running.add_stage("readers", async move { drop(server.await) });
+    Ok(())
+}
+
+/// Opens the carbonlink port. Where nobody asked for it, a taken port is no reason not to start:
+/// several nodes on one machine all have the same default.
+fn serve_carbonlink(
+    running: &mut Running,
+    carbonlink: Option<config::Carbonlink>,
+    reader: Arc<Reader>,
+) -> Result<(), StartError> {
+    let Some(config::Carbonlink { address, is_asked_for }) = carbonlink else { return Ok(()) };
+    let tcp = match daemon::listen::tcp("carbonlink", &address) {
+        Ok(tcp) => tcp,
+        Err(error) if is_asked_for => return Err(error.into()),
+        Err(error) => {
+            tracing::warn!(%error, "no carbonlink");
+            return Ok(());
+        }
+    };
+    let bound = tcp.local_addr().map_err(|error| StartError::io("binding `carbonlink`", error))?;
+    running.add_address("carbonlink", bound);
+    let Context { metrics, shutdown, .. } = running.context.clone();
+    let server = tokio::spawn(Carbonlink { reader, registry: metrics, shutdown }.serve(tcp));
+    running.add_stage("carbonlink", async move { drop(server.await) });
+    Ok(())
+}
+
+fn scanner(engine: &Arc<Engine>, context: &Context) -> Arc<Scanner> {
+    let discovered = context.metrics.counter("plumbago_carbon_files_discovered_total");
+    Arc::new(Scanner::new(Arc::clone(engine), context.shutdown.clone(), discovered))
+}
+
+/// Writes all that waits, then lets the data folder go.
+fn add_last_stage(
+    running: &mut Running,
+    engine: Arc<Engine>,
+    lock: FolderLock,
+    deadline: std::time::Duration,
+) {
+    let lost = dropped(&running.context.metrics, "not_written_at_stop");
+    running.add_stage("files", async move {
+        let (sender, stopped) = tokio::sync::oneshot::channel();
+        let stop = move || {
+            let _nobody_waits_any_more = sender.send(engine.stop(deadline));
+        };
+        if let Err(error) = daemon::threads::spawn("carbon-stop", stop) {
+            tracing::error!(%error, "no thread to write what waits");
+        }
+        if let Ok(report) = stopped.await {
+            lost.add(report.points_left);
+            let (series, points, left) = (report.series, report.points, report.points_left);
+            tracing::info!(series, points, left, "wrote what waited");
+        }
+        drop(lock);
+    });
+}
+
+/// What the machine calls itself.
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match name.trim() {
+        "" => "localhost".to_owned(),
+        name => name.to_owned(),
+    }
+}

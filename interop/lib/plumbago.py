@@ -85,7 +85,7 @@ class Carbon(Node):
         data = stage.path(name)
         super().__init__(name, os.path.join(data, "whisper"), address(read), address(admin))
         argv = [binary("plumbago-carbon"), "--data", data, "--line", address(self.line), "--pickle", address(free_port()),
-                "--read", self.read, "--admin", self.admin]
+                "--read", self.read, "--carbonlink", address(free_port()), "--admin", self.admin]
         self.process = stage.spawn(name, argv + rules)
         wait_ready(stage, self.process, self.admin)
         stage.wait_port(self.process, self.line)

@@ -1,11 +1,11 @@
 //! The relay's settings, understood.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use daemon::{Fault, Values};
 use ring::cluster::Cluster;
-use ring::{Node, Ring, RingSpec};
+use ring::{Node, Ring};
 
 /// A storage node as the relay sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,8 +45,8 @@ impl Config {
     /// # Errors
     /// Every fault at once.
     pub fn from_values(values: &Values) -> Result<Self, Vec<Fault>> {
-        let (ring, nodes) = match values.opt_path("cluster") {
-            Some(path) => cluster_file(values, &path)?,
+        let (ring, nodes) = match cluster::file(values)? {
+            Some(cluster) => cluster_file(values, cluster)?,
             None => node_flags(values)?,
         };
         let texts = |key| values.list(key).into_iter().map(str::to_owned).collect();
@@ -65,20 +65,16 @@ impl Config {
 }
 
 /// Ring and nodes from the cluster file.
-fn cluster_file(values: &Values, path: &Path) -> Result<(Ring, Vec<Destination>), Vec<Fault>> {
-    let fault = |problem: String| vec![values.fault("cluster", problem)];
-    let shown = path.display();
-    if values.is_set("node") {
-        return Err(fault(format!("{shown} and `node` both name nodes; give one of them")));
-    }
-    let text = std::fs::read_to_string(path).map_err(|e| fault(format!("{shown}: {e}")))?;
-    let cluster = Cluster::parse(&text).map_err(|e| fault(format!("{shown}: {e}")))?;
+fn cluster_file(values: &Values, cluster: Cluster) -> Result<(Ring, Vec<Destination>), Vec<Fault>> {
     let mut nodes = Vec::with_capacity(cluster.nodes().len());
     let mut faults = Vec::new();
     for node in cluster.nodes() {
         match &node.line {
             Some(line) => nodes.push(Destination { name: node.name.clone(), line: line.clone() }),
-            None => faults.extend(fault(format!("{shown}: node `{}` has no `line`", node.name))),
+            None => {
+                let problem = format!("node `{}` has no `line`", node.name);
+                faults.push(cluster::fault(values, &problem));
+            }
         }
     }
     if faults.is_empty() { Ok((cluster.into_ring(), nodes)) } else { Err(faults) }
@@ -94,14 +90,9 @@ fn node_flags(values: &Values) -> Result<(Ring, Vec<Destination>), Vec<Fault>> {
             Err(error) => faults.push(values.fault("node", error.to_string())),
         }
     }
-    let spec = RingSpec {
-        hash: choice(values, "ring", &mut faults),
-        collision: choice(values, "collision", &mut faults),
-        replicas: choice(values, "replicas", &mut faults),
-        copies: usize::try_from(values.count("replication")).unwrap_or(usize::MAX),
-    };
+    let spec = cluster::spec(values, &mut faults);
     if nodes.is_empty() && faults.is_empty() {
-        faults.push(values.fault("node", "no node is given, by `node` or by `cluster`"));
+        faults.push(cluster::no_node(values));
     }
     if !faults.is_empty() {
         return Err(faults);
@@ -117,15 +108,4 @@ fn node_flags(values: &Values) -> Result<(Ring, Vec<Destination>), Vec<Fault>> {
 fn destination(text: &str) -> Destination {
     let address = text.split_once('=').map_or(text, |(address, _)| address);
     Destination { name: text.to_owned(), line: address.to_owned() }
-}
-
-fn choice<T: std::str::FromStr<Err = ring::UnknownName> + Default>(
-    values: &Values,
-    key: &str,
-    faults: &mut Vec<Fault>,
-) -> T {
-    values.text(key).parse().unwrap_or_else(|error: ring::UnknownName| {
-        faults.push(values.fault(key, error.to_string()));
-        T::default()
-    })
 }

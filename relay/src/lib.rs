@@ -1,6 +1,6 @@
 //! The relay: takes points in, places each series by the ring, forwards to the nodes.
 //!
-//! A line's way: `ingest` reads and judges it, [`route`] asks the ring for its owners and puts it
+//! A line's way: `ingest` reads and judges it, `route` asks the ring for its owners and puts it
 //! into one open batch for each of them, `forward` keeps a bounded queue for each node and sends.
 //! Only a full queue makes senders wait; nothing is dropped silently.
 //!
@@ -33,9 +33,6 @@ pub const PROGRAM: Program = Program {
     panics: PanicPolicy::Abort,
 };
 
-/// Receive buffer asked of the kernel for UDP: what a second of bursts may need.
-const DATAGRAM_BUFFER_BYTES: usize = 8 << 20;
-
 /// Starts the relay from settings.
 ///
 /// # Errors
@@ -67,26 +64,7 @@ pub fn run(config: Config, context: Context) -> Result<Running, StartError> {
         limits: metric::Limits::default(),
         settings: config.intake,
     };
-    let listeners = Listeners::new(service);
-    for address in &config.line {
-        let tcp = daemon::listen::tcp("line", address)?;
-        // Port 0: both protocols get the one port that the system chose for TCP.
-        let bound = tcp.local_addr().map_err(|error| StartError::io("binding `line`", error))?;
-        listeners.datagrams(daemon::listen::udp(
-            "line",
-            &bound.to_string(),
-            DATAGRAM_BUFFER_BYTES,
-        )?);
-        listeners.lines(tcp);
-        running.add_address("line", bound);
-    }
-    for address in &config.pickle {
-        let tcp = daemon::listen::tcp("pickle", address)?;
-        let bound = tcp.local_addr().map_err(|error| StartError::io("binding `pickle`", error))?;
-        listeners.pickles(tcp);
-        running.add_address("pickle", bound);
-    }
-    running.add_stage("listeners", async move { listeners.drained().await });
+    Listeners::new(service).open(&mut running, &config.line, &config.pickle)?;
     running.add_stage("queues", {
         let forwarder = Arc::clone(&forwarder);
         async move { forwarder.drain().await }

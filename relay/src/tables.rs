@@ -27,14 +27,7 @@ pub const SETTINGS: &[Setting] = &[
          Without it they are dropped at the stop, counted.",
     )
     .value_name("DIR"),
-    Setting::new(
-        "cluster",
-        Kind::Path,
-        "",
-        "The cluster file with ring and nodes in order; stands in for node, ring, collision, \
-         replicas and replication.",
-    )
-    .value_name("FILE"),
+    cluster::CLUSTER,
     Setting::new(
         "node",
         Kind::Text,
@@ -43,27 +36,10 @@ pub const SETTINGS: &[Setting] = &[
     )
     .value_name("HOST:PORT[=INSTANCE]")
     .list(),
-    Setting::new(
-        "ring",
-        Kind::Choice(&["carbon_ch", "fnv1a_ch", "jump_fnv1a_ch"]),
-        "carbon_ch",
-        "How names are hashed to nodes.",
-    ),
-    Setting::new(
-        "collision",
-        Kind::Choice(&["bump", "first", "keep"]),
-        "bump",
-        "What happens where two nodes claim one position: as Python carbon (bump), \
-         carbon-c-relay (first) or carbon-relay-ng v1 and buckytools (keep) do.",
-    ),
-    Setting::new(
-        "replicas",
-        Kind::Choice(&["next", "ring", "diverse"]),
-        "next",
-        "Where copies go: to the next node in config order, along the ring, or along the ring \
-         but to other hosts.",
-    ),
-    Setting::new("replication", Kind::Count, "1", "How many nodes get each line.").value_name("R"),
+    cluster::RING,
+    cluster::COLLISION,
+    cluster::REPLICAS,
+    cluster::REPLICATION,
     Setting::new(
         "queue_bytes_max",
         Kind::Bytes,

@@ -1,4 +1,5 @@
 //! One module a command of the CLI.
 
 pub(crate) mod ring;
+pub(crate) mod up;
 pub(crate) mod whisper;

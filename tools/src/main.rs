@@ -23,6 +23,8 @@ struct Cli {
 enum Command {
     /// Ask the hash ring where series live.
     Ring(commands::ring::Ring),
+    /// Run the whole pipeline in one process.
+    Up(commands::up::Up),
     /// Read and edit Whisper files.
     Whisper(commands::whisper::Whisper),
 }
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
     };
     match cli.command {
         Command::Ring(ring) => commands::ring::run(ring),
+        Command::Up(up) => commands::up::run(up),
         Command::Whisper(whisper) => commands::whisper::run(whisper),
     }
 }

@@ -12,7 +12,8 @@ use daemon::{Program, metrics, settings};
 use crate::tidy::Fault;
 
 /// The daemons whose settings and metrics have a page.
-const PROGRAMS: &[&Program] = &[];
+const PROGRAMS: &[&Program] =
+    &[&relay::PROGRAM, &carbon::PROGRAM, &zipper::PROGRAM, &api::PROGRAM, &local::PROGRAM];
 
 /// Every file in these folders is generated.
 const FOLDERS: &[&str] = &["docs/settings"];
@@ -33,6 +34,7 @@ pub(crate) fn documents() -> Vec<Generated> {
     let mut documents = vec![
         document("docs/settings/common.md", settings::common_markdown()),
         document("docs/metrics.md", metrics_page(PROGRAMS)),
+        document("docs/functions.md", query::describe::markdown()),
     ];
     for program in PROGRAMS {
         let text = settings::markdown(program.name, program.about, program.settings);
@@ -47,7 +49,7 @@ fn metrics_page(programs: &[&Program]) -> String {
         as Graphite series where that is switched on: counters as what came since the last sending, gauges as they\n\
         stand, `{label}` standing for a label's value.\n"
         .to_owned();
-    for program in programs {
+    for program in programs.iter().filter(|program| !program.metrics.is_empty()) {
         page.push('\n');
         page.push_str(&metrics::markdown(program.name, program.metrics));
     }

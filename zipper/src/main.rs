@@ -1,2 +1,11 @@
-//! The zipper daemon.
-fn main() {}
+//! The program `plumbago-zipper`.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> ExitCode {
+    daemon::main(&plumbago_zipper::PROGRAM, plumbago_zipper::start)
+}

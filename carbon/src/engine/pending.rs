@@ -106,6 +106,8 @@ struct Shard {
 pub(super) struct Pending {
     shards: Box<[Mutex<Shard>]>,
     points: AtomicUsize,
+    /// Series with waiting points.
+    waiting: AtomicUsize,
     tail_bytes: AtomicUsize,
     archive_bytes: AtomicUsize,
     /// Series whose rollups are not all written.
@@ -151,6 +153,7 @@ impl Pending {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             points: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
             tail_bytes: AtomicUsize::new(0),
             archive_bytes: AtomicUsize::new(0),
             owed: AtomicUsize::new(0),
@@ -185,6 +188,7 @@ impl Pending {
                     active(id, timestamp);
                 }
                 if held.tail.is_empty() {
+                    self.waiting.fetch_add(1, Ordering::Relaxed);
                     held.begin(position, now_s);
                     let age_s = NonZero::new(held.age_s).map_or(unknown_age_s, NonZero::get);
                     held.due_s = points.add(now_s.saturating_add(age_s), id.0);
@@ -256,6 +260,9 @@ impl Pending {
         held.due_s = 0;
         for (timestamp, value) in rest {
             held.tail.push(timestamp, value);
+        }
+        if count > 0 && held.tail.is_empty() {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
         }
         self.points.fetch_sub(count, Ordering::Relaxed);
         self.tail_bytes.fetch_sub(before, Ordering::Relaxed);
@@ -387,6 +394,11 @@ impl Pending {
 
     pub(super) fn points(&self) -> usize {
         self.points.load(Ordering::Relaxed)
+    }
+
+    /// Number of series with waiting points.
+    pub(super) fn series(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// Bytes of the waiting points.

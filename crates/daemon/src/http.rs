@@ -117,8 +117,8 @@ fn connection(
         .header_read_timeout(limits.header_timeout)
         // hyper wants at least this much for one connection.
         .max_buf_size(limits.header_bytes_max.max(8192))
-        // Clients that send all they have and then close their half still get the answer.
-        .half_close(true);
+        // A client that closes wants no answer any more: its request is cancelled, down to the files.
+        .half_close(false);
     Some(builder.serve_connection(TokioIo::new(stream), service))
 }
 

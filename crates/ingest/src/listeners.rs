@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use daemon::{Clock, Shutdown};
+use daemon::{Clock, Running, Shutdown, StartError};
 use metric::Limits;
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -23,6 +23,12 @@ use crate::udp;
 
 /// How long an accept loop rests when the system has no descriptor left.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// Receive buffer asked of the kernel for UDP: what a second of bursts may need.
+const DATAGRAM_BUFFER_BYTES: usize = 8 << 20;
+
+/// How often the system may choose a port that turns out to be half taken.
+const CHOICES_MAX: u32 = 16;
 
 /// What every connection of a daemon shares.
 #[derive(Debug)]
@@ -76,6 +82,32 @@ impl<S: Sink> Listeners<S> {
             service: Arc::new(service),
             tasks: Arc::new(Mutex::new(JoinSet::new())),
         }
+    }
+
+    /// Opens the ports of the settings `line` (TCP and UDP) and `pickle`, and adds the stage that
+    /// waits for their connections at a stop.
+    ///
+    /// # Errors
+    /// An address that cannot be listened on.
+    pub fn open(
+        self,
+        running: &mut Running,
+        line: &[String],
+        pickle: &[String],
+    ) -> Result<(), StartError> {
+        for address in line {
+            let (tcp, udp, bound) = both_protocols(address)?;
+            self.lines(tcp);
+            self.datagrams(udp);
+            running.add_address("line", bound);
+        }
+        for address in pickle {
+            let tcp = daemon::listen::tcp("pickle", address)?;
+            running.add_address("pickle", bound_to(&tcp, "pickle")?);
+            self.pickles(tcp);
+        }
+        running.add_stage("listeners", async move { self.drained().await });
+        Ok(())
     }
 
     /// Takes carbon lines from the connections of `listener`.
@@ -134,6 +166,26 @@ impl<S: Sink> Listeners<S> {
             }
         });
     }
+}
+
+/// Listens on one port over TCP and UDP. Where the system chooses the port, it chooses for TCP; if
+/// another program has that number for UDP, it chooses again.
+fn both_protocols(address: &str) -> Result<(TcpListener, UdpSocket, SocketAddr), StartError> {
+    let mut tries_left = if address.ends_with(":0") { CHOICES_MAX } else { 1 };
+    loop {
+        let tcp = daemon::listen::tcp("line", address)?;
+        let bound = bound_to(&tcp, "line")?;
+        tries_left -= 1;
+        match daemon::listen::udp("line", &bound.to_string(), DATAGRAM_BUFFER_BYTES) {
+            Ok(udp) => return Ok((tcp, udp, bound)),
+            Err(error) if tries_left == 0 => return Err(error.into()),
+            Err(_taken) => {}
+        }
+    }
+}
+
+fn bound_to(listener: &TcpListener, setting: &str) -> Result<SocketAddr, StartError> {
+    listener.local_addr().map_err(|error| StartError::io(format!("binding `{setting}`"), error))
 }
 
 /// The next connection, or `None` once the shutdown has fired and the backlog is empty: a peer

@@ -1,5 +1,7 @@
 //! graphite-web's aggregations: one value of many, nulls left out, sums from left to right.
 
+use crate::names::python_index;
+
 /// An aggregation by name.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Aggregate {
@@ -72,6 +74,11 @@ impl Aggregate {
         (0.0..=100.0).contains(&percent).then_some(Self::Percentile(percent))
     }
 
+    /// By name for functions that combine series: there, old names such as `sumSeries` stand too.
+    pub fn of_rows_by_name(name: &str) -> Option<Self> {
+        Self::by_name(without_series(name))
+    }
+
     /// The aggregate of a row; NaN if it has none.
     pub fn of(self, row: &[f64]) -> f64 {
         let present = || row.iter().copied().filter(|v| !v.is_nan());
@@ -107,6 +114,11 @@ impl Aggregate {
     }
 }
 
+/// `sum` of the old name `sumSeries`.
+pub fn without_series(name: &str) -> &str {
+    name.strip_suffix("Series").unwrap_or(name)
+}
+
 /// Whether a row has points enough to come to a value.
 pub fn has_enough(row: &[f64], x_files_factor: f64) -> bool {
     let present = row.iter().filter(|v| !v.is_nan()).count();
@@ -127,12 +139,26 @@ fn greatest(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    if values.len().is_multiple_of(2) {
-        (values[middle - 1] + values[middle]) / 2.0
-    } else {
-        values[middle]
+    let at = values.len() / 2;
+    let upper = nth(&mut values, at);
+    if !values.len().is_multiple_of(2) {
+        return upper;
+    }
+    (greatest(values[..at].iter().copied()) + upper) / 2.0
+}
+
+/// The value that would be at this place if the values were sorted; all before it are no greater.
+fn nth(values: &mut [f64], at: usize) -> f64 {
+    *values.select_nth_unstable_by(at, f64::total_cmp).1
+}
+
+/// The middle one of sorted values, or the mean of the two middle ones; NaN if there are none.
+pub fn middle(sorted: &[f64]) -> f64 {
+    let at = sorted.len() / 2;
+    match sorted.len() {
+        0 => f64::NAN,
+        length if length.is_multiple_of(2) => (sorted[at - 1] + sorted[at]) / 2.0,
+        _ => sorted[at],
     }
 }
 
@@ -145,24 +171,25 @@ fn stddev(row: &[f64], count: usize) -> f64 {
 /// graphite-web's n-th percentile; `interpolate` between the two nearest, or take the upper one.
 /// NaN if nothing is there.
 pub fn percentile(row: &[f64], percent: f64, interpolate: bool) -> f64 {
-    let mut sorted: Vec<f64> = row.iter().copied().filter(|v| !v.is_nan()).collect();
-    if sorted.is_empty() {
+    let mut values: Vec<f64> = row.iter().copied().filter(|v| !v.is_nan()).collect();
+    let count = values.len();
+    if count == 0 {
         return f64::NAN;
     }
-    sorted.sort_by(f64::total_cmp);
-    let rank = (percent / 100.0) * (sorted.len() as f64 + 1.0);
-    let fraction = rank - rank.floor();
-    let whole = if interpolate { rank.floor() } else { rank.ceil() };
-    let last = sorted.len() - 1;
-    let value = match whole {
-        w if w < 1.0 => sorted[0],
-        w if w > last as f64 => sorted[last],
-        w => sorted[w as usize - 1],
+    let rank = (percent / 100.0) * (count as f64 + 1.0);
+    let whole = if interpolate { rank.trunc() } else { rank.ceil() };
+    // Below 0 graphite-web counts from the end, as Python's indexes do.
+    let place = |rank: f64| python_index(rank as i64, count);
+    let at = match whole {
+        0.0 => 0,
+        w if w > count as f64 => count - 1,
+        w => place(w - 1.0).unwrap_or(0),
     };
-    if !interpolate || whole < 1.0 || whole > last as f64 {
-        return value;
+    let value = nth(&mut values, at);
+    match place(whole) {
+        Some(next) if interpolate => value + (rank - whole) * (nth(&mut values, next) - value),
+        _ => value,
     }
-    value + fraction * (sorted[whole as usize] - value)
 }
 
 #[cfg(test)]
@@ -198,6 +225,8 @@ mod tests {
     fn every_listed_option_has_an_aggregation() {
         assert!(OPTIONS.iter().all(|name| Aggregate::by_name(name).is_some()));
         assert_eq!(Aggregate::by_name("p99.9"), Some(Aggregate::Percentile(99.9)));
+        assert_eq!(Aggregate::of_rows_by_name("medianSeries"), Some(Aggregate::Median));
+        assert_eq!(Aggregate::by_name("medianSeries"), None);
         assert_eq!(Aggregate::by_name("p"), None);
         assert_eq!(Aggregate::by_name("p101"), None);
     }

@@ -14,6 +14,8 @@ pub struct BoundArgs {
     called: String,
     /// One entry a parameter; more than one value only where the parameter is `multiple`.
     values: Vec<Vec<Value>>,
+    /// Which parameters the call itself gave, not the table's defaults.
+    given: Vec<bool>,
 }
 
 impl BoundArgs {
@@ -28,6 +30,7 @@ impl BoundArgs {
             function,
             called: called.to_owned(),
             values: function.params.iter().map(|_| Vec::new()).collect(),
+            given: vec![false; function.params.len()],
         };
         let last = function.params.len().wrapping_sub(1);
         for (i, arg) in args.into_iter().enumerate() {
@@ -69,6 +72,7 @@ impl BoundArgs {
         match coerce(param, arg) {
             Some(value) => {
                 self.values[place].push(value);
+                self.given[place] = true;
                 Ok(())
             }
             None => {
@@ -111,6 +115,11 @@ impl BoundArgs {
         &self.called
     }
 
+    /// Whether the call itself gives this parameter; a default does not count.
+    pub fn is_given(&self, name: &str) -> bool {
+        self.given[self.place(name)]
+    }
+
     /// All values of a parameter.
     ///
     /// # Panics
@@ -148,6 +157,7 @@ fn coerce(param: &Param, value: Value) -> Option<Value> {
     match param.kind {
         ParamKind::Any | ParamKind::Date => Some(value),
         ParamKind::Boolean => boolean(&value).map(Value::Bool),
+        ParamKind::Colour => Some(Value::Text(text(value).unwrap_or_default())),
         ParamKind::Float => float(&value).map(Value::Float),
         ParamKind::Integer | ParamKind::Node => integer(&value).map(Value::Int),
         ParamKind::IntOrInf => match integer(&value) {
@@ -169,6 +179,10 @@ fn coerce(param: &Param, value: Value) -> Option<Value> {
             Value::Text(t) => Aggregate::by_name(t).is_some().then_some(value),
             _ => None,
         },
+        ParamKind::AggFuncOfRows => match &value {
+            Value::Text(t) => Aggregate::of_rows_by_name(t).is_some().then_some(value),
+            _ => None,
+        },
         ParamKind::AggOrSeriesFunc => match &value {
             Value::Text(t) => is_callback(t).then_some(value),
             _ => None,
@@ -179,12 +193,19 @@ fn coerce(param: &Param, value: Value) -> Option<Value> {
             Value::List(list) if list.is_empty() => Some(Value::Lists(Vec::new())),
             _ => None,
         },
+        // A truth value is a text only where the table offers it as one.
+        ParamKind::String if suggests_bool(param, &value) => Some(value),
         ParamKind::String | ParamKind::Tag => text(value).map(Value::Text),
     }
 }
 
+fn suggests_bool(param: &Param, value: &Value) -> bool {
+    matches!(value, Value::Bool(b) if param.suggestions.contains(&Literal::Bool(*b)))
+}
+
 fn is_callback(name: &str) -> bool {
-    Aggregate::by_name(name).is_some() || crate::function::find(name).is_some_and(|f| f.aggregates)
+    Aggregate::of_rows_by_name(name).is_some()
+        || crate::function::find(name).is_some_and(|f| f.aggregates)
 }
 
 fn boolean(value: &Value) -> Option<bool> {

@@ -76,6 +76,11 @@ impl Call<'_> {
         self.args.get(name).is_some()
     }
 
+    /// Whether the call itself gives this parameter; a default does not count.
+    pub fn is_given(&self, name: &str) -> bool {
+        self.args.is_given(name)
+    }
+
     /// Any value, as it is.
     pub fn value(&self, name: &str) -> Option<&Value> {
         self.args.get(name)

@@ -74,7 +74,7 @@ fn param(param: &Param) -> String {
 pub fn options(param: &Param) -> Vec<&'static str> {
     let mut options = match param.kind {
         _ if !param.options.is_empty() => param.options.to_vec(),
-        ParamKind::AggFunc => OPTIONS.to_vec(),
+        ParamKind::AggFunc | ParamKind::AggFuncOfRows => OPTIONS.to_vec(),
         ParamKind::AggOrSeriesFunc => {
             let callbacks = all().iter().filter(|(_, f)| f.aggregates).map(|(name, _)| *name);
             OPTIONS.into_iter().chain(callbacks).collect()

@@ -14,7 +14,7 @@ use crate::ast::{CallExpr, Expr, TemplateExpr};
 use crate::call::Call;
 use crate::error::EvalError;
 use crate::function::{Body, find};
-use crate::parse::{DEPTH_MAX, parse};
+use crate::parse::{DEPTH_MAX, parse, parse_prefix};
 use crate::plan::{Fetch, Window};
 use crate::request::Request;
 use crate::series::{Consolidation, Series, Values};
@@ -60,6 +60,8 @@ pub(crate) struct Scope {
     pub(crate) window: Window,
     pub(crate) x_files_factor: f64,
     variables: Arc<[(String, Value)]>,
+    /// Nothing is fetched for this expression: it sees what others have read.
+    fetched_only: bool,
 }
 
 impl Scope {
@@ -68,7 +70,14 @@ impl Scope {
             window: Window::new(request.from, request.until),
             x_files_factor: request.x_files_factor,
             variables: Arc::new([]),
+            fetched_only: false,
         }
+    }
+
+    /// For keyword arguments: graphite-web fetches no series for these, so that `total=a.b` is an empty
+    /// list unless something else in the request reads `a.b` as well.
+    fn of_keyword(&self) -> Self {
+        Self { fetched_only: true, ..self.clone() }
     }
 
     pub(crate) fn with_window(&self, window: Window) -> Self {
@@ -194,13 +203,17 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Evaluates a target that a function made up.
+    /// Evaluates a target that a function made up, out of names that need not be whole targets.
     pub(crate) fn evaluate_text(
         &self,
         target: &str,
         scope: &Scope,
     ) -> Result<Vec<Series>, EvalError> {
-        self.evaluate_series(&parse(target)?, &mut scope.clone())
+        let expr = match parse_prefix(target) {
+            Some(expr) => expr,
+            None => parse(target)?,
+        };
+        self.evaluate_series(&expr, &mut scope.clone())
     }
 
     fn evaluate(&self, expr: &Expr, scope: &mut Scope) -> Result<Value, EvalError> {
@@ -240,7 +253,9 @@ impl<'a> Run<'a> {
         }
         let mut kwargs = Vec::with_capacity(call.kwargs.len());
         for (name, arg) in &call.kwargs {
-            kwargs.push((name.clone(), self.evaluate(arg, scope)?));
+            let mut inner = scope.of_keyword();
+            kwargs.push((name.clone(), self.evaluate(arg, &mut inner)?));
+            scope.x_files_factor = inner.x_files_factor;
         }
         self.apply(&call.name, args, kwargs, &call.args, scope)
     }
@@ -268,7 +283,7 @@ impl<'a> Run<'a> {
         let fetch = Fetch { pattern, window: scope.window };
         let Some(answer) = self.data.answers.get(&fetch) else {
             let mut missing = self.missing.borrow_mut();
-            if !missing.contains(&fetch) {
+            if !scope.fetched_only && !missing.contains(&fetch) {
                 missing.push(fetch);
             }
             return Ok(Value::List(Vec::new()));

@@ -6,6 +6,7 @@ use crate::args::BoundArgs;
 use crate::call::Call;
 use crate::error::EvalError;
 use crate::plan::Window;
+use crate::request::Request;
 use crate::series::Series;
 
 /// A function of the query language.
@@ -182,12 +183,16 @@ pub const SERIES_LISTS: Param = Param::required("seriesLists", ParamKind::Series
 pub enum ParamKind {
     /// Name of an aggregation.
     AggFunc,
-    /// Name of an aggregation, or of a function that combines series.
+    /// Name of an aggregation, which may end in `Series` as it did in old versions of graphite-web.
+    AggFuncOfRows,
+    /// Name of an aggregation (as the one before), or of a function that combines series.
     AggOrSeriesFunc,
     /// Anything.
     Any,
     /// True or false.
     Boolean,
+    /// A colour, which only drawings show. What is no text is none, and refuses no series.
+    Colour,
     /// A time, as `from` takes it.
     Date,
     /// A number.
@@ -218,7 +223,7 @@ impl ParamKind {
     /// As `/functions` calls it.
     pub fn name(self) -> &'static str {
         match self {
-            Self::AggFunc => "aggFunc",
+            Self::AggFunc | Self::AggFuncOfRows => "aggFunc",
             Self::AggOrSeriesFunc => "aggOrSeriesFunc",
             Self::Any => "any",
             Self::Boolean => "boolean",
@@ -232,7 +237,7 @@ impl ParamKind {
             Self::NodeOrTag => "nodeOrTag",
             Self::SeriesList => "seriesList",
             Self::SeriesLists => "seriesLists",
-            Self::String => "string",
+            Self::Colour | Self::String => "string",
             Self::Tag => "tag",
         }
     }
@@ -266,7 +271,7 @@ pub enum WindowRule {
     /// It is also moved as a whole by the interval in this parameter, back if there is no sign.
     Shifted(&'static str),
     /// Whatever this computes from the arguments.
-    Custom(fn(&BoundArgs, Window) -> Vec<Window>),
+    Custom(fn(&BoundArgs, Window, &Request) -> Vec<Window>),
 }
 
 /// A target that shows a function.

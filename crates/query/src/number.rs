@@ -43,12 +43,27 @@ pub fn python_round(value: f64, digits: i32) -> f64 {
         return value;
     }
     match usize::try_from(digits) {
-        // Rust prints the exact binary value correctly rounded, ties to even, as Python does.
         Ok(decimals) if decimals > 400 => value,
-        Ok(decimals) => format!("{value:.decimals$}").parse().unwrap_or(value),
+        Ok(decimals) => round_without_text(value, digits)
+            .unwrap_or_else(|| format!("{value:.decimals$}").parse().unwrap_or(value)),
         Err(_) if digits < -308 => 0.0 * value,
         Err(_) => round_left_of_point(value, digits),
     }
+}
+
+/// The common case of rounding after the point, many times faster than through text. `None` near a tie,
+/// where only the exact digits decide: Rust prints these correctly rounded, as Python does.
+fn round_without_text(value: f64, digits: i32) -> Option<f64> {
+    /// Powers of ten up to here are exact in binary.
+    const DIGITS_MAX: i32 = 15;
+    /// Whole numbers below this are exact, with bits to spare for telling a tie.
+    const SCALED_MAX: f64 = (1u64 << 50) as f64;
+    let power = 10f64.powi(digits.min(DIGITS_MAX));
+    let scaled = value * power;
+    let to_tie = ((scaled - scaled.floor()) - 0.5).abs();
+    let sure = digits <= DIGITS_MAX && scaled.abs() < SCALED_MAX && to_tie > scaled.abs() * 1e-15;
+    // Both operands are exact, so that the quotient is the double nearest to the decimal number.
+    sure.then(|| scaled.round() / power)
 }
 
 /// Rounds to tens, hundreds, ...: on the decimal digits, since 10^k divides badly in binary.
@@ -135,6 +150,22 @@ mod tests {
             (1234.5, -2, 1200.0),
         ] {
             assert_eq!(python_round(v, digits), rounded, "{v} {digits}");
+        }
+    }
+
+    #[test]
+    fn rounding_without_text_gives_the_digits_of_the_text() {
+        let mut state = 1u64;
+        for i in 0..20_000u32 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let size = 10f64.powi(i32::try_from(i % 24).unwrap() - 9);
+            let fine = ((state >> 11) as f64 / (1u64 << 53) as f64 - 0.5) * size;
+            let tie = (fine * 1000.0).round() / 1000.0 + 0.0005;
+            for (v, digits) in [(fine, 6), (fine, 0), (tie, 3), (-tie, 3), (fine, 15)] {
+                let decimals = usize::try_from(digits).unwrap();
+                let text: f64 = format!("{v:.decimals$}").parse().unwrap();
+                assert_eq!(python_round(v, digits).to_bits(), text.to_bits(), "{v} {digits}");
+            }
         }
     }
 }

@@ -51,7 +51,7 @@ pub fn first_path(name: &str) -> Option<String> {
 }
 
 /// As [`parse`], but what follows the first expression is ignored: names need not be whole targets.
-fn parse_prefix(name: &str) -> Option<Expr> {
+pub(crate) fn parse_prefix(name: &str) -> Option<Expr> {
     let mut parser = Cursor { text: name, position: 0, depth: 0 };
     parser.skip_blanks();
     parser.expression().ok().or_else(|| {

@@ -7,6 +7,7 @@ use crate::ast::{CallExpr, Expr};
 use crate::error::EvalError;
 use crate::eval::{Run, Scope};
 use crate::function::{Function, WindowRule, find};
+use crate::request::Request;
 use crate::time_expr::parse_interval;
 use crate::value::Value;
 
@@ -86,11 +87,11 @@ impl<'a> Planner<'a> {
         self.run.charge_call()?;
         let unknown = || EvalError::UnknownFunction { name: call.name.clone() };
         let function = find(&call.name).ok_or_else(unknown)?;
-        for arg in call.args.iter().chain(call.kwargs.iter().map(|(_, arg)| arg)) {
+        for arg in &call.args {
             self.collect(arg, scope)?;
         }
         let Some(first) = call.args.first() else { return Ok(()) };
-        for window in windows(function, call, scope) {
+        for window in windows(function, call, scope, self.run.request) {
             self.collect(first, &scope.with_window(window))?;
         }
         Ok(())
@@ -107,7 +108,12 @@ impl<'a> Planner<'a> {
 /// The further windows over which a call evaluates its first argument.
 ///
 /// Arguments that do not bind make none: evaluation will say what is wrong with them.
-fn windows(function: &'static Function, call: &CallExpr, scope: &Scope) -> Vec<Window> {
+fn windows(
+    function: &'static Function,
+    call: &CallExpr,
+    scope: &Scope,
+    request: &Request,
+) -> Vec<Window> {
     if matches!(function.window, WindowRule::Same) {
         return Vec::new();
     }
@@ -129,7 +135,7 @@ fn windows(function: &'static Function, call: &CallExpr, scope: &Scope) -> Vec<W
             let shift = interval(name).map(|(text, seconds)| back_by_default(&text, seconds));
             shift.map(|s| shifted(scope.window, s)).into_iter().collect()
         }
-        WindowRule::Custom(rule) => rule(&args, scope.window),
+        WindowRule::Custom(rule) => rule(&args, scope.window, request),
     }
 }
 

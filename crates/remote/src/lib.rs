@@ -1,2 +1,24 @@
-//! Client of a node's or zipper's read API.
+//! Client of the read API of a storage node or zipper: ours, go-carbon's, graphite-web's.
+//!
+//! One [`Client`] speaks to one [`Endpoint`] over a pool of kept connections. It asks once which
+//! protocol the other side has, prefers carbonapi_v3_pb, and gives back plain series and matches
+//! whatever the wire held. A deadline goes along with every request; dropping a call's future
+//! closes its connection, so that the other side can stop its work.
+//!
+//! What it is not: it merges nothing and asks nobody twice; that is the business of who fans out.
 #![forbid(unsafe_code)]
+
+mod client;
+mod deadline;
+mod endpoint;
+mod error;
+mod protocol;
+mod query_string;
+mod request;
+
+pub use client::{Client, ClientSettings, FetchReply};
+pub use deadline::{DEADLINE_HEADER, Deadline};
+pub use endpoint::{BadEndpoint, Endpoint};
+pub use error::{RemoteError, RemoteErrorKind};
+pub use query_string::encode_pairs;
+pub use request::{Budget, FetchPlan, FetchRequest, FindRequest, Target};

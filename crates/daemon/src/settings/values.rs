@@ -126,6 +126,12 @@ impl Values {
         *entry = Entry { values, source };
     }
 
+    /// Whether the table has such a setting.
+    #[must_use]
+    pub fn knows(&self, key: &str) -> bool {
+        self.entries.contains_key(key)
+    }
+
     /// Where the value of `key` came from.
     #[must_use]
     pub fn source(&self, key: &str) -> &Source {

@@ -218,7 +218,8 @@ fn recased(call: &mut Call<'_>, case: fn(&str) -> String) -> Result<Vec<Series>,
     })
 }
 
-fn search_and_replace(call: &Call<'_>) -> Result<(Regex, Replacement), EvalError> {
+/// The regular expression and the replacement that a call gives.
+pub(super) fn search_and_replace(call: &Call<'_>) -> Result<(Regex, Replacement), EvalError> {
     let search = regex(&call.string("search")).map_err(|e| call.argument_error("search", e))?;
     let replace = Replacement::new(&call.string("replace"), &search);
     Ok((search, replace.map_err(|e| call.argument_error("replace", e))?))

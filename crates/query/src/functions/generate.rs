@@ -3,7 +3,10 @@
 use crate::call::{Call, Grid};
 use crate::error::EvalError;
 use crate::function::{Body, Example, Function, Group, Literal, Param, ParamKind};
-use crate::series::Series;
+use crate::number::python_repr;
+use crate::series::{Consolidation, Series};
+
+use super::calendar::wall_clock;
 
 const NAME: Param = Param::required("name", ParamKind::String);
 const STEP: Param = Param::optional("step", ParamKind::Integer).default(Literal::Int(60));
@@ -76,6 +79,16 @@ pub(super) const FAMILY: &[Function] = &[
         ..Function::DEFAULT
     },
     Function {
+        name: "events",
+        group: Group::Special,
+        params: &[Param::required("tags", ParamKind::String).multiple()],
+        summary: "Counts events with these tags, a point a second.",
+        detail: "No store of events is attached, so that every point is null.",
+        eval: Body::List(events),
+        examples: &[Example { target: r#"events("deploy")"#, shows: "when it was deployed" }],
+        ..Function::DEFAULT
+    },
+    Function {
         name: "seriesByTag",
         group: Group::Special,
         params: &[Param::required("tagExpressions", ParamKind::String).multiple()],
@@ -92,13 +105,17 @@ pub(super) const FAMILY: &[Function] = &[
 ];
 
 fn constant_line(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
-    let value = call.float("value");
+    Ok(vec![flat_line(call, call.float("value"))])
+}
+
+/// Three points at one height over the window; NaN makes a line of nulls.
+pub(super) fn flat_line(call: &Call<'_>, value: f64) -> Series {
     let (start, end) = (call.from(), call.until());
     let grid = Grid { start, end, step: (end - start) / 2 };
-    let name = crate::number::python_repr(value);
+    let name = if value.is_nan() { "None".to_owned() } else { python_repr(value) };
     let mut series = call.new_series(&name, grid, vec![value; 3]);
     series.path_expression = format!("constantLine({name})");
-    Ok(vec![series])
+    series
 }
 
 fn threshold(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
@@ -121,15 +138,6 @@ fn times(call: &Call<'_>, step: i64) -> Result<Vec<i64>, EvalError> {
     call.generate(seconds.div_euclid(step) + 1)?;
     let times = std::iter::successors(Some(call.from()), |t| t.checked_add(step));
     Ok(times.take_while(|t| *t < call.until()).collect())
-}
-
-/// The wall clock of the request's zone read as if it were UTC, an hour back in summer time: what
-/// graphite-web's use of `mktime` comes to on a server that runs in UTC.
-fn wall_clock(call: &Call<'_>, seconds: i64) -> i64 {
-    let Ok(timestamp) = jiff::Timestamp::from_second(seconds) else { return seconds };
-    let info = call.tz().to_offset_info(timestamp);
-    let summer = if info.dst().is_dst() { 3600 } else { 0 };
-    seconds + i64::from(info.offset().seconds()) - summer
 }
 
 fn time(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
@@ -177,6 +185,17 @@ fn random_walk(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
     let values = times(call, step)?.iter().map(walk).collect();
     let grid = Grid { start: call.from(), end: call.until(), step };
     Ok(vec![call.new_series(&name, grid, values)])
+}
+
+fn events(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
+    let name = format!("events(\"{}\")", call.strings("tags").join("\", \""));
+    let grid = Grid { start: call.from(), end: call.until(), step: 1 };
+    let seconds = grid.end - grid.start;
+    call.generate(seconds)?;
+    let values = vec![f64::NAN; usize::try_from(seconds).unwrap_or(0)];
+    let mut series = call.new_series(&name, grid, values);
+    series.consolidation = Consolidation::Sum;
+    Ok(vec![series])
 }
 
 /// The next number in [0, 1) (splitmix64).

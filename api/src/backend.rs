@@ -1,0 +1,305 @@
+//! What is asked of the backend: all reads of a round at once, each once.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use daemon::{Clock, Counter, Registry};
+use metric::{Glob, SeriesData, TaggedName, Window};
+use query::Fetch;
+use remote::{
+    Budget, Client, ClientSettings, Deadline, FetchPlan, FetchReply, FetchRequest, FindRequest,
+    RemoteError, RemoteErrorKind, Target,
+};
+use tokio::task::JoinSet;
+use wire::pb_v3::Meta;
+use wire::reply::{Caps, FindReply, InfoReply};
+
+use crate::config::Config;
+use crate::errors::Refusal;
+use crate::patterns::after_globstars;
+
+/// How long before the end of a request the backend has to answer, so that the answer gets out.
+const MARGIN: Duration = Duration::from_millis(100);
+
+/// What the requests of one call have in common.
+#[derive(Debug)]
+pub(crate) struct Asking {
+    deadline: Deadline,
+    plan: FetchPlan,
+}
+
+/// How complete the answers were.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Completeness {
+    pub(crate) partial: bool,
+    pub(crate) notes: Vec<String>,
+    pub(crate) nodes_asked: u32,
+    pub(crate) nodes_answered: u32,
+    pub(crate) series_pruned: u64,
+    pub(crate) divergent_points: u64,
+}
+
+impl Completeness {
+    fn add(&mut self, meta: Option<Meta>) {
+        let Some(meta) = meta else { return };
+        self.partial |= meta.partial;
+        self.notes.extend(meta.notes);
+        self.nodes_asked = self.nodes_asked.max(meta.nodes_asked);
+        self.nodes_answered = self.nodes_answered.max(meta.nodes_answered);
+        self.series_pruned += meta.series_pruned;
+        self.divergent_points += meta.divergent_points;
+    }
+
+    /// Adds what further answers of the same call say.
+    pub(crate) fn join(&mut self, other: Self) {
+        self.partial |= other.partial;
+        self.notes.extend(other.notes);
+        self.notes.dedup();
+        self.nodes_asked = self.nodes_asked.max(other.nodes_asked);
+        self.nodes_answered = self.nodes_answered.max(other.nodes_answered);
+        self.series_pruned += other.series_pruned;
+        self.divergent_points += other.divergent_points;
+    }
+
+    /// What is missing, in one line.
+    pub(crate) fn text(&self) -> String {
+        if self.notes.is_empty() { "a part is missing".to_owned() } else { self.notes.join("; ") }
+    }
+}
+
+/// The zipper or node behind us.
+#[derive(Debug)]
+pub(crate) struct Backend {
+    client: Arc<Client>,
+    clock: Arc<dyn Clock>,
+    timeout: Duration,
+    budget: Budget,
+    plans: AtomicU64,
+    fetches: Counter,
+    series: Counter,
+    points: Counter,
+}
+
+impl Backend {
+    pub(crate) fn new(
+        config: &Config,
+        clock: &Arc<dyn Clock>,
+        metrics: &Registry,
+    ) -> Result<Self, remote::BadEndpoint> {
+        let settings = ClientSettings {
+            connect_timeout: config.connect_timeout,
+            reply: Caps { bytes_max: config.backend_bytes_max, items_max: config.matches_max },
+            ..ClientSettings::default()
+        };
+        let client = Client::new(config.backend.parse()?, settings, Arc::clone(clock));
+        let bytes_max = config.backend_bytes_max as u64;
+        Ok(Self {
+            client: Arc::new(client),
+            clock: Arc::clone(clock),
+            timeout: config.request_timeout.saturating_sub(MARGIN).max(MARGIN),
+            budget: Budget { points_max: config.query.points_max, bytes_max },
+            // Plans of two runs of this daemon should differ as well.
+            plans: AtomicU64::new(clock.now_unix_ms().unsigned_abs() << 16),
+            fetches: metrics.counter("plumbago_api_fetches_total"),
+            series: metrics.counter("plumbago_api_series_read_total"),
+            points: metrics.counter("plumbago_api_points_read_total"),
+        })
+    }
+
+    /// Begins a call whose relative times count from `now`.
+    pub(crate) fn begin(&self, now: i64) -> Asking {
+        let plan_id = self.plans.fetch_add(1, Ordering::Relaxed);
+        let plan = FetchPlan { plan_id, now, budget: self.budget, ..FetchPlan::default() };
+        Asking { deadline: Deadline::after(&self.clock, self.timeout), plan }
+    }
+
+    /// One round of reads: those of one window in one request, and all requests at once.
+    pub(crate) async fn fetch(
+        &self,
+        fetches: &[Fetch],
+        asking: &Asking,
+    ) -> Result<(Vec<(Fetch, Vec<SeriesData>)>, Completeness), Refusal> {
+        self.fetches.add(fetches.len() as u64);
+        let mut answers = Vec::with_capacity(fetches.len());
+        let mut windows: Vec<(Window, Vec<Fetch>)> = Vec::new();
+        for fetch in fetches {
+            if is_impossible(fetch) {
+                answers.push((fetch.clone(), Vec::new()));
+                continue;
+            }
+            match windows.iter_mut().find(|(window, _)| *window == fetch.window) {
+                Some((_, group)) => group.push(fetch.clone()),
+                None => windows.push((fetch.window, vec![fetch.clone()])),
+            }
+        }
+        // Dropping the set, as an aborted request does, ends its tasks.
+        let mut requests = JoinSet::new();
+        for (window, group) in windows {
+            let asked: BTreeSet<&str> = group.iter().map(store_pattern).collect();
+            let targets = asked.into_iter().map(Target::new).collect();
+            let request = FetchRequest { targets, window, plan: asking.plan.clone() };
+            let (client, deadline) = (Arc::clone(&self.client), asking.deadline.clone());
+            requests.spawn(async move {
+                let reply = client.fetch(&request, &deadline).await?;
+                Ok::<_, RemoteError>((group, reply))
+            });
+        }
+        let mut completeness = Completeness::default();
+        while let Some(joined) = requests.join_next().await {
+            let (group, FetchReply { series, meta }) =
+                joined.or(Err(Refusal::Lost))?.map_err(refusal)?;
+            self.series.add(series.len() as u64);
+            self.points.add(series.iter().map(|s| s.values.len() as u64).sum());
+            completeness.add(meta);
+            answers.extend(share_out(group, series));
+        }
+        Ok((answers, completeness))
+    }
+
+    /// What the patterns match, one reply each.
+    pub(crate) async fn find(
+        &self,
+        patterns: Vec<String>,
+        window: Option<Window>,
+        asking: &Asking,
+    ) -> Result<(Vec<FindReply>, Completeness), Refusal> {
+        let request = FindRequest { patterns, window, plan: asking.plan.clone() };
+        let answer = self.client.find(&request, &asking.deadline).await.map_err(refusal)?;
+        let mut completeness = Completeness::default();
+        completeness.add(answer.1);
+        Ok((answer.0, completeness))
+    }
+
+    /// The headers of the files of some series.
+    pub(crate) async fn info(
+        &self,
+        names: &[String],
+        asking: &Asking,
+    ) -> Result<Vec<InfoReply>, Refusal> {
+        self.client.info(names, &asking.deadline).await.map_err(refusal)
+    }
+
+    /// All names.
+    pub(crate) async fn list(&self, asking: &Asking) -> Result<Vec<String>, Refusal> {
+        self.client.list(&asking.deadline).await.map_err(refusal)
+    }
+
+    /// What a tag endpoint answers; null if the backend has none.
+    pub(crate) async fn tags(
+        &self,
+        path: &str,
+        pairs: &[(&str, &str)],
+        asking: &Asking,
+    ) -> Result<serde_json::Value, Refusal> {
+        let query = remote::encode_pairs(pairs.iter().copied());
+        let path = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
+        self.client.json(&path, &asking.deadline).await.map_err(refusal)
+    }
+
+    /// Whether it answers at all.
+    pub(crate) async fn check(&self, asking: &Asking) -> Result<(), Refusal> {
+        self.client.capabilities(&asking.deadline).await.map(drop).map_err(refusal)
+    }
+
+    /// Its address.
+    pub(crate) fn address(&self) -> String {
+        self.client.endpoint().to_string()
+    }
+}
+
+/// Whether no series can have this name, because its tags are none; stores refuse such a request.
+fn is_impossible(fetch: &Fetch) -> bool {
+    let name = fetch.pattern.as_str();
+    !fetch.is_tag_query() && metric::tags::is_tagged(name) && TaggedName::parse(name).is_err()
+}
+
+/// What the store is asked for.
+fn store_pattern(fetch: &Fetch) -> &str {
+    after_globstars(&fetch.pattern)
+}
+
+/// Gives each fetch the series that answer it: by the expression they carry, or else by name. Fetches
+/// that ask the store for the same thing have the same series.
+fn share_out(group: Vec<Fetch>, series: Vec<SeriesData>) -> Vec<(Fetch, Vec<SeriesData>)> {
+    let mut lists: Vec<Vec<SeriesData>> = group.iter().map(|_| Vec::new()).collect();
+    if let [only] = lists.as_mut_slice() {
+        *only = series;
+        return group.into_iter().zip(lists).collect();
+    }
+    let mut firsts: HashMap<&str, usize> = HashMap::new();
+    let first_asking: Vec<usize> = group
+        .iter()
+        .enumerate()
+        .map(|(at, fetch)| *firsts.entry(store_pattern(fetch)).or_insert(at))
+        .collect();
+    let mut globs = None;
+    for one in series {
+        if let Some(&at) = firsts.get(one.path_expression.as_str()) {
+            lists[at].push(one);
+            continue;
+        }
+        let globs = globs.get_or_insert_with(|| {
+            group.iter().map(|fetch| Glob::compile(store_pattern(fetch)).ok()).collect::<Vec<_>>()
+        });
+        let found = globs.iter().position(|g| g.as_ref().is_some_and(|g| g.matches(&one.name)));
+        match found {
+            Some(at) => lists[at].push(one),
+            None => tracing::debug!(name = one.name, "the backend sent what nobody asked for"),
+        }
+    }
+    for (at, first) in first_asking.into_iter().enumerate().filter(|(at, first)| at != first) {
+        lists[at] = lists[first].clone();
+    }
+    group.into_iter().zip(lists).collect()
+}
+
+fn refusal(error: RemoteError) -> Refusal {
+    match &error.kind {
+        RemoteErrorKind::Status { code, line } if error.kind.is_refusal() => {
+            Refusal::BackendRefused { status: *code, message: line.clone() }
+        }
+        RemoteErrorKind::TooLarge(message) => Refusal::BackendRefused {
+            status: 422,
+            message: format!("limit backend_bytes_max or matches_max exceeded: {message}"),
+        },
+        _ => Refusal::BackendDown(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fetch(pattern: &str) -> Fetch {
+        Fetch { pattern: pattern.to_owned(), window: Window::new(0, 60) }
+    }
+
+    fn series(name: &str, expression: &str) -> SeriesData {
+        let data = SeriesData::new(name, 0, 60, vec![1.0]);
+        SeriesData { path_expression: expression.to_owned(), ..data }
+    }
+
+    #[test]
+    fn series_go_to_the_fetch_they_name_or_that_matches_them() {
+        let sent = vec![series("a.b", "a.*"), series("a.b", "a.b"), series("c.d", "odd")];
+        let shared = share_out(vec![fetch("a.*"), fetch("a.b"), fetch("c.*")], sent);
+        let counts: Vec<_> = shared.iter().map(|(_, list)| list.len()).collect();
+        assert_eq!(counts, [1, 1, 1]);
+        let asked = ["**.x", "a", "x"].map(fetch).to_vec();
+        let shared = share_out(asked, vec![series("x", "x"), series("a", "a")]);
+        let names: Vec<_> = shared.iter().map(|(_, list)| list[0].name.as_str()).collect();
+        assert_eq!(names, ["x", "a", "x"], "`**` at the start stands for nothing");
+        let shared = share_out(vec![fetch("x")], vec![series("a", "b")]);
+        assert_eq!(shared[0].1.len(), 1, "with one fetch there is no doubt");
+    }
+
+    #[test]
+    fn only_names_with_broken_tags_are_not_asked_for() {
+        assert!(is_impossible(&fetch("a.b;x")));
+        for possible in ["a.b", "a.b;x=y", "seriesByTag('x=y;z')"] {
+            assert!(!is_impossible(&fetch(possible)), "{possible}");
+        }
+    }
+}

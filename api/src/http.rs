@@ -1,0 +1,319 @@
+//! The endpoints: one table of paths, and what every answer has in common.
+
+mod expand;
+mod find;
+mod functions;
+mod gzip;
+mod index;
+mod info;
+mod page;
+mod render;
+mod tags;
+mod version;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use daemon::threads::Pool;
+use daemon::{Clock, Context, Registry, StartError};
+
+use crate::backend::{Backend, Completeness};
+use crate::config::Config;
+use crate::errors::Refusal;
+use crate::format::{Pretty, json};
+use crate::params::Params;
+use crate::pieces::Wrapping;
+
+const PARTIAL: HeaderName = HeaderName::from_static("x-plumbago-partial");
+const QUERY_RANGE: HeaderName = HeaderName::from_static("x-query-range");
+
+/// What the handlers share.
+#[derive(Debug)]
+pub(crate) struct Api {
+    config: Config,
+    backend: Backend,
+    clock: Arc<dyn Clock>,
+    evaluators: Pool,
+    metrics: Arc<Registry>,
+}
+
+impl Api {
+    pub(crate) fn new(config: Config, context: &Context) -> Result<Self, StartError> {
+        let threads = std::thread::available_parallelism().map_or(2, usize::from);
+        let evaluators = Pool::new("evaluate", threads, config.evaluations_max)
+            .map_err(|error| StartError::io("starting the evaluators", error))?;
+        let backend =
+            Backend::new(&config, &context.clock, &context.metrics).map_err(StartError::other)?;
+        let (clock, metrics) = (Arc::clone(&context.clock), Arc::clone(&context.metrics));
+        Ok(Self { config, backend, clock, evaluators, metrics })
+    }
+}
+
+/// What a path leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Endpoint {
+    Page,
+    Render,
+    Find,
+    Expand,
+    Index,
+    Info,
+    Functions,
+    Function,
+    Version,
+    Health,
+    Capabilities,
+    Events,
+    Tags,
+    Tag,
+    FindSeries,
+    AutoCompleteTags,
+    AutoCompleteValues,
+    TagSeries,
+    TagMultiSeries,
+    Unknown,
+}
+
+const READ: &[Method] = &[Method::GET, Method::HEAD, Method::POST];
+const GET: &[Method] = &[Method::GET, Method::HEAD];
+const POST: &[Method] = &[Method::POST];
+
+/// Paths as they are after [`normalised`]; one that ends in a slash stands for all below it.
+const ENDPOINTS: &[(&str, Endpoint, &[Method])] = &[
+    ("/", Endpoint::Page, GET),
+    ("/render", Endpoint::Render, READ),
+    ("/metrics", Endpoint::Find, READ),
+    ("/metrics/find", Endpoint::Find, READ),
+    ("/metrics/expand", Endpoint::Expand, READ),
+    ("/metrics/index.json", Endpoint::Index, READ),
+    ("/info", Endpoint::Info, READ),
+    ("/functions", Endpoint::Functions, READ),
+    ("/functions/", Endpoint::Function, READ),
+    ("/version", Endpoint::Version, READ),
+    ("/lb_check", Endpoint::Health, READ),
+    ("/_internal/capabilities", Endpoint::Capabilities, READ),
+    ("/events/get_data", Endpoint::Events, READ),
+    ("/tags", Endpoint::Tags, GET),
+    ("/tags/findSeries", Endpoint::FindSeries, READ),
+    ("/tags/autoComplete/tags", Endpoint::AutoCompleteTags, READ),
+    ("/tags/autoComplete/values", Endpoint::AutoCompleteValues, READ),
+    ("/tags/tagSeries", Endpoint::TagSeries, POST),
+    ("/tags/tagMultiSeries", Endpoint::TagMultiSeries, POST),
+    // There is no registry of tags to delete from, and no tag of these names either.
+    ("/tags/delSeries", Endpoint::Unknown, READ),
+    ("/tags/", Endpoint::Tag, GET),
+];
+
+const NOWHERE: (&str, Endpoint, &[Method]) = ("other", Endpoint::Unknown, READ);
+
+/// One request, read.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// What follows the endpoint's own path.
+    rest: String,
+    params: Params,
+    /// The body, if it is no form.
+    message: Bytes,
+}
+
+/// The whole API.
+pub(crate) fn router(api: Arc<Api>) -> Router {
+    Router::new().fallback(serve).with_state(api)
+}
+
+async fn serve(State(api): State<Arc<Api>>, request: Request) -> Response {
+    let began = api.clock.monotonic();
+    let path = normalised(request.uri().path());
+    let below = |pattern: &str| pattern.len() > 1 && pattern.ends_with('/');
+    let (pattern, endpoint, methods) = *ENDPOINTS
+        .iter()
+        .find(|(pattern, ..)| *pattern == path)
+        .or_else(|| ENDPOINTS.iter().find(|(p, ..)| below(p) && path.starts_with(p)))
+        .unwrap_or(&NOWHERE);
+    let headers = request.headers().clone();
+    let mut response = if request.method() == Method::OPTIONS {
+        preflight(&headers)
+    } else {
+        let rest = path.strip_prefix(pattern).unwrap_or_default().to_owned();
+        let limit = api.config.request_timeout;
+        let answer = tokio::time::timeout(limit, async {
+            if !methods.contains(request.method()) {
+                return Err(Refusal::Method(request.method().to_string()));
+            }
+            let call = read(&api, request, rest).await?;
+            dispatch(&api, endpoint, &call, &path).await
+        });
+        let answer = answer.await.unwrap_or(Err(Refusal::TimedOut(limit)));
+        answer.unwrap_or_else(|refusal| refused(&api, &refusal, &headers))
+    };
+    count(&api, pattern, &response, began);
+    allow_all_origins(&mut response);
+    gzip::compress(response, &headers)
+}
+
+/// Without doubled slashes and without one at the end.
+fn normalised(path: &str) -> String {
+    let parts = path.split('/').filter(|part| !part.is_empty());
+    let decoded = parts.map(|part| crate::params::decode(part.replace('+', "%2B").as_bytes()));
+    format!("/{}", decoded.collect::<Vec<_>>().join("/"))
+}
+
+/// Reads parameters and body.
+async fn read(api: &Api, request: Request, rest: String) -> Result<Call, Refusal> {
+    let (parts, body) = request.into_parts();
+    let allowed = api.config.query_bytes_max;
+    let too_long = |asked: usize| Refusal::Limit {
+        limit: "query_bytes_max",
+        asked: asked as u64,
+        allowed: allowed as u64,
+    };
+    let query = parts.uri.query().unwrap_or_default();
+    if query.len() > allowed {
+        return Err(too_long(query.len()));
+    }
+    let length =
+        parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+    if let Some(length) = length.filter(|length| *length > allowed) {
+        return Err(too_long(length));
+    }
+    let body = axum::body::to_bytes(body, allowed).await.or(Err(too_long(allowed + 1)))?;
+    let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let is_form = kind.is_none_or(|kind| kind.starts_with("application/x-www-form-urlencoded"));
+    let (form, message) = if is_form { (body, Bytes::new()) } else { (Bytes::new(), body) };
+    let params = Params::parse(query, &form);
+    Ok(Call { rest, params, message })
+}
+
+async fn dispatch(
+    api: &Api,
+    endpoint: Endpoint,
+    call: &Call,
+    path: &str,
+) -> Result<Response, Refusal> {
+    match endpoint {
+        Endpoint::Page => Ok(page::answer()),
+        Endpoint::Render => render::answer(api, call).await,
+        Endpoint::Find => find::answer(api, call).await,
+        Endpoint::Expand => expand::answer(api, call).await,
+        Endpoint::Index => index::answer(api, call).await,
+        Endpoint::Info => info::answer(api, call).await,
+        Endpoint::Functions => functions::all(call),
+        Endpoint::Function => functions::one(call),
+        Endpoint::Version => Ok(version::version()),
+        Endpoint::Health => version::health(api).await,
+        Endpoint::Capabilities => version::capabilities(call),
+        // There is no store of events; Grafana asks for annotations all the same.
+        Endpoint::Events => call.json(&Vec::<()>::new()),
+        Endpoint::Tags => tags::tags(api, call).await,
+        Endpoint::Tag => tags::tag(api, call).await,
+        Endpoint::FindSeries => tags::find_series(api, call).await,
+        Endpoint::AutoCompleteTags => tags::complete_tags(api, call).await,
+        Endpoint::AutoCompleteValues => tags::complete_values(api, call).await,
+        Endpoint::TagSeries => tags::tag_series(call),
+        Endpoint::TagMultiSeries => tags::tag_multi_series(call),
+        Endpoint::Unknown => Err(Refusal::NotFound(format!("{path} is not an endpoint"))),
+    }
+}
+
+impl Call {
+    /// What `jsonp` and `pretty` put round a JSON answer.
+    fn wrapping(&self) -> Result<Wrapping, Refusal> {
+        let jsonp = self.params.jsonp()?.map(str::to_owned);
+        Ok(Wrapping { jsonp, pretty: self.params.given("pretty").is_some() })
+    }
+
+    /// An answer in JSON.
+    fn json(&self, value: &impl serde::Serialize) -> Result<Response, Refusal> {
+        self.json_text(json::text(value))
+    }
+
+    /// An answer that is JSON already.
+    fn json_text(&self, text: Vec<u8>) -> Result<Response, Refusal> {
+        let Wrapping { jsonp, pretty } = self.wrapping()?;
+        let text = if pretty { Pretty::default().indent(&text) } else { text };
+        Ok(match jsonp {
+            None => with_type("application/json", text),
+            Some(name) => {
+                let call = [name.as_bytes(), b"(", &text, b")"].concat();
+                with_type("text/javascript", call)
+            }
+        })
+    }
+}
+
+fn with_type(content_type: &'static str, body: impl Into<Body>) -> Response {
+    let kind = [(header::CONTENT_TYPE, HeaderValue::from_static(content_type))];
+    (kind, body.into()).into_response()
+}
+
+/// Says in a header what is missing, or refuses if the request allows nothing partial.
+fn mark_partial(
+    api: &Api,
+    call: &Call,
+    completeness: &Completeness,
+    response: impl FnOnce() -> Result<Response, Refusal>,
+) -> Result<Response, Refusal> {
+    if !completeness.partial {
+        return response();
+    }
+    api.metrics.counter("plumbago_api_partial_answers_total").inc();
+    let text = completeness.text();
+    if call.params.get("partial") == Some("deny") {
+        return Err(Refusal::Partial(text));
+    }
+    let mut response = response()?;
+    let printable: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let value = HeaderValue::from_bytes(printable.as_bytes());
+    response.headers_mut().insert(PARTIAL, value.unwrap_or(HeaderValue::from_static("1")));
+    Ok(response)
+}
+
+fn refused(api: &Api, refusal: &Refusal, headers: &HeaderMap) -> Response {
+    if let Some(limit) = refusal.limit() {
+        api.metrics.counter_with("plumbago_api_limits_total", &[limit]).inc();
+    }
+    if refusal.status().is_server_error() {
+        tracing::warn!(error = %refusal, "request not answered");
+    }
+    refusal.answer(headers)
+}
+
+fn count(api: &Api, pattern: &str, response: &Response, began: Duration) {
+    let status = response.status();
+    let labels = [pattern, status.as_str()];
+    api.metrics.counter_with("plumbago_api_requests_total", &labels).inc();
+    let seconds = api.clock.monotonic().saturating_sub(began).as_secs_f64();
+    api.metrics.histogram_with("plumbago_api_request_seconds", &[pattern]).observe(seconds);
+}
+
+/// What browsers ask before a request to another origin.
+fn preflight(headers: &HeaderMap) -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let asked = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned();
+    for (name, value) in [
+        (header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, OPTIONS")),
+        (
+            header::ACCESS_CONTROL_ALLOW_METHODS,
+            HeaderValue::from_static("GET, HEAD, POST, OPTIONS"),
+        ),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, asked.unwrap_or(HeaderValue::from_static("*"))),
+        (header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400")),
+    ] {
+        response.headers_mut().insert(name, value);
+    }
+    response
+}
+
+fn allow_all_origins(response: &mut Response) {
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("x-query-range, x-plumbago-partial"),
+    );
+}

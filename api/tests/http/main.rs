@@ -1,0 +1,10 @@
+//! The API over HTTP, against a small backend in this process.
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
+mod fake;
+mod find;
+mod formats;
+mod other;
+mod render;
+mod server;
+mod tags;

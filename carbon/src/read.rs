@@ -1,0 +1,111 @@
+//! Answers about what the node has: the index finds, named threads read, limits hold.
+//!
+//! Nothing here knows HTTP: requests come in understood, answers go out as values or as bytes of a wire format.
+
+pub(crate) mod details;
+mod fault;
+pub(crate) mod find;
+pub(crate) mod info;
+pub(crate) mod list;
+pub(crate) mod render;
+pub(crate) mod tags;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use daemon::threads::{Pool, PoolError};
+use daemon::{Clock, Counter, Registry};
+
+pub(crate) use self::fault::ReadFault;
+use crate::config::ReadLimits;
+use crate::engine::Engine;
+
+/// What reading counts besides requests.
+#[derive(Debug)]
+pub(crate) struct ReadCounters {
+    pub(crate) series: Counter,
+    pub(crate) points: Counter,
+    pub(crate) pruned: Counter,
+    pub(crate) unreadable: Counter,
+}
+
+impl ReadCounters {
+    fn new(registry: &Registry) -> Self {
+        Self {
+            series: registry.counter("plumbago_carbon_series_read_total"),
+            points: registry.counter("plumbago_carbon_points_read_total"),
+            pruned: registry.counter("plumbago_carbon_series_pruned_total"),
+            unreadable: registry.counter("plumbago_carbon_series_unreadable_total"),
+        }
+    }
+}
+
+/// The moment, on the clock that never goes back, at which the asker stops waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Deadline(Duration);
+
+impl Deadline {
+    /// How long the asker still waits.
+    fn left(self, reader: &Reader) -> Duration {
+        self.0.saturating_sub(reader.clock.monotonic())
+    }
+
+    fn check(self, reader: &Reader) -> Result<(), ReadFault> {
+        if self.left(reader).is_zero() { Err(ReadFault::Late) } else { Ok(()) }
+    }
+}
+
+/// Everything that answering takes.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) limits: ReadLimits,
+    pub(crate) counters: ReadCounters,
+    /// The ring that this node belongs to, 0 for none.
+    pub(crate) ring_fingerprint: u64,
+    /// What the node calls itself.
+    pub(crate) name: String,
+    pool: Pool,
+}
+
+impl Reader {
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        (clock, registry): (Arc<dyn Clock>, &Registry),
+        limits: ReadLimits,
+        (name, ring_fingerprint): (String, u64),
+    ) -> io::Result<Self> {
+        let pool = Pool::new("carbon-read", limits.threads, limits.queue_max)?;
+        let counters = ReadCounters::new(registry);
+        Ok(Self { engine, clock, limits, counters, ring_fingerprint, name, pool })
+    }
+
+    /// The deadline of a request that may take `asked`, or as long as the settings allow.
+    pub(crate) fn deadline(&self, asked: Option<Duration>) -> Deadline {
+        let allowed = asked.unwrap_or(self.limits.request_timeout);
+        Deadline(self.clock.monotonic().saturating_add(allowed))
+    }
+
+    /// Runs `job` on one of the reading threads. Once nobody waits for it any more it is not begun.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        deadline: Deadline,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ReadFault> {
+        deadline.check(self)?;
+        let left = deadline.left(self);
+        let asker = Arc::new(());
+        let asked = Arc::downgrade(&asker);
+        let ran = self.pool.run(move || (asked.strong_count() > 0).then(job));
+        let ran = tokio::time::timeout(left, ran).await;
+        drop(asker);
+        match ran {
+            Ok(Ok(Some(result))) => Ok(result),
+            Ok(Err(PoolError::Full)) => Err(ReadFault::Busy),
+            Ok(_) => Err(ReadFault::Lost),
+            Err(_elapsed) => Err(ReadFault::Late),
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What each series takes on disk.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+
+use wire::pb_v3::{MetricDetails, MetricDetailsResponse};
+
+use super::{Deadline, ReadFault, Reader};
+use crate::series::SeriesId;
+
+/// Series whose files are looked at in one piece.
+const PIECE_SERIES: u32 = 4096;
+
+/// Bytes of a block as the system counts them.
+const BLOCK_BYTES: u64 = 512;
+
+/// Sizes and times of all files, and the room on their disk. The time of the last read through the read API is not
+/// kept and is 0.
+pub(crate) async fn details(
+    reader: &Arc<Reader>,
+    deadline: Deadline,
+) -> Result<MetricDetailsResponse, ReadFault> {
+    let mut metrics = BTreeMap::new();
+    let end = reader.engine.table().id_end();
+    for start in (0..end).step_by(PIECE_SERIES as usize) {
+        let ids = start..end.min(start.saturating_add(PIECE_SERIES));
+        let job = {
+            let reader = Arc::clone(reader);
+            move || ids.map(SeriesId).filter_map(|id| of_file(&reader, id)).collect::<Vec<_>>()
+        };
+        metrics.extend(reader.run(deadline, job).await?);
+    }
+    let (free_space, total_space) = match rustix::fs::statvfs(reader.engine.whisper_folder()) {
+        Ok(facts) => (facts.f_bavail * facts.f_frsize, facts.f_blocks * facts.f_frsize),
+        Err(_) => (0, 0),
+    };
+    Ok(MetricDetailsResponse { metrics, free_space, total_space })
+}
+
+fn of_file(reader: &Reader, id: SeriesId) -> Option<(String, MetricDetails)> {
+    let name = reader.engine.table().name(id)?;
+    let path = reader.engine.whisper_folder().join(metric::path::whisper_path(&name));
+    let facts = std::fs::metadata(path).ok()?;
+    let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let details = MetricDetails {
+        size: signed(facts.size()),
+        mod_time: facts.mtime(),
+        a_time: facts.atime(),
+        rd_time: 0,
+        real_size: signed(facts.blocks().saturating_mul(BLOCK_BYTES)),
+    };
+    Some((name, details))
+}

@@ -1,0 +1,148 @@
+//! Patterns, tag expressions and exact names to series and branches.
+
+use std::sync::Arc;
+
+use metric::{Glob, TagQuery, TaggedName, Window};
+use wire::reply::{FindMatch, FindReply};
+
+use super::{Deadline, ReadFault, Reader};
+use crate::index::{FindLimits, Found, Index, IndexError, Scope};
+
+/// One thing asked for.
+#[derive(Debug, Clone)]
+pub(crate) enum Query {
+    /// A pattern over the tree of names, or an exact name.
+    Glob(Glob),
+    /// The terms of `seriesByTag`.
+    Tags(TagQuery),
+}
+
+impl Query {
+    /// Reads a name, a pattern or a call of `seriesByTag`.
+    pub(crate) fn parse(text: &str) -> Result<Self, ReadFault> {
+        let bad = |error: &dyn std::fmt::Display| ReadFault::bad(format!("{error} in `{text}`"));
+        if text.trim_start().starts_with("seriesByTag(") {
+            return TagQuery::parse_call(text).map(Self::Tags).map_err(|error| bad(&error));
+        }
+        // Tags in any order mean the same series; the index knows the canonical order only.
+        let canonical = metric::tags::is_tagged(text).then(|| TaggedName::parse(text));
+        let canonical = canonical.transpose().map_err(|error| bad(&error))?;
+        let glob = match canonical {
+            Some(name) => Glob::compile(&name.to_string()),
+            None => Glob::compile(text),
+        };
+        glob.map(Self::Glob).map_err(|error| bad(&error))
+    }
+
+    /// What the index has of it.
+    pub(crate) fn find(
+        &self,
+        index: &dyn Index,
+        window: Option<Window>,
+        limits: &FindLimits,
+    ) -> Result<Found, IndexError> {
+        match self {
+            Self::Glob(glob) => index.find(glob, window, Scope::All, limits),
+            Self::Tags(query) => index.tags(query, window, Scope::All, limits),
+        }
+    }
+}
+
+/// Reads all queries of a request.
+pub(crate) fn parse_all<'t>(
+    reader: &Reader,
+    texts: impl ExactSizeIterator<Item = &'t str>,
+    what: &'static str,
+) -> Result<Vec<(String, Query)>, ReadFault> {
+    let count = texts.len();
+    if count == 0 {
+        return Err(ReadFault::bad(format!("no {what} is given")));
+    }
+    let allowed = reader.limits.targets_max;
+    if count > allowed {
+        return Err(ReadFault::limit(format!("{count} of {what}"), allowed, "targets_max"));
+    }
+    texts.map(|text| Ok((text.to_owned(), Query::parse(text)?))).collect()
+}
+
+/// Answers each query; also tells how much was left out for its silence.
+pub(crate) async fn find(
+    reader: &Arc<Reader>,
+    queries: Vec<(String, Query)>,
+    window: Option<Window>,
+    deadline: Deadline,
+) -> Result<(Vec<FindReply>, u64), ReadFault> {
+    let job = {
+        let reader = Arc::clone(reader);
+        move || find_all(&reader, queries, window, deadline)
+    };
+    reader.run(deadline, job).await?
+}
+
+fn find_all(
+    reader: &Reader,
+    queries: Vec<(String, Query)>,
+    window: Option<Window>,
+    deadline: Deadline,
+) -> Result<(Vec<FindReply>, u64), ReadFault> {
+    let mut replies = Vec::with_capacity(queries.len());
+    let mut budget = Budget::new(reader, deadline);
+    for (text, query) in queries {
+        let found = budget.find(reader, &query, window)?;
+        replies.push(FindReply { query: text, matches: matches(found) });
+    }
+    Ok((replies, budget.pruned))
+}
+
+/// What the searches of one request may still find, all together.
+pub(super) struct Budget {
+    limits: FindLimits,
+    results_max: usize,
+    deadline: Deadline,
+    pub(super) pruned: u64,
+}
+
+impl Budget {
+    pub(super) fn new(reader: &Reader, deadline: Deadline) -> Self {
+        let limits = reader.limits.find;
+        Self { limits, results_max: limits.results_max, deadline, pruned: 0 }
+    }
+
+    pub(super) fn find(
+        &mut self,
+        reader: &Reader,
+        query: &Query,
+        window: Option<Window>,
+    ) -> Result<Found, ReadFault> {
+        // One search is bounded; thousands in one request would go on long after the asker.
+        self.deadline.check(reader)?;
+        let found = query.find(&**reader.engine.index(), window, &self.limits);
+        let found = found.map_err(|error| match error {
+            // What earlier searches found has lowered the limit that the index names.
+            IndexError::TooManyFound { .. } => {
+                IndexError::TooManyFound { limit: self.results_max }.into()
+            }
+            error => ReadFault::from(error),
+        })?;
+        self.limits.results_max -= found.paths.len();
+        self.pruned += found.pruned;
+        reader.counters.pruned.add(found.pruned);
+        Ok(found)
+    }
+}
+
+/// A name that is a series and the beginning of longer ones is there twice, as in the peers' answers.
+fn matches(found: Found) -> Vec<FindMatch> {
+    let mut matches = Vec::with_capacity(found.paths.len());
+    for found in found.paths {
+        let one = |path, is_leaf| FindMatch { path, is_leaf, intervals: Vec::new() };
+        match (found.series, found.is_branch) {
+            (Some(_), true) => {
+                matches.push(one(found.path.clone(), true));
+                matches.push(one(found.path, false));
+            }
+            (series, _) => matches.push(one(found.path, series.is_some())),
+        }
+    }
+    matches
+}

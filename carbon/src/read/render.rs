@@ -1,0 +1,230 @@
+//! Series over windows, as the bytes of a reply that is written piece by piece.
+//!
+//! One search finds all series first, so that what is refused is refused before the first byte. Then pieces of some
+//! hundred series are read on the reading threads, in the order of their files, while the asker takes the piece before.
+
+use std::sync::Arc;
+
+use metric::{SeriesData, Window};
+use wire::pb_v3::Meta;
+use wire::reply::{Format, RenderEncoder};
+
+use super::find::{Budget, Query};
+use super::{Deadline, ReadFault, Reader};
+use crate::series::SeriesId;
+
+/// Series read in one piece: enough to put their files in order, few enough to be held in memory.
+const PIECE_SERIES: usize = 256;
+
+/// Notes that one answer carries about what it lacks.
+const NOTES_MAX: usize = 10;
+
+/// One target over one window.
+#[derive(Debug, Clone)]
+pub(crate) struct Fetch {
+    pub(crate) text: String,
+    pub(crate) query: Query,
+    pub(crate) window: Window,
+}
+
+/// What is asked for.
+#[derive(Debug)]
+pub(crate) struct RenderRequest {
+    pub(crate) format: Format,
+    pub(crate) fetches: Vec<Fetch>,
+    /// The moment that all windows end before and retention counts from.
+    pub(crate) now: i64,
+    /// Most points in the answer.
+    pub(crate) points_max: u64,
+}
+
+/// One series that was found.
+#[derive(Debug, Clone)]
+struct Hit {
+    fetch: usize,
+    id: SeriesId,
+}
+
+/// An answer on its way.
+#[derive(Debug)]
+pub(crate) struct Render {
+    reader: Arc<Reader>,
+    request: Arc<RenderRequest>,
+    deadline: Deadline,
+    hits: Vec<Hit>,
+    /// Hits that have been read.
+    done: usize,
+    /// Whether the end of the reply has been given out.
+    finished: bool,
+    points: u64,
+    encoder: Option<(Window, RenderEncoder)>,
+    meta: Meta,
+}
+
+impl Render {
+    /// Finds what is to be read.
+    pub(crate) async fn begin(
+        reader: Arc<Reader>,
+        request: RenderRequest,
+        deadline: Deadline,
+    ) -> Result<Self, ReadFault> {
+        let request = Arc::new(request);
+        let job = {
+            let (reader, request) = (Arc::clone(&reader), Arc::clone(&request));
+            move || find_hits(&reader, &request, deadline)
+        };
+        let (hits, series_pruned) = reader.run(deadline, job).await??;
+        let meta = Meta {
+            ring_fingerprint: reader.ring_fingerprint,
+            series_pruned,
+            nodes_asked: 1,
+            nodes_answered: 1,
+            ..Meta::default()
+        };
+        Ok(Self {
+            reader,
+            request,
+            deadline,
+            hits,
+            done: 0,
+            finished: false,
+            points: 0,
+            encoder: None,
+            meta,
+        })
+    }
+
+    /// Whether something that was found could not be read, so far.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.meta.partial
+    }
+
+    /// The next bytes; none once the reply is whole.
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<u8>>, ReadFault> {
+        if self.done == self.hits.len() {
+            return Ok(self.finish());
+        }
+        // Msgpack says at its start how many series follow, so it is read in one piece.
+        let length = match self.request.format {
+            Format::Msgpack => self.hits.len(),
+            _ => PIECE_SERIES.min(self.hits.len() - self.done),
+        };
+        let hits = self.hits[self.done..self.done + length].to_vec();
+        self.done += length;
+        let job = {
+            let (reader, request) = (Arc::clone(&self.reader), Arc::clone(&self.request));
+            let points_before = self.points;
+            move || read_piece(&reader, &request, &hits, points_before)
+        };
+        let piece = self.reader.run(self.deadline, job).await??;
+        self.points = piece.points;
+        self.note(piece.unreadable);
+        Ok(Some(self.encode(&piece.series)))
+    }
+
+    fn note(&mut self, unreadable: Vec<String>) {
+        self.meta.partial |= !unreadable.is_empty();
+        let room = NOTES_MAX.saturating_sub(self.meta.notes.len());
+        self.meta.notes.extend(unreadable.into_iter().take(room));
+    }
+
+    fn encode(&mut self, series: &[(usize, SeriesData)]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (fetch, data) in series {
+            let window = self.request.fetches[*fetch].window;
+            if self.encoder.as_ref().is_none_or(|(of, _)| *of != window) {
+                // Only protobuf requests have several windows, and their replies may be written
+                // by several encoders: fields of a message may come in any pieces.
+                let next = RenderEncoder::new(self.request.format, window, series.len());
+                if let Some((_, mut last)) = self.encoder.replace((window, next)) {
+                    bytes.extend(last.take());
+                }
+            }
+            if let Some((_, encoder)) = &mut self.encoder {
+                encoder.push(data);
+            }
+        }
+        if let Some((_, encoder)) = &mut self.encoder {
+            bytes.extend(encoder.take());
+        }
+        bytes
+    }
+
+    fn finish(&mut self) -> Option<Vec<u8>> {
+        if std::mem::replace(&mut self.finished, true) {
+            return None;
+        }
+        let window = self.request.fetches.first().map_or(Window::new(0, 0), |fetch| fetch.window);
+        let (_, encoder) = self
+            .encoder
+            .take()
+            .unwrap_or_else(|| (window, RenderEncoder::new(self.request.format, window, 0)));
+        Some(encoder.finish(Some(self.meta.clone())))
+    }
+}
+
+/// What one piece of reading gave.
+struct Piece {
+    /// Each with the position of its fetch.
+    series: Vec<(usize, SeriesData)>,
+    /// What could not be read, and why.
+    unreadable: Vec<String>,
+    /// Points of the answer so far.
+    points: u64,
+}
+
+fn find_hits(
+    reader: &Reader,
+    request: &RenderRequest,
+    deadline: Deadline,
+) -> Result<(Vec<Hit>, u64), ReadFault> {
+    let mut budget = Budget::new(reader, deadline);
+    let mut hits = Vec::new();
+    for (fetch, one) in request.fetches.iter().enumerate() {
+        let found = budget.find(reader, &one.query, Some(one.window))?;
+        let ids = found.paths.into_iter().filter_map(|found| found.series);
+        hits.extend(ids.map(|id| Hit { fetch, id }));
+    }
+    Ok((hits, budget.pruned))
+}
+
+fn read_piece(
+    reader: &Reader,
+    request: &RenderRequest,
+    hits: &[Hit],
+    points_before: u64,
+) -> Result<Piece, ReadFault> {
+    let mut order: Vec<usize> = (0..hits.len()).collect();
+    // Files were created in the order of ids, so this is close to the order of inodes.
+    order.sort_unstable_by_key(|&at| hits[at].id);
+    let mut piece = Piece { series: Vec::new(), unreadable: Vec::new(), points: points_before };
+    let mut slots: Vec<Option<SeriesData>> = vec![None; hits.len()];
+    for at in order {
+        let Fetch { text, window, .. } = &request.fetches[hits[at].fetch];
+        match reader.engine.read(hits[at].id, window.from, window.until, request.now) {
+            Ok(data) => {
+                piece.points += data.as_ref().map_or(0, |data| data.values.len() as u64);
+                check_points(piece.points, request.points_max)?;
+                slots[at] = data.map(|data| SeriesData { path_expression: text.clone(), ..data });
+            }
+            Err(error) => {
+                reader.counters.unreadable.inc();
+                daemon::warn_limited!(reader.clock, %error, "a series is left out of an answer");
+                piece.unreadable.push(error.to_string());
+            }
+        }
+    }
+    let named = hits.iter().map(|hit| hit.fetch).zip(slots);
+    piece.series.extend(named.filter_map(|(fetch, data)| Some((fetch, data?))));
+    reader.counters.series.add(piece.series.len() as u64);
+    reader.counters.points.add(piece.points - points_before);
+    Ok(piece)
+}
+
+fn check_points(points: u64, allowed: u64) -> Result<(), ReadFault> {
+    if points <= allowed {
+        return Ok(());
+    }
+    let what = format!("the answer has {points} points or more");
+    Err(ReadFault::Limit { what, allowed, setting: "render_points_max" })
+}

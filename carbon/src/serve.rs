@@ -1,0 +1,7 @@
+//! The node's doors for readers and operators.
+
+pub(crate) mod admin;
+pub(crate) mod carbonlink;
+pub(crate) mod http;
+mod params;
+mod reply;

@@ -1,0 +1,276 @@
+//! The storage node's settings and metrics: one entry each; flags, files, help and docs follow.
+
+use daemon::{Kind, Metric, Setting};
+
+/// Every setting of the storage node.
+pub const SETTINGS: &[Setting] = &[
+    Setting::new(
+        "data",
+        Kind::Path,
+        "",
+        "Folder of this node: whisper/ (the tree, laid out as carbon does), index/ and aside/.",
+    )
+    .value_name("DIR")
+    .required(),
+    Setting::new(
+        "whisper",
+        Kind::Path,
+        "",
+        "The tree of Whisper files, if it lies elsewhere, such as the one of an existing carbon.",
+    )
+    .value_name("DIR"),
+    Setting::new(
+        "line",
+        Kind::Address,
+        "0.0.0.0:2103",
+        "Takes carbon lines here, over TCP and UDP.",
+    )
+    .list(),
+    Setting::new("pickle", Kind::Address, "", "Takes Python pickles here, over TCP.").list(),
+    Setting::new(
+        "read",
+        Kind::Address,
+        "0.0.0.0:8081",
+        "Answers find, render, info and tags here, over HTTP.",
+    ),
+    Setting::new(
+        "carbonlink",
+        Kind::Address,
+        "127.0.0.1:7002",
+        "Answers graphite-web's questions about points that are not in a file yet; empty: nowhere.",
+    ),
+    Setting::new(
+        "admin",
+        Kind::Address,
+        "127.0.0.1:8084",
+        "Serves /metrics, /health, /ready and /admin/* here; it has no password.",
+    ),
+    Setting::new(
+        "schemas",
+        Kind::Path,
+        "",
+        "storage-schemas.conf as it is; without it new files keep a minute for a week.",
+    )
+    .value_name("FILE")
+    .reload(),
+    Setting::new(
+        "aggregation",
+        Kind::Path,
+        "",
+        "storage-aggregation.conf as it is; without it new files take averages of half-known slots.",
+    )
+    .value_name("FILE")
+    .reload(),
+    Setting::new(
+        "cluster",
+        Kind::Path,
+        "",
+        "The cluster file; its fingerprint goes with every answer, so that a reader can tell \
+         a node of another ring.",
+    )
+    .value_name("FILE"),
+    Setting::new("self", Kind::Text, "", "The name of this node in the cluster file.")
+        .value_name("NAME"),
+    Setting::new(
+        "lag",
+        Kind::Duration,
+        "30s",
+        "How long a point may wait before it is written. Longer saves writes, shorter is for \
+         other programs that read the files.",
+    ),
+    Setting::new(
+        "series_points_due",
+        Kind::Count,
+        "256",
+        "So many waiting points of one series are written before their time.",
+    ),
+    Setting::new("writer_threads", Kind::Count, "2", "Threads that write files; at least one."),
+    Setting::new(
+        "max_updates_per_second",
+        Kind::Count,
+        "0",
+        "Most files written in a second; 0 for no limit. What is over it waits.",
+    ),
+    Setting::new(
+        "max_creates_per_minute",
+        Kind::Count,
+        "0",
+        "Most files created in a minute; 0 for no limit. What is over it waits, nothing is dropped.",
+    ),
+    Setting::new(
+        "pending_bytes_max",
+        Kind::Bytes,
+        "1GiB",
+        "Memory for waiting points. At half of it everything is due; when it is full, senders wait.",
+    ),
+    Setting::new(
+        "series_limit",
+        Kind::Count,
+        "0",
+        "Most series; points of further names are dropped and counted. 0 for no limit.",
+    ),
+    Setting::new(
+        "free_space_min",
+        Kind::Bytes,
+        "256MiB",
+        "With less space free no file is created; updates go on.",
+    ),
+    Setting::new(
+        "free_inodes_min",
+        Kind::Count,
+        "1000",
+        "With fewer inodes free no file is created; updates go on.",
+    ),
+    Setting::new(
+        "scan_interval",
+        Kind::Duration,
+        "1h",
+        "How often the tree is walked, slowly, for files that were copied in or deleted; 0 for \
+         never. `POST /admin/scan` walks it at once.",
+    ),
+    Setting::new("read_threads", Kind::Count, "4", "Threads that search and read files."),
+    Setting::new(
+        "read_queue_max",
+        Kind::Count,
+        "4096",
+        "Most pieces of reading that may wait for a thread; further requests get a 503.",
+    ),
+    Setting::new(
+        "request_bytes_max",
+        Kind::Bytes,
+        "16MiB",
+        "Largest body of a request.",
+    ),
+    Setting::new(
+        "request_timeout",
+        Kind::Duration,
+        "60s",
+        "How long a request may take when it names no deadline of its own.",
+    ),
+    Setting::new("targets_max", Kind::Count, "10000", "Most names or patterns in one request."),
+    Setting::new(
+        "find_nodes_max",
+        Kind::Count,
+        "20000000",
+        "Most nodes of the index that one pattern may visit.",
+    ),
+    Setting::new("find_series_max", Kind::Count, "1000000", "Most series and branches that one request may find."),
+    Setting::new("render_points_max", Kind::Count, "50000000", "Most points in one answer."),
+    Setting::new(
+        "prune_grace",
+        Kind::Duration,
+        "1d",
+        "A series that fell silent longer than this before the time asked for is not looked at.",
+    ),
+    Setting::new(
+        "self_metrics_interval",
+        Kind::Duration,
+        "60s",
+        "How often the node's own numbers are stored as series under carbon.agents, with \
+         go-carbon's names; 0 for never.",
+    ),
+    ingest::settings::LINE_BYTES_MAX,
+    ingest::settings::FRAME_BYTES_MAX,
+    ingest::settings::CONNECTIONS_MAX,
+    ingest::settings::FUTURE_MAX,
+];
+
+/// Seconds a request takes, from a cache hit to a wide scan.
+const REQUEST_SECONDS: &[f64] =
+    &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// Every metric of the storage node. Each point received ends in one of written, superseded and
+/// dropped, or is pending.
+pub const METRICS: &[Metric] = &[
+    Metric::counter(
+        "plumbago_carbon_points_received_total",
+        "Points that were read, the node's own included.",
+    )
+    .graphite("tcp.metricsReceived"),
+    Metric::counter("plumbago_carbon_points_written_total", "Points that are in a file.")
+        .graphite("persister.committedPoints"),
+    Metric::counter(
+        "plumbago_carbon_points_superseded_total",
+        "Points that a later one of the same series and time replaced before they were written.",
+    ),
+    Metric::counter(
+        "plumbago_carbon_points_dropped_total",
+        "Points that are in no file, by reason.",
+    )
+    .labels(&["reason"]),
+    Metric::gauge("plumbago_carbon_points_pending", "Points that wait to be written.")
+        .graphite("cache.size"),
+    Metric::gauge("plumbago_carbon_pending_series", "Series that have points waiting.")
+        .graphite("cache.metrics"),
+    Metric::gauge("plumbago_carbon_pending_bytes", "Memory that waiting points take."),
+    Metric::counter(
+        "plumbago_carbon_senders_waited_total",
+        "Reads from a sender that waited because the memory for waiting points was full.",
+    ),
+    Metric::gauge("plumbago_carbon_series", "Series that this node has."),
+    Metric::gauge("plumbago_carbon_index_bytes", "Memory that names and index take."),
+    Metric::counter("plumbago_carbon_updates_total", "Updates of files.")
+        .graphite("persister.updateOperations"),
+    Metric::counter(
+        "plumbago_carbon_updates_late_total",
+        "Updates that had to read the file, because points came late.",
+    ),
+    Metric::counter(
+        "plumbago_carbon_files_learned_total",
+        "Files read so that later updates need not be: after a start, a late point, or a change by others.",
+    ),
+    Metric::gauge(
+        "plumbago_carbon_rollups_owed",
+        "Series whose coarser archives are computed and not all in their files.",
+    ),
+    Metric::counter("plumbago_carbon_creates_total", "Files created.")
+        .graphite("persister.created"),
+    Metric::counter(
+        "plumbago_carbon_creates_delayed_total",
+        "Times that a new file had to wait for the budget or for free space.",
+    ),
+    Metric::counter(
+        "plumbago_carbon_write_errors_total",
+        "Writes that failed and were put off; their points still wait.",
+    ),
+    Metric::counter(
+        "plumbago_carbon_files_set_aside_total",
+        "Unreadable files that were moved out of the way.",
+    ),
+    Metric::counter(
+        "plumbago_carbon_names_errors_total",
+        "Times that new names could not be written to the names log.",
+    ),
+    Metric::counter(
+        "plumbago_carbon_files_discovered_total",
+        "Files of unknown series that a walk over the tree found.",
+    ),
+    Metric::counter(
+        "plumbago_carbon_read_requests_total",
+        "Read requests, by endpoint and status.",
+    )
+    .labels(&["endpoint", "status"]),
+    Metric::histogram(
+        "plumbago_carbon_read_seconds",
+        REQUEST_SECONDS,
+        "Time from a read request to the end of its answer.",
+    )
+    .labels(&["endpoint"]),
+    Metric::counter(
+        "plumbago_carbon_read_refused_total",
+        "Read requests that were refused or cut off, by the limit that they met.",
+    )
+    .labels(&["limit"]),
+    Metric::counter("plumbago_carbon_series_read_total", "Series read for render."),
+    Metric::counter("plumbago_carbon_points_read_total", "Points given out by render."),
+    Metric::counter(
+        "plumbago_carbon_series_pruned_total",
+        "Series and whole branches not looked at because they were silent in the time asked for.",
+    ),
+    Metric::counter(
+        "plumbago_carbon_series_unreadable_total",
+        "Series left out of an answer because their file could not be read.",
+    ),
+    Metric::counter("plumbago_carbon_carbonlink_requests_total", "Carbonlink requests, by type.")
+        .labels(&["type"]),
+];

@@ -1,0 +1,448 @@
+//! Requests over kept connections.
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use daemon::Clock;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Body as _, Incoming};
+use hyper_util::client::legacy::Client as HyperClient;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use metric::SeriesData;
+use parking_lot::Mutex;
+use wire::pb_v3::{self, CapabilityResponse, Meta};
+use wire::reply::{self, Caps, FindReply, Format, InfoReply};
+
+use crate::deadline::{DEADLINE_HEADER, Deadline};
+use crate::endpoint::Endpoint;
+use crate::error::{RemoteError, RemoteErrorKind as Kind};
+use crate::protocol;
+use crate::query_string::encode_pairs;
+use crate::request::{FetchRequest, FindRequest};
+
+/// How much of a failing server's words is read.
+const ERROR_BYTES_MAX: usize = 4096;
+
+/// What one client may use.
+#[derive(Debug, Clone, Copy)]
+pub struct ClientSettings {
+    /// How long one attempt to connect may take.
+    pub connect_timeout: Duration,
+    /// How long an unused connection is kept.
+    pub idle_timeout: Duration,
+    /// Unused connections that are kept.
+    pub idle_connections_max: usize,
+    /// What one reply may cost.
+    pub reply: Caps,
+}
+
+impl Default for ClientSettings {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(1),
+            idle_timeout: Duration::from_secs(60),
+            idle_connections_max: 32,
+            reply: Caps { bytes_max: 256 << 20, items_max: 1_000_000 },
+        }
+    }
+}
+
+/// Series as one endpoint holds them.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct FetchReply {
+    /// The series, in the order sent.
+    pub series: Vec<SeriesData>,
+    /// How complete the reply is, if the other side says so.
+    pub meta: Option<Meta>,
+}
+
+/// A client of one read API.
+#[derive(Debug)]
+pub struct Client {
+    endpoint: Endpoint,
+    settings: ClientSettings,
+    http: HyperClient<HttpConnector, Full<Bytes>>,
+    /// What the endpoint speaks, once it has said so.
+    protocol: Mutex<Option<Format>>,
+    clock: Arc<dyn Clock>,
+}
+
+/// One request before it has an address.
+struct Call<'a> {
+    method: Method,
+    path_and_query: &'a str,
+    format: Format,
+    content_type: &'static str,
+    body: Vec<u8>,
+}
+
+impl<'a> Call<'a> {
+    fn get(path_and_query: &'a str, format: Format) -> Self {
+        let content_type = "";
+        Self { method: Method::GET, path_and_query, format, content_type, body: Vec::new() }
+    }
+
+    /// carbonapi sends its messages as the body of a GET, and go-carbon wants them there.
+    fn message(path_and_query: &'a str, message: &impl prost::Message) -> Self {
+        let content_type = Format::V3.content_type();
+        let body = message.encode_to_vec();
+        Self { content_type, body, ..Self::get(path_and_query, Format::V3) }
+    }
+
+    fn form(path_and_query: &'a str, format: Format, form: String) -> Self {
+        let content_type = "application/x-www-form-urlencoded";
+        let call = Self::get(path_and_query, format);
+        Self { method: Method::POST, content_type, body: form.into_bytes(), ..call }
+    }
+}
+
+/// A reply with status 200.
+struct Reply {
+    /// As its content type says, or else as asked for.
+    format: Format,
+    bytes: Vec<u8>,
+}
+
+impl Client {
+    /// A client that has not connected yet.
+    #[must_use]
+    pub fn new(endpoint: Endpoint, settings: ClientSettings, clock: Arc<dyn Clock>) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(settings.connect_timeout));
+        connector.set_nodelay(true);
+        let http = HyperClient::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(settings.idle_timeout)
+            .pool_max_idle_per_host(settings.idle_connections_max)
+            .build(connector);
+        Self { endpoint, settings, http, protocol: Mutex::new(None), clock }
+    }
+
+    /// Whom it asks.
+    #[must_use]
+    pub const fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// The clock that its deadlines are on.
+    #[must_use]
+    pub const fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// Fetches series. Nothing found is an empty reply.
+    ///
+    /// # Errors
+    /// No connection, no answer in time, another status than 200 and 404, or an unreadable reply.
+    pub async fn fetch(
+        &self,
+        request: &FetchRequest,
+        deadline: &Deadline,
+    ) -> Result<FetchReply, RemoteError> {
+        self.named(self.fetch_any(request, deadline).await)
+    }
+
+    async fn fetch_any(
+        &self,
+        request: &FetchRequest,
+        deadline: &Deadline,
+    ) -> Result<FetchReply, Kind> {
+        let format = self.protocol(deadline).await?;
+        let form;
+        let call = if format == Format::V3 {
+            Call::message("/render/?format=carbonapi_v3_pb", &request.to_v3(deadline))
+        } else {
+            form = render_form(request, format);
+            Call::form("/render/", format, form)
+        };
+        let Some(reply) = self.call(call, deadline).await? else {
+            return Ok(FetchReply::default());
+        };
+        let decoded = reply::decode_render(reply.format, &reply.bytes, self.settings.reply);
+        let decoded = self.judged(decoded)?;
+        let series = match reply.format {
+            Format::V2 | Format::Json => protocol::with_expressions(request, decoded.series),
+            _ => decoded.series,
+        };
+        Ok(FetchReply { series, meta: decoded.meta })
+    }
+
+    /// Finds names: one reply per pattern, in the order asked.
+    ///
+    /// # Errors
+    /// As [`Client::fetch`].
+    pub async fn find(
+        &self,
+        request: &FindRequest,
+        deadline: &Deadline,
+    ) -> Result<(Vec<FindReply>, Option<Meta>), RemoteError> {
+        self.named(self.find_any(request, deadline).await)
+    }
+
+    async fn find_any(
+        &self,
+        request: &FindRequest,
+        deadline: &Deadline,
+    ) -> Result<(Vec<FindReply>, Option<Meta>), Kind> {
+        let format = self.protocol(deadline).await?;
+        if format == Format::V3 {
+            let message = request.to_v3(deadline);
+            let call = Call::message("/metrics/find/?format=carbonapi_v3_pb", &message);
+            return self.find_call(call, &request.patterns, deadline).await;
+        }
+        // The older protocols answer the first pattern alone.
+        let mut replies = Vec::with_capacity(request.patterns.len());
+        for pattern in &request.patterns {
+            let path = find_path(pattern, request, format);
+            let pattern = std::slice::from_ref(pattern);
+            replies.extend(self.find_call(Call::get(&path, format), pattern, deadline).await?.0);
+        }
+        Ok((replies, None))
+    }
+
+    async fn find_call(
+        &self,
+        call: Call<'_>,
+        patterns: &[String],
+        deadline: &Deadline,
+    ) -> Result<(Vec<FindReply>, Option<Meta>), Kind> {
+        let (replies, meta) = match self.call(call, deadline).await? {
+            None => (Vec::new(), None),
+            Some(Reply { format, bytes }) => {
+                self.judged(reply::decode_find(format, &bytes, self.settings.reply))?
+            }
+        };
+        Ok((protocol::by_pattern(patterns, replies), meta))
+    }
+
+    /// The headers of the files of some series; those that do not exist are left out.
+    ///
+    /// # Errors
+    /// As [`Client::fetch`].
+    pub async fn info(
+        &self,
+        names: &[String],
+        deadline: &Deadline,
+    ) -> Result<Vec<InfoReply>, RemoteError> {
+        let mut infos = Vec::new();
+        for name in names {
+            // One by one: go-carbon answers nothing at all when one of several is missing.
+            infos.extend(self.named(self.info_one(name, deadline).await)?);
+        }
+        Ok(infos)
+    }
+
+    async fn info_one(&self, name: &str, deadline: &Deadline) -> Result<Vec<InfoReply>, Kind> {
+        let format = match self.protocol(deadline).await? {
+            Format::Pickle | Format::Msgpack => Format::Json,
+            format => format,
+        };
+        let path;
+        let call = if format == Format::V3 {
+            let names = vec![name.to_owned()];
+            let message = pb_v3::MultiMetricsInfoRequest { names };
+            Call::message("/info/?format=carbonapi_v3_pb", &message)
+        } else {
+            let query = encode_pairs([("target", name), ("format", format.name())]);
+            path = format!("/info/?{query}");
+            Call::get(&path, format)
+        };
+        match self.call(call, deadline).await? {
+            None => Ok(Vec::new()),
+            Some(Reply { format, bytes }) => {
+                self.judged(reply::decode_info(format, &bytes, self.settings.reply))
+            }
+        }
+    }
+
+    /// The names of all series.
+    ///
+    /// # Errors
+    /// As [`Client::fetch`].
+    pub async fn list(&self, deadline: &Deadline) -> Result<Vec<String>, RemoteError> {
+        let call = Call::get("/metrics/list/?format=carbonapi_v3_pb", Format::V3);
+        let Some(reply) = self.named(self.call(call, deadline).await)? else {
+            return Ok(Vec::new());
+        };
+        let decoded = wire::pb::decode(&reply.bytes, self.settings.reply);
+        let list: pb_v3::ListMetricsResponse =
+            self.named(decoded.map_err(|error| Kind::Decode(error.to_string())))?;
+        Ok(list.metrics)
+    }
+
+    /// What a GET answers as JSON, for the tag endpoints; null where there is no such thing.
+    ///
+    /// # Errors
+    /// As [`Client::fetch`].
+    pub async fn json(
+        &self,
+        path_and_query: &str,
+        deadline: &Deadline,
+    ) -> Result<serde_json::Value, RemoteError> {
+        let call = Call::get(path_and_query, Format::Json);
+        let Some(reply) = self.named(self.call(call, deadline).await)? else {
+            return Ok(serde_json::Value::Null);
+        };
+        let value = serde_json::from_slice(&reply.bytes);
+        self.named(value.map_err(|error| Kind::Decode(error.to_string())))
+    }
+
+    /// What the other side speaks.
+    ///
+    /// # Errors
+    /// As [`Client::fetch`].
+    pub async fn capabilities(
+        &self,
+        deadline: &Deadline,
+    ) -> Result<CapabilityResponse, RemoteError> {
+        self.named(self.ask_capabilities(deadline).await)
+    }
+
+    async fn ask_capabilities(&self, deadline: &Deadline) -> Result<CapabilityResponse, Kind> {
+        let path = "/_internal/capabilities/?format=carbonapi_v3_pb";
+        match self.call(Call::get(path, Format::V3), deadline).await? {
+            None => Ok(protocol::assumed("graphite-web-pickle")),
+            Some(reply) if reply.bytes.is_empty() => Ok(protocol::assumed("carbonapi_v2_pb")),
+            Some(reply) => wire::pb::decode(&reply.bytes, self.settings.reply)
+                .map_err(|error| Kind::Decode(error.to_string())),
+        }
+    }
+
+    /// The protocol to speak, asked for once; a failure to find out is asked again.
+    async fn protocol(&self, deadline: &Deadline) -> Result<Format, Kind> {
+        if let Some(format) = *self.protocol.lock() {
+            return Ok(format);
+        }
+        let capabilities = self.ask_capabilities(deadline).await?;
+        let Some(format) = protocol::best(&capabilities) else {
+            let theirs = capabilities.supported_protocols.join(", ");
+            return Err(Kind::Decode(format!("no protocol in common, it speaks `{theirs}`")));
+        };
+        *self.protocol.lock() = Some(format);
+        Ok(format)
+    }
+
+    /// After an unreadable reply the protocol is asked for anew: another program may have taken
+    /// the address.
+    fn judged<T>(&self, decoded: Result<T, reply::ReplyError>) -> Result<T, Kind> {
+        decoded.map_err(|error| {
+            *self.protocol.lock() = None;
+            Kind::from(error)
+        })
+    }
+
+    fn named<T>(&self, result: Result<T, Kind>) -> Result<T, RemoteError> {
+        result.map_err(|kind| RemoteError { endpoint: self.endpoint.clone(), kind })
+    }
+
+    /// One request; none for status 404.
+    async fn call(&self, call: Call<'_>, deadline: &Deadline) -> Result<Option<Reply>, Kind> {
+        let remaining = deadline.remaining();
+        let exchange = self.exchange(call, deadline.remaining_ms());
+        match tokio::time::timeout(remaining, exchange).await {
+            Ok(result) => result,
+            Err(_elapsed) => Err(Kind::Timeout),
+        }
+    }
+
+    async fn exchange(&self, call: Call<'_>, remaining_ms: i64) -> Result<Option<Reply>, Kind> {
+        let malformed = |error: http::Error| Kind::Decode(format!("request: {error}"));
+        let mut request = Request::builder()
+            .method(call.method)
+            .uri(self.endpoint.uri(call.path_and_query).map_err(malformed)?)
+            .header(header::ACCEPT, call.format.content_type())
+            .header(DEADLINE_HEADER, remaining_ms);
+        if !call.body.is_empty() {
+            request = request.header(header::CONTENT_TYPE, call.content_type);
+        }
+        let request = request.body(Full::from(call.body)).map_err(malformed)?;
+        let response = self.http.request(request).await.map_err(|error| {
+            if error.is_connect() {
+                Kind::Connect(causes(&error))
+            } else {
+                Kind::Broken(causes(&error))
+            }
+        })?;
+        match response.status() {
+            StatusCode::OK => {}
+            StatusCode::NOT_FOUND => return Ok(None),
+            status => return Err(refusal(status, response.into_body()).await),
+        }
+        let format = content_format(&response).unwrap_or(call.format);
+        let bytes = self.whole(response.into_body()).await?;
+        Ok(Some(Reply { format, bytes }))
+    }
+
+    async fn whole(&self, mut body: Incoming) -> Result<Vec<u8>, Kind> {
+        let bytes_max = self.settings.reply.bytes_max;
+        let too_large = || Kind::TooLarge(format!("reply of more than {bytes_max} bytes"));
+        if body.size_hint().lower() > bytes_max as u64 {
+            return Err(too_large());
+        }
+        let mut bytes = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| Kind::Broken(causes(&error)))?;
+            let Ok(data) = frame.into_data() else { continue };
+            if bytes.len() + data.len() > bytes_max {
+                return Err(too_large());
+            }
+            bytes.extend_from_slice(&data);
+        }
+        Ok(bytes)
+    }
+}
+
+fn content_format(response: &Response<Incoming>) -> Option<Format> {
+    Format::from_content_type(response.headers().get(header::CONTENT_TYPE)?.to_str().ok()?)
+}
+
+/// The status with the first line of the words that came along.
+async fn refusal(status: StatusCode, mut body: Incoming) -> Kind {
+    let mut words = Vec::new();
+    while words.len() < ERROR_BYTES_MAX {
+        let Some(Ok(frame)) = body.frame().await else { break };
+        words.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+    }
+    words.truncate(ERROR_BYTES_MAX);
+    let words = String::from_utf8_lossy(&words);
+    let line = words.trim().lines().next().unwrap_or_default().trim_end().to_owned();
+    Kind::Status { code: status.as_u16(), line }
+}
+
+/// An error with what lies beneath it, in one line.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+fn render_form(request: &FetchRequest, format: Format) -> String {
+    let (from, until) = (request.window.from.to_string(), request.window.until.to_string());
+    let now = request.plan.now.to_string();
+    let mut pairs: Vec<(&str, &str)> =
+        request.targets.iter().map(|target| ("target", target.pattern.as_str())).collect();
+    pairs.extend([("from", from.as_str()), ("until", &until), ("format", format.name())]);
+    // For graphite-web: its own stores alone, no cache, our moment for now.
+    pairs.extend([("local", "1"), ("noCache", "1"), ("now", &now)]);
+    encode_pairs(pairs)
+}
+
+fn find_path(pattern: &str, request: &FindRequest, format: Format) -> String {
+    let mut pairs = vec![("query", pattern), ("format", format.name()), ("local", "1")];
+    let times = request.window.map(|window| (window.from.to_string(), window.until.to_string()));
+    if let Some((from, until)) = &times {
+        pairs.extend([("from", from.as_str()), ("until", until)]);
+    }
+    format!("/metrics/find/?{}", encode_pairs(pairs))
+}

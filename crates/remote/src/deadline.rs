@@ -1,0 +1,75 @@
+//! The moment after which nobody waits any more, carried from part to part.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use daemon::Clock;
+
+/// Request header with the milliseconds that are left. Milliseconds left, not a time of day: the
+/// clocks of two machines need not agree.
+pub const DEADLINE_HEADER: &str = "x-plumbago-deadline-ms";
+
+/// A moment on the clock that never goes back.
+#[derive(Debug, Clone)]
+pub struct Deadline {
+    clock: Arc<dyn Clock>,
+    at: Duration,
+}
+
+impl Deadline {
+    /// The moment `wait` from now.
+    #[must_use]
+    pub fn after(clock: &Arc<dyn Clock>, wait: Duration) -> Self {
+        Self { clock: Arc::clone(clock), at: clock.monotonic().saturating_add(wait) }
+    }
+
+    /// The same, a little sooner.
+    #[must_use]
+    pub fn earlier(mut self, by: Duration) -> Self {
+        self.at = self.at.saturating_sub(by);
+        self
+    }
+
+    /// The sooner of this moment and the one `wait` from now.
+    #[must_use]
+    pub fn within(mut self, wait: Duration) -> Self {
+        self.at = self.at.min(self.clock.monotonic().saturating_add(wait));
+        self
+    }
+
+    /// Time left; zero when it has passed.
+    #[must_use]
+    pub fn remaining(&self) -> Duration {
+        self.at.saturating_sub(self.clock.monotonic())
+    }
+
+    /// The moment as milliseconds since 1970.
+    #[must_use]
+    pub fn unix_ms(&self) -> i64 {
+        self.clock.now_unix_ms().saturating_add(self.remaining_ms())
+    }
+
+    /// What goes into the header: whole milliseconds left.
+    #[must_use]
+    pub fn remaining_ms(&self) -> i64 {
+        i64::try_from(self.remaining().as_millis()).unwrap_or(i64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use daemon::clock::Manual;
+
+    #[test]
+    fn time_left_shrinks_to_zero_and_stays_there() {
+        let manual = Arc::new(Manual::at(1000));
+        let clock: Arc<dyn Clock> = manual.clone();
+        let deadline = Deadline::after(&clock, Duration::from_secs(3));
+        assert_eq!((deadline.remaining_ms(), deadline.unix_ms()), (3000, 1_003_000));
+        assert_eq!(deadline.clone().earlier(Duration::from_secs(1)).remaining_ms(), 2000);
+        assert_eq!(deadline.clone().within(Duration::from_secs(9)).remaining_ms(), 3000);
+        manual.advance(Duration::from_secs(5));
+        assert_eq!(deadline.remaining(), Duration::ZERO);
+    }
+}

@@ -1,0 +1,306 @@
+//! Asking nodes, one deadline for all, until every group was answered by one of its nodes.
+//!
+//! With [`Breadth::Owners`] each group is asked one node at a time, the next one when the first is
+//! silent for the hedge delay or fails. With [`Breadth::Everyone`] all nodes are asked at once,
+//! except suspects that others can stand in for; once every group is answered the stragglers get
+//! the hedge delay to fill gaps, and then nobody waits for them.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use daemon::Clock;
+use remote::{Deadline, RemoteError};
+use tokio::task::JoinSet;
+
+use crate::node::{Kind, Node};
+use crate::topology::Group;
+
+/// Whom to ask first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Breadth {
+    /// One node of each group, others as hedge.
+    Owners,
+    /// All nodes.
+    Everyone,
+}
+
+/// What came back, by node in config order.
+#[derive(Debug)]
+pub(crate) struct Gathered<T> {
+    pub(crate) answers: Vec<(usize, T)>,
+    pub(crate) failures: Vec<(usize, RemoteError)>,
+    /// Nodes asked.
+    pub(crate) asked: Vec<usize>,
+    /// The nodes of the groups without an answer.
+    pub(crate) missing: Vec<usize>,
+}
+
+/// How to ask.
+#[derive(Debug, Clone)]
+pub(crate) struct Manner {
+    pub(crate) kind: Kind,
+    pub(crate) breadth: Breadth,
+    pub(crate) hedge_delay_min: Duration,
+    pub(crate) deadline: Deadline,
+}
+
+#[derive(Debug)]
+enum State<T> {
+    Idle,
+    Pending { since: Duration, suspect: bool },
+    Answered(T),
+    Failed(RemoteError),
+}
+
+type Joined<T> = (usize, Result<T, RemoteError>);
+
+/// One question to some nodes, under way.
+struct Round<'a, T, A> {
+    nodes: &'a [Arc<Node>],
+    groups: &'a [Group],
+    manner: Manner,
+    clock: Arc<dyn Clock>,
+    ask: A,
+    states: Vec<State<T>>,
+    running: JoinSet<Joined<T>>,
+    /// When the next owners are asked.
+    hedge_at: Duration,
+    /// Since when nothing is awaited that is needed and likely to come.
+    idle_since: Option<Duration>,
+}
+
+/// Asks nodes until every group has an answer, nobody is left to ask, or the time is up.
+pub(crate) async fn gather<T, A, F>(
+    nodes: &[Arc<Node>],
+    groups: &[Group],
+    manner: Manner,
+    ask: A,
+) -> Gathered<T>
+where
+    T: Send + 'static,
+    A: Fn(Arc<Node>, Deadline) -> F,
+    F: Future<Output = Result<T, RemoteError>> + Send + 'static,
+{
+    let Some(node) = nodes.first() else {
+        let (asked, missing) = (Vec::new(), Vec::new());
+        return Gathered { answers: Vec::new(), failures: Vec::new(), asked, missing };
+    };
+    let clock = Arc::clone(node.client.clock());
+    let mut round = Round {
+        nodes,
+        groups,
+        manner,
+        clock,
+        ask,
+        states: nodes.iter().map(|_| State::Idle).collect(),
+        running: JoinSet::new(),
+        hedge_at: Duration::ZERO,
+        idle_since: None,
+    };
+    round.begin();
+    while !round.is_over() {
+        let wake = tokio::time::sleep(round.wait());
+        tokio::select! {
+            Some(joined) = round.running.join_next() => {
+                // A panic in a request was logged; its node stays pending and counts as late.
+                if let Ok(joined) = joined {
+                    round.note(joined);
+                }
+                round.ask_unheard();
+            }
+            () = wake => round.hedge(),
+        }
+    }
+    round.end()
+}
+
+impl<T, A, F> Round<'_, T, A>
+where
+    T: Send + 'static,
+    A: Fn(Arc<Node>, Deadline) -> F,
+    F: Future<Output = Result<T, RemoteError>> + Send + 'static,
+{
+    fn begin(&mut self) {
+        if self.manner.breadth == Breadth::Everyone {
+            let now = self.clock.monotonic();
+            for node in 0..self.nodes.len() {
+                if !self.nodes[node].health.is_suspect(now) {
+                    self.ask(node, now);
+                }
+            }
+        }
+        self.ask_unheard();
+        self.set_hedge();
+    }
+
+    /// Asks one more node of each group that has nobody left who may answer.
+    fn ask_unheard(&mut self) {
+        let unheard = |group: &Group| {
+            !group
+                .iter()
+                .any(|&n| matches!(self.states[n], State::Pending { .. } | State::Answered(_)))
+        };
+        let groups: Vec<usize> =
+            (0..self.groups.len()).filter(|&group| unheard(&self.groups[group])).collect();
+        self.ask_next(&groups);
+    }
+
+    /// The hedge delay has passed: one more node of each group without an answer.
+    fn hedge(&mut self) {
+        if self.clock.monotonic() < self.hedge_at {
+            return;
+        }
+        let groups: Vec<usize> = (0..self.groups.len())
+            .filter(|&group| !self.is_answered(&self.groups[group]))
+            .collect();
+        self.ask_next(&groups);
+        self.set_hedge();
+    }
+
+    /// Asks the first idle node of each of these groups, suspects last.
+    fn ask_next(&mut self, groups: &[usize]) {
+        let now = self.clock.monotonic();
+        for &group in groups {
+            let group = &self.groups[group];
+            let started = group.iter().any(|&n| !matches!(self.states[n], State::Idle));
+            let refused = group.iter().any(
+                |&n| matches!(&self.states[n], State::Failed(error) if error.kind.is_refusal()),
+            );
+            let idle = || group.iter().copied().filter(|&n| matches!(self.states[n], State::Idle));
+            let trusted = idle().find(|&n| !self.nodes[n].health.is_suspect(now));
+            let Some(node) = trusted.or_else(|| idle().next()).filter(|_| !refused) else {
+                continue;
+            };
+            if started {
+                self.nodes[node].hedges.inc();
+            }
+            self.ask(node, now);
+        }
+    }
+
+    fn ask(&mut self, index: usize, now: Duration) {
+        let node = &self.nodes[index];
+        let suspect = node.health.is_suspect(now);
+        node.health.asked(now);
+        self.states[index] = State::Pending { since: now, suspect };
+        let answer = (self.ask)(Arc::clone(node), self.manner.deadline.clone());
+        self.running.spawn(async move { (index, answer.await) });
+    }
+
+    fn note(&mut self, (index, result): Joined<T>) {
+        let now = self.clock.monotonic();
+        let State::Pending { since, .. } = self.states[index] else { return };
+        let node = &self.nodes[index];
+        let took = now.saturating_sub(since);
+        self.states[index] = match result {
+            Ok(answer) => {
+                node.answered(self.manner.kind, took);
+                State::Answered(answer)
+            }
+            Err(error) => {
+                node.failed(&error.kind, took, now);
+                tracing::debug!(node = node.name, %error, "no answer");
+                State::Failed(error)
+            }
+        };
+    }
+
+    fn is_answered(&self, group: &Group) -> bool {
+        group.iter().any(|&node| matches!(self.states[node], State::Answered(_)))
+    }
+
+    fn is_complete(&self) -> bool {
+        self.groups.iter().all(|group| self.is_answered(group))
+    }
+
+    /// Whether to stop waiting.
+    fn is_over(&mut self) -> bool {
+        let complete = self.is_complete();
+        if self.running.is_empty() || self.time_left().is_zero() {
+            return true;
+        }
+        let trusted_pending =
+            self.states.iter().any(|state| matches!(state, State::Pending { suspect: false, .. }));
+        if complete && (self.manner.breadth == Breadth::Owners || !trusted_pending) {
+            return true;
+        }
+        let some_answered = self.states.iter().any(|state| matches!(state, State::Answered(_)));
+        if !complete && (trusted_pending || !some_answered) {
+            return false;
+        }
+        let now = self.clock.monotonic();
+        let since = *self.idle_since.get_or_insert(now);
+        now.saturating_sub(since) >= self.hedge_delay()
+    }
+
+    /// Until when nothing needs to be done unless an answer comes.
+    fn wait(&self) -> Duration {
+        let now = self.clock.monotonic();
+        let grace = self.idle_since.map(|since| since.saturating_add(self.hedge_delay()));
+        let idle = |&node: &usize| matches!(self.states[node], State::Idle);
+        let askable = |group: &Group| !self.is_answered(group) && group.iter().any(idle);
+        let hedge = self.groups.iter().any(askable).then_some(self.hedge_at);
+        let next = [grace, hedge].into_iter().flatten().min();
+        let wait = next.map_or(Duration::MAX, |next| next.saturating_sub(now));
+        // Timers have whole milliseconds: one that is due must not spin.
+        wait.max(Duration::from_millis(1)).min(self.time_left())
+    }
+
+    fn time_left(&self) -> Duration {
+        self.manner.deadline.remaining()
+    }
+
+    /// As long as the slowest of those asked mostly takes.
+    fn hedge_delay(&self) -> Duration {
+        let asked = self
+            .nodes
+            .iter()
+            .zip(&self.states)
+            .filter(|(_, state)| matches!(state, State::Pending { suspect: false, .. }));
+        let p95 = asked.map(|(node, _)| node.p95(self.manner.kind)).max().unwrap_or_default();
+        p95.max(self.manner.hedge_delay_min)
+    }
+
+    fn set_hedge(&mut self) {
+        self.hedge_at = self.clock.monotonic().saturating_add(self.hedge_delay());
+    }
+
+    fn end(self) -> Gathered<T> {
+        let now = self.clock.monotonic();
+        let in_time = !self.time_left().is_zero();
+        let mut missing: Vec<usize> = self
+            .groups
+            .iter()
+            .filter(|group| !self.is_answered(group))
+            .flatten()
+            .copied()
+            .collect();
+        missing.sort_unstable();
+        missing.dedup();
+        let (mut answers, mut failures, mut asked) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, state) in self.states.into_iter().enumerate() {
+            let node = &self.nodes[index];
+            if !matches!(state, State::Idle) {
+                asked.push(index);
+            }
+            match state {
+                State::Idle => {}
+                State::Answered(answer) => answers.push((index, answer)),
+                State::Failed(error) => failures.push((index, error)),
+                State::Pending { since, .. } => {
+                    let took = now.saturating_sub(since);
+                    let kind = remote::RemoteErrorKind::Timeout;
+                    if in_time {
+                        node.late(self.manner.kind, took, now);
+                    } else {
+                        node.failed(&kind, took, now);
+                    }
+                    let endpoint = node.client.endpoint().clone();
+                    failures.push((index, RemoteError { endpoint, kind }));
+                }
+            }
+        }
+        Gathered { answers, failures, asked, missing }
+    }
+}

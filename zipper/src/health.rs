@@ -1,0 +1,158 @@
+//! Whether a node is worth waiting for.
+//!
+//! A node that failed is suspect for a while: it is asked where nobody else can answer, but not
+//! waited for longer than a hedge takes. After the while one request trusts it again; if that
+//! fails too, the while doubles.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+/// First time of suspicion.
+const BACKOFF_MIN: Duration = Duration::from_secs(1);
+
+/// Longest time of suspicion: a node that is back is noticed within this.
+const BACKOFF_MAX: Duration = Duration::from_secs(30);
+
+/// So many late answers in a row make a node suspect; each alone may be chance.
+const LATE_MAX: u32 = 3;
+
+/// Answers that the 95th percentile is taken of.
+const RECENT_MAX: usize = 64;
+
+#[derive(Debug, Default)]
+struct State {
+    late: u32,
+    backoff: Duration,
+    /// Until then it is suspect; from then on a probe is due.
+    until: Option<Duration>,
+    /// One request is out to see whether it is back.
+    probing: bool,
+}
+
+/// What the last answers of a node say of its next one.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    state: Mutex<State>,
+}
+
+impl Health {
+    /// Whether it is suspect at `now`; false when a probe is due.
+    pub(crate) fn is_suspect(&self, now: Duration) -> bool {
+        self.state.lock().until.is_some_and(|until| now < until)
+    }
+
+    /// Notes that it is asked: if this is the probe, others do not probe meanwhile.
+    pub(crate) fn asked(&self, now: Duration) {
+        let mut state = self.state.lock();
+        if state.until.is_some_and(|until| until <= now) {
+            state.until = Some(now.saturating_add(state.backoff));
+            state.probing = true;
+        }
+    }
+
+    /// It answered.
+    pub(crate) fn answered(&self) {
+        *self.state.lock() = State::default();
+    }
+
+    /// It failed to answer.
+    pub(crate) fn failed(&self, now: Duration) {
+        let mut state = self.state.lock();
+        // The failures of requests that went out together are one.
+        if state.until.is_some_and(|until| now < until) && !state.probing {
+            return;
+        }
+        (state.late, state.probing) = (0, false);
+        state.backoff = (state.backoff * 2).clamp(BACKOFF_MIN, BACKOFF_MAX);
+        state.until = Some(now.saturating_add(state.backoff));
+    }
+
+    /// It had not answered when the others had.
+    pub(crate) fn late(&self, now: Duration) {
+        let mut state = self.state.lock();
+        state.late += 1;
+        if state.late < LATE_MAX {
+            return;
+        }
+        drop(state);
+        self.failed(now);
+    }
+}
+
+/// How long the last answers took.
+#[derive(Debug, Default)]
+pub(crate) struct Recent {
+    samples: Mutex<(Vec<Duration>, usize)>,
+}
+
+impl Recent {
+    pub(crate) fn add(&self, sample: Duration) {
+        let mut guard = self.samples.lock();
+        let (samples, next) = &mut *guard;
+        if samples.len() < RECENT_MAX {
+            samples.push(sample);
+        } else {
+            samples[*next] = sample;
+            *next = (*next + 1) % RECENT_MAX;
+        }
+    }
+
+    /// What 95 % of them did not exceed; zero before the first.
+    pub(crate) fn p95(&self) -> Duration {
+        let mut samples = self.samples.lock().0.clone();
+        samples.sort_unstable();
+        let rank = (samples.len() * 95).div_ceil(100);
+        samples.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_failed_node_is_probed_by_one_request_and_waits_longer_each_time() {
+        let health = Health::default();
+        health.failed(at(10));
+        health.failed(at(10));
+        assert!(health.is_suspect(at(10)) && !health.is_suspect(at(11)), "one second at first");
+        health.asked(at(11));
+        assert!(health.is_suspect(at(11)), "the probe is out");
+        assert!(!health.is_suspect(at(12)));
+        health.asked(at(12));
+        health.failed(at(12));
+        assert!(health.is_suspect(at(13)) && !health.is_suspect(at(14)), "then two");
+        health.answered();
+        health.failed(at(20));
+        assert!(!health.is_suspect(at(21)), "an answer starts over");
+    }
+
+    #[test]
+    fn one_late_answer_is_forgiven_three_are_not() {
+        let health = Health::default();
+        health.late(at(1));
+        health.late(at(1));
+        assert!(!health.is_suspect(at(1)));
+        health.answered();
+        for _ in 0..LATE_MAX {
+            assert!(!health.is_suspect(at(2)));
+            health.late(at(2));
+        }
+        assert!(health.is_suspect(at(2)));
+    }
+
+    #[test]
+    fn the_percentile_follows_the_recent_answers() {
+        let recent = Recent::default();
+        assert_eq!(recent.p95(), Duration::ZERO);
+        (1..=100).for_each(|ms| recent.add(Duration::from_millis(ms)));
+        assert_eq!(recent.p95(), Duration::from_millis(97), "of the last 64: 37 to 100");
+        (0..64).for_each(|_| recent.add(Duration::from_millis(5)));
+        assert_eq!(recent.p95(), Duration::from_millis(5));
+    }
+}

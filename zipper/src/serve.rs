@@ -1,0 +1,120 @@
+//! The read API, in the shape of a storage node's, so that whoever can sit on a node can sit here.
+//!
+//! Every path answers with and without its last slash, by GET and POST. Nothing found is 200 with
+//! an empty list, given that nothing is missing; go-carbon's 404 would hide the difference.
+
+mod asked;
+mod names;
+mod render;
+mod tags;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get};
+
+use crate::failure::Failure;
+use crate::node::Kind;
+use crate::view::{Tally, View};
+
+use asked::Asked;
+
+/// Response header that marks an incomplete answer and names the nodes whose share is missing.
+const PARTIAL_HEADER: &str = "x-plumbago-partial";
+
+/// An answer before its headers.
+struct Answer {
+    content_type: &'static str,
+    body: Vec<u8>,
+    tally: Tally,
+}
+
+/// All routes.
+pub(crate) fn router(view: Arc<View>) -> Router {
+    // One row per path. GET and POST alike: long requests come as forms.
+    macro_rules! route {
+        ($kind:expr, $work:path) => {{
+            let handler = |State(view): State<Arc<View>>, request: Request| {
+                respond(view, $kind, request, async |view, asked| $work(view, asked).await)
+            };
+            get(handler).post(handler)
+        }};
+    }
+    let routes: [(&str, MethodRouter<Arc<View>>); 11] = [
+        ("/render", route!(Kind::Render, render::render)),
+        ("/metrics/find", route!(Kind::Find, names::find)),
+        ("/metrics/list", route!(Kind::List, names::list)),
+        ("/info", route!(Kind::Info, names::info)),
+        ("/tags/autoComplete/tags", route!(Kind::Tags, tags::complete)),
+        ("/tags/autoComplete/values", route!(Kind::Tags, tags::complete)),
+        ("/tags/findSeries", route!(Kind::Tags, tags::find_series)),
+        ("/tags", route!(Kind::Tags, tags::all)),
+        ("/tags/{tag}", route!(Kind::Tags, tags::one)),
+        ("/_internal/capabilities", get(names::capabilities).post(names::capabilities)),
+        ("/lb_check", get(async || "Ok\n")),
+    ];
+    let mut router = Router::new();
+    for (path, methods) in routes {
+        router = router.route(path, methods.clone()).route(&format!("{path}/"), methods);
+    }
+    router.with_state(view)
+}
+
+/// Reads a request, has it worked on, and answers; counted and timed.
+async fn respond<F>(
+    view: Arc<View>,
+    kind: Kind,
+    request: Request,
+    work: impl FnOnce(Arc<View>, Asked) -> F,
+) -> Response
+where
+    F: Future<Output = Result<Answer, Failure>>,
+{
+    let metrics = &view.context.metrics;
+    let labels = [kind.label()];
+    metrics.counter_with("plumbago_zipper_requests_total", &labels).inc();
+    let began = view.context.clock.monotonic();
+    let result = answer(&view, kind, request, work).await;
+    let took = view.context.clock.monotonic().saturating_sub(began);
+    let durations = metrics.histogram_with("plumbago_zipper_request_duration_seconds", &labels);
+    durations.observe(took.as_secs_f64());
+    result.unwrap_or_else(|failure| {
+        let status = failure.status();
+        let labels = [kind.label(), status.as_str()];
+        metrics.counter_with("plumbago_zipper_requests_failed_total", &labels).inc();
+        failure.into_response()
+    })
+}
+
+async fn answer<F>(
+    view: &Arc<View>,
+    kind: Kind,
+    request: Request,
+    work: impl FnOnce(Arc<View>, Asked) -> F,
+) -> Result<Response, Failure>
+where
+    F: Future<Output = Result<Answer, Failure>>,
+{
+    let asked = Asked::read(view, kind, request).await?;
+    let partial_allowed = asked.partial_allowed;
+    let Answer { content_type, body, tally } = work(Arc::clone(view), asked).await?;
+    let mut response = ([(header::CONTENT_TYPE, content_type)], body).into_response();
+    if !tally.is_partial() {
+        return Ok(response);
+    }
+    let nodes = tally.missing_nodes(view);
+    if !partial_allowed {
+        return Err(Failure::Partial(nodes));
+    }
+    let metrics = &view.context.metrics;
+    metrics.counter_with("plumbago_zipper_partial_answers_total", &[kind.label()]).inc();
+    let printable = |c: char| if c.is_ascii_graphic() { c } else { '?' };
+    let nodes: String = nodes.chars().map(printable).collect();
+    let value = HeaderValue::try_from(nodes).expect("printable text is a header's value");
+    response.headers_mut().insert(PARTIAL_HEADER, value);
+    Ok(response)
+}

@@ -1,0 +1,114 @@
+//! `/render`: series of many targets.
+
+use std::sync::Arc;
+
+use metric::Window;
+use remote::{FetchPlan, FetchRequest, Target};
+use wire::pb_v3;
+use wire::reply::RenderEncoder;
+
+use super::asked::plan_of;
+use super::{Answer, Asked};
+use crate::failure::Failure;
+use crate::view::{Tally, View};
+
+/// A render without `from` asks for the last day, as graphite-web has it.
+const WINDOW_SECONDS: i64 = 24 * 60 * 60;
+
+pub(super) async fn render(view: Arc<View>, asked: Asked) -> Result<Answer, Failure> {
+    let requests = if asked.message.is_empty() {
+        from_pairs(&view, &asked)?
+    } else {
+        from_message(&view, &asked)?
+    };
+    let format = asked.format;
+    let mut tally = Tally::default();
+    let mut replies = Vec::with_capacity(requests.len());
+    for (window, result) in fetch_all(&view, &asked, requests).await {
+        let (series, part) = result?;
+        tally.join(part);
+        replies.push((window, series));
+    }
+    let series_count: usize = replies.iter().map(|(_, series)| series.len()).sum();
+    view.within("series_max", series_count, view.limits.series_max)?;
+    let mut body = Vec::new();
+    // Several windows come in messages alone, whose replies may be written in pieces.
+    let last = replies.len().saturating_sub(1);
+    for (index, (window, series)) in replies.iter().enumerate() {
+        let mut encoder = RenderEncoder::new(format, *window, series.len());
+        series.iter().for_each(|one| encoder.push(one));
+        body.extend(encoder.finish((index == last).then(|| tally.meta(&view))));
+    }
+    Ok(Answer { content_type: format.content_type(), body, tally })
+}
+
+type Fetched = Result<(Vec<metric::SeriesData>, Tally), Failure>;
+
+/// All windows at once, in order.
+async fn fetch_all(
+    view: &Arc<View>,
+    asked: &Asked,
+    requests: Vec<FetchRequest>,
+) -> Vec<(Window, Fetched)> {
+    let mut under_way = Vec::with_capacity(requests.len());
+    let mut set = tokio::task::JoinSet::new();
+    for (index, request) in requests.into_iter().enumerate() {
+        let (view, deadline, window) = (Arc::clone(view), asked.deadline.clone(), request.window);
+        set.spawn(async move { (index, window, view.fetch(request, &deadline).await) });
+    }
+    while let Some(done) = set.join_next().await {
+        // A panic goes on in the request's own task, which answers 500.
+        under_way.push(done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())));
+    }
+    under_way.sort_by_key(|(index, _, _)| *index);
+    under_way.into_iter().map(|(_, window, fetched)| (window, fetched)).collect()
+}
+
+fn from_pairs(view: &View, asked: &Asked) -> Result<Vec<FetchRequest>, Failure> {
+    let targets = asked.all("target");
+    if targets.is_empty() {
+        return Err(Failure::BadRequest("no target is given".to_owned()));
+    }
+    view.within("targets_max", targets.len(), view.limits.targets_max)?;
+    let now = asked.number("now")?.unwrap_or_else(|| view.context.clock.now_unix_seconds());
+    let until = asked.number("until")?.unwrap_or(now);
+    let from = asked.number("from")?.unwrap_or_else(|| until.saturating_sub(WINDOW_SECONDS));
+    let max_data_points = asked.number("maxDataPoints")?.unwrap_or(0);
+    let target = |pattern| Target { max_data_points, ..Target::new(pattern) };
+    Ok(vec![FetchRequest {
+        targets: targets.into_iter().map(target).collect(),
+        window: ordered(from, until),
+        plan: FetchPlan { now, ..FetchPlan::default() },
+    }])
+}
+
+/// A reversed range is swapped, as graphite-web does.
+fn ordered(from: i64, until: i64) -> Window {
+    Window::new(from.min(until), from.max(until))
+}
+
+fn from_message(view: &View, asked: &Asked) -> Result<Vec<FetchRequest>, Failure> {
+    let message: pb_v3::MultiFetchRequest = asked.decode(view)?;
+    view.within("targets_max", message.metrics.len(), view.limits.targets_max)?;
+    let mut plan = plan_of(view, message.plan);
+    // What a node may fold is the business of who knows the ring ranges of all nodes: not passed
+    // on until the zipper can finish what they begin.
+    plan.fold = None;
+    let mut requests: Vec<FetchRequest> = Vec::new();
+    for one in message.metrics {
+        let window = ordered(one.start_time, one.stop_time);
+        let path_expression = match one.path_expression.as_str() {
+            "" => one.name.clone(),
+            _ => one.path_expression,
+        };
+        let max_data_points = one.max_data_points;
+        let target = Target { pattern: one.name, path_expression, max_data_points };
+        match requests.iter_mut().find(|request| request.window == window) {
+            Some(request) => request.targets.push(target),
+            None => {
+                requests.push(FetchRequest { targets: vec![target], window, plan: plan.clone() });
+            }
+        }
+    }
+    Ok(requests)
+}

@@ -1,0 +1,69 @@
+//! `/tags/*`: the nodes know the tags; here their lists become one.
+
+use std::sync::Arc;
+
+use remote::encode_pairs;
+use serde_json::Value;
+
+use super::{Answer, Asked};
+use crate::failure::Failure;
+use crate::merge::{merge_names, merge_tag_values, merge_tags};
+use crate::view::View;
+
+/// Names that autocompletion gives unless asked for more or fewer, as graphite-web has it.
+const COMPLETIONS: usize = 100;
+
+pub(super) async fn complete(view: Arc<View>, asked: Asked) -> Result<Answer, Failure> {
+    names(&view, &asked, COMPLETIONS).await
+}
+
+pub(super) async fn find_series(view: Arc<View>, asked: Asked) -> Result<Answer, Failure> {
+    names(&view, &asked, view.limits.matches_max).await
+}
+
+/// Replies that are lists of texts. Each node gives its first names up to the limit, so the first
+/// of all of them are among these.
+async fn names(view: &Arc<View>, asked: &Asked, default: usize) -> Result<Answer, Failure> {
+    let limit = limit(view, asked, default)?;
+    let (replies, tally) = view.tags(question(asked), &asked.deadline).await?;
+    let texts = replies.iter().filter_map(Value::as_array).flatten();
+    let mut names = merge_names(texts.filter_map(Value::as_str).map(str::to_owned));
+    names.truncate(limit);
+    let body = Value::from(names).to_string().into_bytes();
+    Ok(Answer { content_type: "application/json", body, tally })
+}
+
+pub(super) async fn all(view: Arc<View>, asked: Asked) -> Result<Answer, Failure> {
+    let limit = limit(&view, &asked, view.limits.matches_max)?;
+    let (replies, tally) = view.tags(question(&asked), &asked.deadline).await?;
+    let body = merge_tags(&replies, limit).to_string().into_bytes();
+    Ok(Answer { content_type: "application/json", body, tally })
+}
+
+pub(super) async fn one(view: Arc<View>, asked: Asked) -> Result<Answer, Failure> {
+    let limit = limit(&view, &asked, view.limits.matches_max)?;
+    let (replies, tally) = view.tags(question(&asked), &asked.deadline).await?;
+    let body = merge_tag_values(&replies, view.topology.copies(), limit).to_string().into_bytes();
+    Ok(Answer { content_type: "application/json", body, tally })
+}
+
+fn limit(view: &View, asked: &Asked, default: usize) -> Result<usize, Failure> {
+    match asked.one("limit").filter(|text| !text.is_empty()) {
+        None => Ok(default),
+        Some(text) => match text.parse::<usize>() {
+            Ok(limit) => Ok(limit.min(view.limits.matches_max)),
+            Err(_) => Err(Failure::BadRequest(format!("limit={text}: expected a whole number"))),
+        },
+    }
+}
+
+/// The same question for a node: a form becomes a query, so that a GET asks it.
+fn question(asked: &Asked) -> String {
+    let path = asked.path.trim_end_matches('/');
+    let ours = |(key, _): &&(String, String)| key != "partial";
+    let pairs = asked.pairs.iter().filter(ours).map(|(key, value)| (key.as_str(), value.as_str()));
+    match encode_pairs(pairs) {
+        query if query.is_empty() => path.to_owned(),
+        query => format!("{path}?{query}"),
+    }
+}

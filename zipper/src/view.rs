@@ -1,0 +1,194 @@
+//! The one view: questions to the nodes, their answers merged, and what is missing from them.
+
+mod fetch;
+mod tally;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use daemon::Context;
+use remote::{Deadline, FindRequest, RemoteError};
+use serde_json::Value;
+use wire::reply::{FindReply, InfoReply};
+
+use crate::config::{Config, Limits};
+use crate::failure::Failure;
+use crate::fan_out::{Breadth, Gathered, Manner, gather};
+use crate::merge::{merge_finds, merge_infos, merge_names};
+use crate::node::{Kind, Node};
+use crate::topology::Topology;
+
+pub(crate) use tally::Tally;
+
+/// What is kept back of a deadline for merging and sending.
+const MARGIN_MAX: Duration = Duration::from_millis(100);
+
+/// Everything that a request needs.
+#[derive(Debug)]
+pub(crate) struct View {
+    pub(crate) nodes: Vec<Arc<Node>>,
+    pub(crate) topology: Topology,
+    pub(crate) limits: Limits,
+    pub(crate) partial_allowed: bool,
+    pub(crate) context: Context,
+    timeout: Duration,
+    find_timeout: Duration,
+    hedge_delay_min: Duration,
+}
+
+impl View {
+    pub(crate) fn new(config: Config, context: &Context) -> Self {
+        let node = |destination| Arc::new(Node::new(destination, &config, context));
+        let nodes: Vec<Arc<Node>> = config.nodes.iter().map(node).collect();
+        for node in &nodes {
+            let (watched, clock) = (Arc::clone(node), Arc::clone(&context.clock));
+            context.metrics.callback(
+                "plumbago_zipper_node_suspect_state",
+                &[&node.name],
+                move || f64::from(u8::from(watched.health.is_suspect(clock.monotonic()))),
+            );
+        }
+        Self {
+            nodes,
+            topology: config.topology,
+            limits: config.limits,
+            partial_allowed: config.partial_allowed,
+            context: context.clone(),
+            timeout: config.timeout,
+            find_timeout: config.find_timeout,
+            hedge_delay_min: config.hedge_delay_min,
+        }
+    }
+
+    /// When a request of this kind must be answered: by our own timeout, or sooner if the asker
+    /// says so; a little of it is kept for the answer's own way.
+    pub(crate) fn deadline(&self, kind: Kind, asker_ms: Option<u64>) -> Deadline {
+        let own = match kind {
+            Kind::Find | Kind::Info => self.find_timeout,
+            Kind::Render | Kind::List | Kind::Tags => self.timeout,
+        };
+        let wait = asker_ms.map_or(own, |ms| own.min(Duration::from_millis(ms)));
+        Deadline::after(&self.context.clock, wait).earlier(MARGIN_MAX.min(wait / 10))
+    }
+
+    fn manner(&self, kind: Kind, breadth: Breadth, deadline: &Deadline) -> Manner {
+        let hedge_delay_min = self.hedge_delay_min;
+        Manner { kind, breadth, hedge_delay_min, deadline: deadline.clone() }
+    }
+
+    /// Asks all nodes.
+    async fn everyone<T, F>(
+        &self,
+        kind: Kind,
+        deadline: &Deadline,
+        ask: impl Fn(Arc<Node>, Deadline) -> F,
+    ) -> Gathered<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, RemoteError>> + Send + 'static,
+    {
+        let manner = self.manner(kind, Breadth::Everyone, deadline);
+        gather(&self.nodes, self.topology.everything(), manner, ask).await
+    }
+
+    /// Finds names. An exact path too goes to all: it may be a branch, which no node owns.
+    pub(crate) async fn find(
+        &self,
+        mut request: FindRequest,
+        deadline: &Deadline,
+    ) -> Result<(Vec<FindReply>, Tally), Failure> {
+        request.plan.ring_fingerprint = self.topology.fingerprint();
+        let request = Arc::new(request);
+        let gathered = self
+            .everyone(Kind::Find, deadline, |node, deadline| {
+                let request = Arc::clone(&request);
+                async move { node.client.find(&request, &deadline).await }
+            })
+            .await;
+        let mut tally = Tally::default();
+        tally.add(self, &gathered)?;
+        let mut replies = Vec::with_capacity(gathered.answers.len());
+        for (node, (found, meta)) in gathered.answers {
+            tally.add_meta(self, node, meta.as_ref());
+            replies.push(found);
+        }
+        let merged = merge_finds(&request.patterns, replies);
+        let matches = merged.iter().map(|reply| reply.matches.len()).sum();
+        self.within("matches_max", matches, self.limits.matches_max)?;
+        Ok((merged, tally))
+    }
+
+    /// The headers of some files, the first owner's where owners differ.
+    pub(crate) async fn info(
+        &self,
+        names: Vec<String>,
+        deadline: &Deadline,
+    ) -> Result<(Vec<InfoReply>, Tally), Failure> {
+        let names = Arc::new(names);
+        let gathered = self
+            .everyone(Kind::Info, deadline, |node, deadline| {
+                let names = Arc::clone(&names);
+                async move { node.client.info(&names, &deadline).await }
+            })
+            .await;
+        let mut tally = Tally::default();
+        tally.add(self, &gathered)?;
+        let mut infos: Vec<(usize, InfoReply)> = Vec::new();
+        for (node, found) in gathered.answers {
+            infos.extend(found.into_iter().map(|info| (self.rank(&info.name, node), info)));
+        }
+        infos.sort_by_key(|(rank, _)| *rank);
+        let infos = infos.into_iter().map(|(_, info)| info).collect();
+        Ok((merge_infos(&names, infos), tally))
+    }
+
+    /// The names of all series.
+    pub(crate) async fn list(&self, deadline: &Deadline) -> Result<(Vec<String>, Tally), Failure> {
+        let ask = |node: Arc<Node>, deadline| async move { node.client.list(&deadline).await };
+        let gathered = self.everyone(Kind::List, deadline, ask).await;
+        let mut tally = Tally::default();
+        tally.add(self, &gathered)?;
+        let names = merge_names(gathered.answers.into_iter().flat_map(|(_, names)| names));
+        self.within("matches_max", names.len(), self.limits.matches_max)?;
+        Ok((names, tally))
+    }
+
+    /// What each node answers to a question about tags, in config order.
+    pub(crate) async fn tags(
+        &self,
+        path_and_query: String,
+        deadline: &Deadline,
+    ) -> Result<(Vec<Value>, Tally), Failure> {
+        let path: Arc<str> = path_and_query.into();
+        let gathered = self
+            .everyone(Kind::Tags, deadline, |node, deadline| {
+                let path = Arc::clone(&path);
+                async move { node.client.json(&path, &deadline).await }
+            })
+            .await;
+        let mut tally = Tally::default();
+        tally.add(self, &gathered)?;
+        Ok((gathered.answers.into_iter().map(|(_, value)| value).collect(), tally))
+    }
+
+    /// How much a node's word counts for a name: 0 is the primary.
+    fn rank(&self, name: &str, node: usize) -> usize {
+        let order = self.topology.order(name);
+        order.iter().position(|&other| other == node).unwrap_or(order.len())
+    }
+
+    /// Refuses what passes a limit, counted.
+    pub(crate) fn within(
+        &self,
+        limit: &'static str,
+        asked: usize,
+        allowed: usize,
+    ) -> Result<(), Failure> {
+        if asked <= allowed {
+            return Ok(());
+        }
+        self.context.metrics.counter_with("plumbago_zipper_limits_hit_total", &[limit]).inc();
+        Err(Failure::Limit { limit, asked, allowed })
+    }
+}

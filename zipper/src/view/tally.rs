@@ -1,0 +1,106 @@
+//! What an answer rests on, and what it misses.
+
+use std::collections::BTreeSet;
+
+use wire::pb_v3::Meta;
+
+use super::View;
+use crate::failure::Failure;
+use crate::fan_out::Gathered;
+
+/// Notes that one answer carries; a broken cluster has more to say than a panel can show.
+const NOTES_MAX: usize = 20;
+
+/// What an answer rests on.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    asked: BTreeSet<usize>,
+    answered: BTreeSet<usize>,
+    /// Nodes whose share is missing, or was itself incomplete.
+    missing: BTreeSet<usize>,
+    notes: BTreeSet<String>,
+    series_pruned: u64,
+    pub(crate) divergent_points: u64,
+}
+
+impl Tally {
+    /// Adds what came of one question.
+    ///
+    /// # Errors
+    /// When nobody answered it: as the nodes refused it, or else as unavailable.
+    pub(crate) fn add<T>(&mut self, view: &View, gathered: &Gathered<T>) -> Result<(), Failure> {
+        self.asked.extend(&gathered.asked);
+        self.answered.extend(gathered.answers.iter().map(|(node, _)| *node));
+        self.missing.extend(&gathered.missing);
+        for (node, error) in &gathered.failures {
+            if gathered.missing.contains(node) {
+                self.note(format!("{}: {}", view.nodes[*node].name, error.kind));
+            }
+        }
+        if gathered.answers.is_empty() {
+            return Err(Failure::of_nodes(view, &gathered.failures));
+        }
+        Ok(())
+    }
+
+    /// Adds what a node says of its own answer.
+    pub(crate) fn add_meta(&mut self, view: &View, node: usize, meta: Option<&Meta>) {
+        let Some(meta) = meta else { return };
+        let name = &view.nodes[node].name;
+        self.series_pruned = self.series_pruned.saturating_add(meta.series_pruned);
+        self.divergent_points = self.divergent_points.saturating_add(meta.divergent_points);
+        for note in &meta.notes {
+            self.note(format!("{name}: {note}"));
+        }
+        if meta.partial {
+            self.missing.insert(node);
+        }
+        let ours = view.topology.fingerprint();
+        if ours != 0 && meta.ring_fingerprint != 0 && meta.ring_fingerprint != ours {
+            // Who holds what is then not known, and so nothing is proven complete.
+            self.missing.insert(node);
+            self.note(format!("{name}: knows another ring, {:016x}", meta.ring_fingerprint));
+        }
+    }
+
+    pub(crate) fn note(&mut self, note: String) {
+        if self.notes.len() < NOTES_MAX {
+            self.notes.insert(note);
+        }
+    }
+
+    /// Adds the tally of another part of the same answer.
+    pub(crate) fn join(&mut self, other: Self) {
+        self.asked.extend(other.asked);
+        self.answered.extend(other.answered);
+        self.missing.extend(other.missing);
+        other.notes.into_iter().for_each(|note| self.note(note));
+        self.series_pruned = self.series_pruned.saturating_add(other.series_pruned);
+        self.divergent_points = self.divergent_points.saturating_add(other.divergent_points);
+    }
+
+    /// Whether something is missing.
+    pub(crate) fn is_partial(&self) -> bool {
+        !self.missing.is_empty()
+    }
+
+    /// The nodes whose share is missing, `nodes=a,b`.
+    pub(crate) fn missing_nodes(&self, view: &View) -> String {
+        let names = self.missing.iter().map(|&node| view.nodes[node].name.as_str());
+        format!("nodes={}", names.collect::<Vec<_>>().join(","))
+    }
+
+    /// For formats that can carry it.
+    pub(crate) fn meta(&self, view: &View) -> Meta {
+        let count = |set: &BTreeSet<usize>| u32::try_from(set.len()).unwrap_or(u32::MAX);
+        Meta {
+            partial: self.is_partial(),
+            notes: self.notes.iter().cloned().collect(),
+            ring_fingerprint: view.topology.fingerprint(),
+            series_pruned: self.series_pruned,
+            nodes_asked: count(&self.asked),
+            nodes_answered: count(&self.answered),
+            divergent_points: self.divergent_points,
+        }
+    }
+}
