@@ -1,49 +1,68 @@
-//! Takes the batches of the listeners over: names become ids, points wait in the engine.
+//! Takes the batches of the listeners over: names become ids, points go to journal and engine.
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
-use daemon::Counter;
+use daemon::{Counter, Shutdown};
 use ingest::{Point, Refusals, Sink};
 
-use crate::engine::Engine;
+use crate::keeper::Keeper;
 
 /// Label of points whose series may not be created.
 pub(crate) const SERIES_LIMIT: &str = "series_limit";
 
+/// How long a stop waits for a journal that cannot be written.
+const COMMIT_AT_STOP_MAX: Duration = Duration::from_secs(1);
+
 /// Where all points of the node come in.
 #[derive(Debug)]
 pub(crate) struct Accept {
-    pub(crate) engine: Arc<Engine>,
+    pub(crate) keeper: Arc<Keeper>,
     /// Keeps a sample of what is refused.
     pub(crate) refusals: Arc<Refusals>,
     /// Points of names beyond the limit on series.
     pub(crate) over_limit: Counter,
     /// Reads that had to wait for room.
     pub(crate) waited: Counter,
+    pub(crate) shutdown: Shutdown,
 }
 
 impl Sink for Accept {
     fn accept(&self, points: &[Point<'_>]) {
         let names: Vec<&str> = points.iter().map(|point| &*point.name).collect();
-        let mut ids = Vec::new();
-        self.engine.resolve(&names, &mut ids);
-        let mut taken = Vec::with_capacity(points.len());
-        for (point, id) in points.iter().zip(ids) {
-            if let Some(id) = id {
-                taken.push((id, point.timestamp, point.value));
-            } else {
-                self.over_limit.inc();
-                self.refusals.keep(SERIES_LIMIT, "", point.name.as_bytes());
-            }
+        let mut ids = Vec::with_capacity(points.len());
+        let values = points.iter().map(|point| (point.timestamp, point.value));
+        self.keeper.accept(&names, values, &mut ids);
+        for (point, _refused) in points.iter().zip(&ids).filter(|(_, id)| id.is_none()) {
+            self.over_limit.inc();
+            self.refusals.keep(SERIES_LIMIT, "", point.name.as_bytes());
         }
-        self.engine.append(&taken);
     }
 
     fn room(&self) -> impl Future<Output = ()> + Send {
-        if !self.engine.has_room() {
+        let has_room = self.keeper.has_room();
+        if !has_room {
             self.waited.inc();
         }
-        self.engine.wait_for_room()
+        async move {
+            if !has_room {
+                tokio::select! {
+                    () = self.keeper.wait_for_room() => {}
+                    () = self.shutdown.wait() => {}
+                }
+            }
+        }
+    }
+
+    async fn committed(&self) {
+        let stop = async {
+            self.shutdown.wait().await;
+            tokio::time::sleep(COMMIT_AT_STOP_MAX).await;
+        };
+        tokio::select! {
+            () = self.keeper.committed() => {}
+            () = stop => {}
+        }
     }
 }

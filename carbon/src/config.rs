@@ -8,6 +8,8 @@ use daemon::{Fault, Values};
 
 use crate::engine::EngineConfig;
 use crate::index::FindLimits;
+use crate::journal::{Durability, JournalConfig};
+use crate::keeper::KeeperConfig;
 use crate::specs::Rules;
 
 /// What a reader may cost.
@@ -61,6 +63,10 @@ pub struct Config {
     pub self_name: Option<String>,
     /// How points wait and are written.
     pub engine: EngineConfig,
+    /// How the journal is written.
+    pub journal: JournalConfig,
+    /// How long the journal may get, and what senders are told.
+    pub keeper: KeeperConfig,
     /// What readers may cost.
     pub limits: ReadLimits,
     /// How often the tree is walked; zero for never.
@@ -103,6 +109,8 @@ impl Config {
             fingerprint,
             self_name: values.opt_text("self").map(str::to_owned),
             engine: engine(values, &data),
+            journal: journal(values),
+            keeper: keeper(values),
             limits: limits(values),
             scan_interval: values.duration("scan_interval"),
             self_metrics_interval: values.duration("self_metrics_interval"),
@@ -127,6 +135,8 @@ fn engine(values: &Values, data: &Path) -> EngineConfig {
         whisper: values.opt_path("whisper").unwrap_or(defaults.whisper),
         writer_threads: size(values.count("writer_threads")),
         write_age_s: small(values.duration("lag").as_secs()),
+        first_rollup_s: small(values.duration("first_rollup_interval").as_secs()),
+        next_rollups_s: small(values.duration("next_rollups_interval").as_secs()),
         series_points_due: size(values.count("series_points_due")),
         updates_per_second_max: small(values.count("max_updates_per_second")),
         creates_per_minute_max: small(values.count("max_creates_per_minute")),
@@ -140,6 +150,27 @@ fn engine(values: &Values, data: &Path) -> EngineConfig {
         free_bytes_min: values.bytes("free_space_min"),
         free_files_min: values.count("free_inodes_min"),
         ..defaults
+    }
+}
+
+fn journal(values: &Values) -> JournalConfig {
+    let interval = values.text("sync_interval").parse();
+    JournalConfig {
+        sync_interval: interval.expect("the choices of the setting are all intervals"),
+        segment_bytes: values.bytes("journal_segment_bytes"),
+        buffer_bytes_max: size(values.bytes("journal_buffer_bytes_max")),
+        ..JournalConfig::default()
+    }
+}
+
+fn keeper(values: &Values) -> KeeperConfig {
+    KeeperConfig {
+        ack: match values.text("ack") {
+            "synced" => Durability::Synced,
+            _ => Durability::Written,
+        },
+        journal_bytes_max: values.bytes("journal_bytes_max"),
+        replay_budget: values.duration("replay_budget"),
     }
 }
 

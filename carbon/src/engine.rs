@@ -267,9 +267,13 @@ impl Engine {
     /// Ids of canonical names, in their order; new names get ids and can be found when this returns. `None` for a name
     /// that is refused: the node has all the series it may have, or the name is longer than any may be.
     pub fn resolve(&self, names: &[&str], ids: &mut Vec<Option<SeriesId>>) {
+        self.resolve_up_to(names, self.store.config.series_max, ids);
+    }
+
+    fn resolve_up_to(&self, names: &[&str], limit: usize, ids: &mut Vec<Option<SeriesId>>) {
         let store = &self.store;
         let mut fresh = Vec::new();
-        store.table.resolve(names, store.config.series_max, ids, &mut fresh);
+        store.table.resolve(names, limit, ids, &mut fresh);
         if fresh.is_empty() {
             return;
         }
@@ -279,6 +283,13 @@ impl Engine {
                 store.index.insert(id, name, Some(hour));
             });
         }
+    }
+
+    /// The id of a name from the journal, which the node has accepted before, whatever the limit is now.
+    pub fn resolve_again(&self, name: &str) -> Option<SeriesId> {
+        let mut ids = Vec::new();
+        self.resolve_up_to(&[name], usize::MAX, &mut ids);
+        ids.pop().flatten()
     }
 
     /// Takes points in. They wait in memory until they are written; none is dropped silently.
@@ -306,6 +317,14 @@ impl Engine {
     /// Writes the series whose oldest waiting points the journal has before `position`.
     pub fn flush_before(&self, position: JournalPosition) -> FlushReport {
         self.store.flush_before(position)
+    }
+
+    /// Makes all that has been written to files survive the loss of power.
+    ///
+    /// # Errors
+    /// What the disk says; nobody may rely on the files then.
+    pub fn sync_files(&self) -> std::io::Result<()> {
+        self.store.disk.sync(&self.store.config.whisper)
     }
 
     /// Whether more points may come now.
@@ -407,10 +426,11 @@ impl Engine {
     pub fn scan(&self, keep_going: &mut dyn FnMut() -> bool) -> ScanReport {
         let store = &self.store;
         let (table, index) = (&store.table, &*store.index);
-        let report = crate::index::scan(&store.config.whisper, table, index, keep_going);
+        let mut report = crate::index::scan(&store.config.whisper, table, index, keep_going);
         // A tree that is empty or cannot be read whole is more likely away than deleted.
         if report.complete && report.unreadable == 0 && report.files > 0 {
-            report.missing.iter().for_each(|&id| store.forget_if_gone(id));
+            let missing = report.missing.iter().copied();
+            report.forgotten = missing.filter(|&id| store.forget_if_gone(id)).collect();
         }
         report
     }
@@ -475,13 +495,15 @@ impl Store {
         Some(self.config.whisper.join(path))
     }
 
-    fn forget_if_gone(&self, id: SeriesId) {
+    fn forget_if_gone(&self, id: SeriesId) -> bool {
         let _turn = self.turns.take(id);
-        let Some(path) = self.path(id) else { return };
-        if self.pending.of(id).is_empty() && !path.exists() {
+        let Some(path) = self.path(id) else { return false };
+        let gone = self.pending.of(id).is_empty() && !path.exists();
+        if gone {
             self.index.remove(id);
             self.table.remove(id);
         }
+        gone
     }
 
     fn commit_names(&self, sync: bool) {

@@ -515,7 +515,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Writes and syncs what is left, and ends the thread. What is appended later stays in memory.
+    /// Writes and syncs what is left, and ends the thread; every segment can be released then. What is appended later
+    /// stays in memory.
     ///
     /// # Errors
     /// When something could not be written.
@@ -529,7 +530,10 @@ impl Journal {
         }
         self.shared.watermarks.close();
         match self.held_bytes() {
-            0 => Ok(()),
+            0 => {
+                self.shared.segments.end_all();
+                Ok(())
+            }
             bytes => Err(JournalError::LeftBehind { bytes }),
         }
     }

@@ -1,7 +1,7 @@
 //! Storage node: takes points in, writes Whisper files, answers reads.
 //!
-//! A point's way: `ingest` reads and judges it, `accept` turns its name into a number, [`engine`] holds it until it is
-//! in a file. A question's way: `serve` understands it, `read` finds through [`index`] and reads through [`engine`].
+//! A point's way: `ingest` reads and judges it, `keeper` turns its name into a number and puts it into the [`journal`]
+//! and into the [`engine`], which holds it until it is in a file. A question's way: `serve` understands it, `read` finds through [`index`] and reads through [`engine`].
 //!
 //! What the node is not: it does not know who else has its series. The ring is only a fingerprint here.
 #![forbid(unsafe_code)]
@@ -11,6 +11,7 @@ mod config;
 pub mod engine;
 pub mod index;
 pub mod journal;
+mod keeper;
 mod lock;
 pub mod queue;
 mod read;
@@ -28,12 +29,15 @@ use daemon::{Context, PanicPolicy, Program, Registry, Running, StartError, Value
 use ingest::{Counters, Listeners, Refusals, Service};
 
 pub use config::{Config, ReadLimits};
+pub use keeper::KeeperConfig;
 pub use lock::{FolderLock, LockError};
 pub use specs::Rules;
 pub use tables::{METRICS, SETTINGS};
 
 use accept::Accept;
 use engine::{Engine, EngineConfig, EngineCounters, RealDisk, Surroundings};
+use journal::{Journal, JournalConfig, JournalCounters, RealJournalDisk, Replay};
+use keeper::{Keeper, KeeperCounters};
 use read::Reader;
 use scan::Scanner;
 use serve::carbonlink::Carbonlink;
@@ -48,6 +52,9 @@ pub const PROGRAM: Program = Program {
     check: |values| Config::from_values(values).map(drop),
     panics: PanicPolicy::Abort,
 };
+
+/// Part of the time for a stop that may go into writing files; what is not written by then is in the journal.
+const FLUSH_SHARE: f64 = 0.75;
 
 /// Starts the storage node from settings.
 ///
@@ -68,6 +75,8 @@ pub async fn run(config: Config, context: Context) -> Result<Running, StartError
     let specs = Arc::new(Specs::new(config.rules));
     let engine = open_engine(config.engine, &specs, &context).await?;
     publish(&engine, &context.metrics);
+    let journal = open_journal(&config.data, config.journal, &context)?;
+    let keeper = start_keeper(&engine, journal, config.keeper, &context)?;
     let host = config.self_name.clone().unwrap_or_else(host_name);
     let fingerprint = config.fingerprint.map_or(0, ring::Fingerprint::as_u64);
     if let Some(fingerprint) = config.fingerprint {
@@ -83,9 +92,10 @@ pub async fn run(config: Config, context: Context) -> Result<Running, StartError
     );
     let refusals = Arc::new(Refusals::new(counters, Arc::clone(&context.clock)));
     let sink = Arc::new(Accept {
-        engine: Arc::clone(&engine),
+        keeper: Arc::clone(&keeper),
         refusals: Arc::clone(&refusals),
         over_limit: dropped(&context.metrics, accept::SERIES_LIMIT),
+        shutdown: context.shutdown.clone(),
         waited: context.metrics.counter("plumbago_carbon_senders_waited_total"),
     });
     let service = Service {
@@ -106,10 +116,10 @@ pub async fn run(config: Config, context: Context) -> Result<Running, StartError
     let reader = Arc::new(reader.map_err(|error| StartError::io("reading threads", error))?);
     serve_readers(&mut running, &config.read, Arc::clone(&reader))?;
     serve_carbonlink(&mut running, config.carbonlink, reader)?;
-    let scanner = scanner(&engine, &context);
+    let scanner = scanner(&keeper, &context);
     let admin = serve::admin::Admin::new(Arc::clone(&engine), Arc::clone(&scanner))
         .map_err(|error| StartError::io("admin thread", error))?;
-    add_last_stage(&mut running, engine, lock, config.stop_deadline);
+    add_last_stage(&mut running, keeper, lock, config.stop_deadline);
     let routes = ingest::admin_routes(Arc::clone(&refusals)).merge(admin.router());
     daemon::admin::start(&mut running, &config.admin, routes)?;
     running.on_reload(move |values| {
@@ -123,7 +133,6 @@ pub async fn run(config: Config, context: Context) -> Result<Running, StartError
     if !config.self_metrics_interval.is_zero() {
         self_metrics::start(sink, refusals, (&context, &host), config.self_metrics_interval);
     }
-    context.ready.set();
     Ok(running)
 }
 
@@ -154,6 +163,77 @@ async fn open_engine(
         tracing::warn!(?report, "the names log was damaged; what is sound was kept");
     }
     Ok(Arc::new(engine))
+}
+
+/// Opens the journal; what former runs have left in it is yet to be read.
+fn open_journal(
+    data: &std::path::Path,
+    config: JournalConfig,
+    context: &Context,
+) -> Result<(Journal, Replay), StartError> {
+    let (clock, counters) = (Arc::clone(&context.clock), journal_counters(&context.metrics));
+    Journal::open(&data.join("journal"), config, Arc::new(RealJournalDisk), clock, counters)
+        .map_err(StartError::other)
+}
+
+/// Joins journal and engine. The node is ready when the journal has been read.
+fn start_keeper(
+    engine: &Arc<Engine>,
+    (journal, replay): (Journal, Replay),
+    config: KeeperConfig,
+    context: &Context,
+) -> Result<Arc<Keeper>, StartError> {
+    let counters = keeper_counters(&context.metrics);
+    let keeper = Arc::new(Keeper::new(Arc::clone(engine), journal, config, counters));
+    publish_journal(&keeper, &context.metrics);
+    let started = keeper.start(replay, context);
+    started.map_err(|error| StartError::io("journal threads", error))?;
+    Ok(keeper)
+}
+
+fn journal_counters(registry: &Registry) -> JournalCounters {
+    let counter = |what: &str| registry.counter(&format!("plumbago_carbon_{what}_total"));
+    let gauge = |what: &str| registry.gauge(&format!("plumbago_carbon_{what}"));
+    JournalCounters {
+        points_appended: counter("points_journalled"),
+        points_written: counter("points_committed"),
+        bytes_written: counter("journal_bytes_written"),
+        bytes_released: counter("journal_bytes_released"),
+        writes: counter("journal_writes"),
+        syncs: counter("journal_syncs"),
+        write_errors: counter("journal_write_errors"),
+        sync_errors: counter("journal_sync_errors"),
+        stalled: gauge("journal_stalled"),
+        alarm: gauge("journal_alarm"),
+        frames_damaged: counter("journal_frames_damaged"),
+        torn_bytes: counter("journal_torn_bytes"),
+        files_unusable: counter("journal_files_unusable"),
+        records_unknown: counter("journal_records_unknown"),
+    }
+}
+
+fn keeper_counters(registry: &Registry) -> KeeperCounters {
+    let counter = |what: &str| registry.counter(&format!("plumbago_carbon_{what}_total"));
+    KeeperCounters {
+        replayed: counter("points_replayed"),
+        superseded: counter("points_superseded"),
+        of_deleted: dropped(registry, "series_deleted"),
+        nameless: dropped(registry, "name_lost"),
+        sync_errors: counter("file_sync_errors"),
+        hurried: counter("updates_hurried"),
+    }
+}
+
+/// Numbers of the journal. They do not keep it alive either.
+fn publish_journal(keeper: &Arc<Keeper>, registry: &Registry) {
+    let gauge = |what: &str, read: fn(&Keeper) -> f64| {
+        let keeper = Arc::downgrade(keeper);
+        let read = move || keeper.upgrade().map_or(0.0, |keeper| read(&keeper));
+        registry.callback(&format!("plumbago_carbon_{what}"), &[], read);
+    };
+    gauge("journal_bytes", |keeper| keeper.journal_bytes() as f64);
+    gauge("journal_segments", |keeper| keeper.journal.segments().len() as f64);
+    gauge("journal_unsynced_bytes", |keeper| keeper.journal.held_bytes() as f64);
 }
 
 fn dropped(registry: &Registry, reason: &str) -> daemon::Counter {
@@ -235,29 +315,27 @@ fn serve_carbonlink(
     Ok(())
 }
 
-fn scanner(engine: &Arc<Engine>, context: &Context) -> Arc<Scanner> {
+fn scanner(keeper: &Arc<Keeper>, context: &Context) -> Arc<Scanner> {
     let discovered = context.metrics.counter("plumbago_carbon_files_discovered_total");
-    Arc::new(Scanner::new(Arc::clone(engine), context.shutdown.clone(), discovered))
+    Arc::new(Scanner::new(Arc::clone(keeper), context.shutdown.clone(), discovered))
 }
 
 /// Writes all that waits, then lets the data folder go.
 fn add_last_stage(
     running: &mut Running,
-    engine: Arc<Engine>,
+    keeper: Arc<Keeper>,
     lock: FolderLock,
     deadline: std::time::Duration,
 ) {
-    let lost = dropped(&running.context.metrics, "not_written_at_stop");
     running.add_stage("files", async move {
         let (sender, stopped) = tokio::sync::oneshot::channel();
         let stop = move || {
-            let _nobody_waits_any_more = sender.send(engine.stop(deadline));
+            let _nobody_waits_any_more = sender.send(keeper.stop(deadline.mul_f64(FLUSH_SHARE)));
         };
         if let Err(error) = daemon::threads::spawn("carbon-stop", stop) {
             tracing::error!(%error, "no thread to write what waits");
         }
         if let Ok(report) = stopped.await {
-            lost.add(report.points_left);
             let (series, points, left) = (report.series, report.points, report.points_left);
             tracing::info!(series, points, left, "wrote what waited");
         }

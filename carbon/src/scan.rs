@@ -9,8 +9,8 @@ use daemon::threads::Pool;
 use daemon::{Counter, Shutdown};
 use parking_lot::Mutex;
 
-use crate::engine::Engine;
 use crate::index::ScanReport;
+use crate::keeper::Keeper;
 
 /// Rest between two folders, so that the walk is not felt: a thousand folders a second at most.
 const REST: Duration = Duration::from_millis(1);
@@ -18,7 +18,7 @@ const REST: Duration = Duration::from_millis(1);
 /// Walks the tree.
 #[derive(Debug)]
 pub(crate) struct Scanner {
-    engine: Arc<Engine>,
+    keeper: Arc<Keeper>,
     shutdown: Shutdown,
     discovered: Counter,
     /// One walk at a time.
@@ -26,8 +26,8 @@ pub(crate) struct Scanner {
 }
 
 impl Scanner {
-    pub(crate) fn new(engine: Arc<Engine>, shutdown: Shutdown, discovered: Counter) -> Self {
-        Self { engine, shutdown, discovered, turn: Mutex::new(()) }
+    pub(crate) fn new(keeper: Arc<Keeper>, shutdown: Shutdown, discovered: Counter) -> Self {
+        Self { keeper, shutdown, discovered, turn: Mutex::new(()) }
     }
 
     /// A walk as fast as the disk allows.
@@ -41,7 +41,7 @@ impl Scanner {
 
     fn walk(&self, rest: impl Fn()) -> ScanReport {
         let _turn = self.turn.lock();
-        let report = self.engine.scan(&mut || {
+        let report = self.keeper.scan(&mut || {
             rest();
             !self.shutdown.is_fired()
         });

@@ -53,6 +53,8 @@ pub struct SeriesTable {
     /// By id: the shard in the high bits, the number within it in the low ones.
     places: RwLock<Column<u32, 16384>>,
     next_id: AtomicU32,
+    /// All names of ids below it survive the loss of power.
+    safe_end: AtomicU32,
     living: AtomicUsize,
     hasher: foldhash::fast::RandomState,
     log: NamesLog,
@@ -120,7 +122,8 @@ impl SeriesTable {
                 }
             }
         })?;
-        Ok((Self { shards, places, next_id, living, hasher, log }, report))
+        let safe_end = AtomicU32::new(next_id.load(Ordering::Relaxed));
+        Ok((Self { shards, places, next_id, safe_end, living, hasher, log }, report))
     }
 
     /// The id of a name that is known.
@@ -187,12 +190,14 @@ impl SeriesTable {
             self.living.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
+        let mut gathered = self.log.gather();
         let next = |id: u32| id.checked_add(1);
         let id = self.next_id.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()?;
         let id = SeriesId(id);
         let local = shard.add(&self.hasher, hash, name, id)?;
         set_place(&self.places, id, place(shard_index, local));
-        self.log.push(Entry::Named(id, name));
+        gathered.push(Entry::Named(id, name));
+        drop(gathered);
         fresh.push(id);
         Some(id)
     }
@@ -254,7 +259,16 @@ impl SeriesTable {
 
     /// Writes new names to the log; with `sync`, waits until the disk has them.
     pub fn commit(&self, sync: bool) -> std::io::Result<()> {
-        self.log.commit(sync)
+        let id_end = self.log.commit(sync, &self.next_id)?;
+        if sync {
+            self.safe_end.fetch_max(id_end, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// The names of all ids below this one survive the loss of power.
+    pub fn safe_end(&self) -> SeriesId {
+        SeriesId(self.safe_end.load(Ordering::Acquire))
     }
 
     /// Bytes that the table holds in memory.

@@ -8,7 +8,7 @@ pub const SETTINGS: &[Setting] = &[
         "data",
         Kind::Path,
         "",
-        "Folder of this node: whisper/ (the tree, laid out as carbon does), index/ and aside/.",
+        "Folder of this node: whisper/ (the tree, laid out as carbon does), journal/, index/ and aside/.",
     )
     .value_name("DIR")
     .required(),
@@ -74,14 +74,66 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "lag",
         Kind::Duration,
-        "30s",
-        "How long a point may wait before it is written. Longer saves writes, shorter is for \
-         other programs that read the files.",
+        "1h",
+        "How long a point may wait in memory and journal before it is in its file. Longer saves \
+         writes, shorter is for other programs that read the files.",
+    ),
+    Setting::new(
+        "first_rollup_interval",
+        Kind::Duration,
+        "1h",
+        "How far the second archive in the files may be behind. Reads do not wait for it.",
+    ),
+    Setting::new(
+        "next_rollups_interval",
+        Kind::Duration,
+        "1d",
+        "How far all coarser archives in the files may be behind. Reads do not wait for them.",
+    ),
+    Setting::new(
+        "sync_interval",
+        Kind::Choice(&["always", "10ms", "100ms", "1s", "never"]),
+        "100ms",
+        "How often the journal is made to survive the loss of power. The death of the process \
+         costs nothing in any case.",
+    ),
+    Setting::new(
+        "ack",
+        Kind::Choice(&["written", "synced"]),
+        "written",
+        "What a sender that ends its connection and waits for the close can rely on: its points \
+         survive the death of the process (written), or the loss of power too (synced).",
+    ),
+    Setting::new(
+        "replay_budget",
+        Kind::Duration,
+        "5s",
+        "How long reading the journal may take after a death. Points are written before their \
+         time when the journal gets too long for that.",
+    ),
+    Setting::new(
+        "journal_bytes_max",
+        Kind::Bytes,
+        "4GiB",
+        "Size of the journal at which senders wait. At half of it points are written before \
+         their time.",
+    ),
+    Setting::new(
+        "journal_segment_bytes",
+        Kind::Bytes,
+        "8MiB",
+        "Size of one file of the journal; it is deleted when all its points are in their files.",
+    ),
+    Setting::new(
+        "journal_buffer_bytes_max",
+        Kind::Bytes,
+        "64MiB",
+        "Memory for what the disk has not made safe yet. When it is full, senders wait.",
     ),
     Setting::new(
         "series_points_due",
         Kind::Count,
-        "256",
+        "341",
         "So many waiting points of one series are written before their time.",
     ),
     Setting::new("writer_threads", Kind::Count, "2", "Threads that write files; at least one."),
@@ -179,7 +231,7 @@ pub const SETTINGS: &[Setting] = &[
 const REQUEST_SECONDS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
-/// Every metric of the storage node. Each point received ends in one of written, superseded and
+/// Every metric of the storage node. Each point received or replayed ends in one of written, superseded and
 /// dropped, or is pending.
 pub const METRICS: &[Metric] = &[
     Metric::counter(
@@ -187,6 +239,68 @@ pub const METRICS: &[Metric] = &[
         "Points that were read, the node's own included.",
     )
     .graphite("tcp.metricsReceived"),
+    Metric::counter(
+        "plumbago_carbon_points_replayed_total",
+        "Points that came back from the journal at start, those included that files had already.",
+    ),
+    Metric::counter("plumbago_carbon_points_journalled_total", "Points handed to the journal."),
+    Metric::counter(
+        "plumbago_carbon_points_committed_total",
+        "Points that the journal has written: they survive the death of the process.",
+    ),
+    Metric::gauge("plumbago_carbon_journal_bytes", "Size of the journal."),
+    Metric::gauge("plumbago_carbon_journal_segments", "Files of the journal."),
+    Metric::gauge(
+        "plumbago_carbon_journal_unsynced_bytes",
+        "Bytes of the journal that the loss of power would cost.",
+    ),
+    Metric::counter("plumbago_carbon_journal_bytes_written_total", "Bytes written to the journal."),
+    Metric::counter(
+        "plumbago_carbon_journal_bytes_released_total",
+        "Bytes of the journal deleted because their points are in files.",
+    ),
+    Metric::counter("plumbago_carbon_journal_writes_total", "Writes of the journal."),
+    Metric::counter("plumbago_carbon_journal_syncs_total", "Syncs of the journal."),
+    Metric::counter(
+        "plumbago_carbon_journal_write_errors_total",
+        "Writes of the journal that failed; it tries again and loses nothing.",
+    ),
+    Metric::counter(
+        "plumbago_carbon_journal_sync_errors_total",
+        "Syncs of the journal that failed; what they were to make safe was written again elsewhere.",
+    ),
+    Metric::gauge(
+        "plumbago_carbon_journal_stalled",
+        "1 while the journal cannot be written: senders wait once its buffer is full.",
+    ),
+    Metric::gauge(
+        "plumbago_carbon_journal_alarm",
+        "1 since a sync of the journal has failed: its disk wants looking at.",
+    ),
+    Metric::counter(
+        "plumbago_carbon_journal_frames_damaged_total",
+        "Stretches of the journal that did not check at start.",
+    ),
+    Metric::counter(
+        "plumbago_carbon_journal_torn_bytes_total",
+        "Bytes that a death had left half written at the journal's end.",
+    ),
+    Metric::counter(
+        "plumbago_carbon_journal_files_unusable_total",
+        "Files of the journal that could not be read at start.",
+    ),
+    Metric::counter(
+        "plumbago_carbon_journal_records_unknown_total",
+        "Records in the journal of a kind that this version does not know.",
+    ),
+    Metric::counter(
+        "plumbago_carbon_file_sync_errors_total",
+        "Times that the file system of the Whisper files could not be synced; the journal is kept.",
+    ),
+    Metric::counter(
+        "plumbago_carbon_updates_hurried_total",
+        "Series written before their time so that the journal stays short.",
+    ),
     Metric::counter("plumbago_carbon_points_written_total", "Points that are in a file.")
         .graphite("persister.committedPoints"),
     Metric::counter(
@@ -205,7 +319,7 @@ pub const METRICS: &[Metric] = &[
     Metric::gauge("plumbago_carbon_pending_bytes", "Memory that waiting points take."),
     Metric::counter(
         "plumbago_carbon_senders_waited_total",
-        "Reads from a sender that waited because the memory for waiting points was full.",
+        "Reads from a sender that waited because memory or journal was full.",
     ),
     Metric::gauge("plumbago_carbon_series", "Series that this node has."),
     Metric::gauge("plumbago_carbon_index_bytes", "Memory that names and index take."),

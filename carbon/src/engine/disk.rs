@@ -46,6 +46,9 @@ pub trait Disk: Send + Sync + std::fmt::Debug {
 
     /// Room left where `path` lies.
     fn free_space(&self, path: &Path) -> io::Result<FreeSpace>;
+
+    /// Makes all files of the file system of `path` survive the loss of power.
+    fn sync(&self, path: &Path) -> io::Result<()>;
 }
 
 /// An open file of a [`Disk`].
@@ -139,6 +142,10 @@ impl Disk for RealDisk {
         let bytes = facts.f_bavail.saturating_mul(facts.f_frsize);
         let files = if facts.f_files == 0 { u64::MAX } else { facts.f_favail };
         Ok(FreeSpace { bytes, files })
+    }
+
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        Ok(rustix::fs::syncfs(File::open(path)?)?)
     }
 }
 

@@ -12,6 +12,12 @@ use crate::series::SeriesId;
 /// Series that a thread takes at once.
 const CHUNK_SERIES: usize = 256;
 
+/// Series for which permits are asked at once.
+const BUDGET_SERIES: usize = 4096;
+
+/// Rest while the budget of updates is used up.
+const BUDGET_REST: Duration = Duration::from_millis(50);
+
 /// What is to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FlushScope<'a> {
@@ -37,6 +43,16 @@ pub struct FlushReport {
     pub failed: u64,
     /// Points of any series that still wait, those included that came meanwhile.
     pub points_left: u64,
+}
+
+impl std::ops::AddAssign for FlushReport {
+    fn add_assign(&mut self, other: Self) {
+        self.series += other.series;
+        self.points += other.points;
+        self.delayed += other.delayed;
+        self.failed += other.failed;
+        self.points_left = other.points_left;
+    }
 }
 
 #[derive(Default)]
@@ -81,7 +97,18 @@ impl Store {
     /// Writes the series whose oldest waiting points the journal has before `position`.
     pub(super) fn flush_before(&self, position: JournalPosition) -> FlushReport {
         let ids = self.pending.before(position);
-        self.flush_series(&ids, Creates::Budgeted, Rollups::Due, Duration::MAX)
+        let (mut rest, mut total) = (&ids[..], FlushReport::default());
+        while !rest.is_empty() && !self.stopping.load(Ordering::Relaxed) {
+            let permits = self.updates.take(rest.len().min(BUDGET_SERIES), self.clock.monotonic());
+            let (now, later) = rest.split_at(permits);
+            total += self.flush_series(now, Creates::Budgeted, Rollups::Due, Duration::MAX);
+            rest = later;
+            if permits == 0 {
+                thread::park_timeout(BUDGET_REST);
+            }
+        }
+        total.points_left = self.pending.points() as u64;
+        total
     }
 
     fn flush_series(

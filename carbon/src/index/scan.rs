@@ -22,6 +22,8 @@ pub struct ScanReport {
     pub unreadable: u64,
     /// Series that the table knows and the tree does not have. They may still have points that wait for a file.
     pub missing: Vec<SeriesId>,
+    /// Of these, the ones that are no series any more.
+    pub forgotten: Vec<SeriesId>,
     /// Whether the pass reached the end.
     pub complete: bool,
 }

@@ -213,6 +213,11 @@ impl Segments {
         }
     }
 
+    /// Nothing is written any more.
+    pub(super) fn end_all(&self) {
+        self.list.lock().iter_mut().for_each(|info| info.open = false);
+    }
+
     pub(super) fn forget(&self, number: u64) {
         self.list.lock().retain(|info| info.number != number);
     }

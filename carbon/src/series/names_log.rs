@@ -4,8 +4,9 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::text::TEXT_BYTES_MAX;
 use super::{SeriesError, SeriesId};
@@ -92,19 +93,28 @@ impl NamesLog {
         };
         let file = LogFile { file, len, unwritten, unsynced: true };
         let log = Self { gathered: Mutex::default(), file: Mutex::new(file) };
-        log.commit(true).map_err(failed)?;
+        log.commit(true, &AtomicU32::new(0)).map_err(failed)?;
         Ok((log, report))
     }
 
     /// Adds a frame to those that the next commit writes.
     pub(super) fn push(&self, entry: Entry<'_>) {
-        encode(&mut self.gathered.lock(), entry);
+        self.gather().push(entry);
     }
 
-    /// Writes what has gathered; with `sync`, waits until the disk has it.
-    pub(super) fn commit(&self, sync: bool) -> io::Result<()> {
+    /// The frames that the next commit writes. Ids are given while this is held, so that a commit knows whose it has.
+    pub(super) fn gather(&self) -> Gathered<'_> {
+        Gathered(self.gathered.lock())
+    }
+
+    /// Writes what has gathered; with `sync`, waits until the disk has it. Returns what `next_id` was when that was
+    /// taken.
+    pub(super) fn commit(&self, sync: bool, next_id: &AtomicU32) -> io::Result<u32> {
         let mut log = self.file.lock();
-        let gathered = std::mem::take(&mut *self.gathered.lock());
+        let mut waiting = self.gathered.lock();
+        let gathered = std::mem::take(&mut *waiting);
+        let id_end = next_id.load(Ordering::Relaxed);
+        drop(waiting);
         if log.unwritten.is_empty() {
             log.unwritten = gathered;
         } else {
@@ -120,7 +130,16 @@ impl NamesLog {
             log.file.sync_data()?;
             log.unsynced = false;
         }
-        Ok(())
+        Ok(id_end)
+    }
+}
+
+/// Frames for the next commit.
+pub(super) struct Gathered<'a>(MutexGuard<'a, Vec<u8>>);
+
+impl Gathered<'_> {
+    pub(super) fn push(&mut self, entry: Entry<'_>) {
+        encode(&mut self.0, entry);
     }
 }
 

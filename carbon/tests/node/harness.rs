@@ -143,7 +143,9 @@ impl Node {
             + self.number("points_superseded_total", &[])
             + self.number("points_pending", &[])
             + dropped;
-        assert_eq!(self.number("points_received_total", &[]), ends);
+        let begun =
+            self.number("points_received_total", &[]) + self.number("points_replayed_total", &[]);
+        assert_eq!(begun, ends);
     }
 
     pub(crate) async fn stop(self) {

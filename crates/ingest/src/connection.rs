@@ -67,6 +67,7 @@ pub(crate) async fn serve<S: Sink>(
         let consumed = protocol.take(&buffer, &service.rules());
         if read == 0 || protocol.should_close() {
             protocol.end(&buffer[consumed..]);
+            service.sink.committed().await;
             return Ok(());
         }
         buffer.advance(consumed);

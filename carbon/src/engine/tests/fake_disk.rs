@@ -92,6 +92,11 @@ impl Disk for FakeDisk {
     fn free_space(&self, _path: &Path) -> io::Result<FreeSpace> {
         Ok(*self.free.lock())
     }
+
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        self.call()?;
+        RealDisk.sync(path)
+    }
 }
 
 struct FakeFile {

@@ -1,5 +1,7 @@
 //! What survives damage to the names log.
 
+use std::sync::atomic::AtomicU32;
+
 use super::*;
 
 fn log_with(path: &Path, names: &[&str]) {
@@ -7,7 +9,7 @@ fn log_with(path: &Path, names: &[&str]) {
     for (id, name) in (0..).zip(names) {
         log.push(Entry::Named(SeriesId(id), name));
     }
-    log.commit(true).unwrap();
+    log.commit(true, &AtomicU32::new(0)).unwrap();
 }
 
 fn read(path: &Path) -> (Vec<(u32, String)>, LoadReport) {

@@ -1,0 +1,223 @@
+//! What joins journal and engine: a point is in both or in neither, and a segment of the journal goes when the files
+//! have what it holds.
+//!
+//! A batch is journalled with the names of all its series that might not survive otherwise, so that every frame can be
+//! understood without the ones before. Files are written long after; docs/operate/durability.md says what survives what.
+
+mod release;
+mod replay;
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use daemon::{Context, Counter};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::Notify;
+
+use self::release::Release;
+use self::replay::Replaying;
+use crate::engine::{Engine, FlushReport, JournalPosition};
+use crate::index::ScanReport;
+use crate::journal::{Durability, Journal, Point, Position, Record, Replay};
+use crate::series::SeriesId;
+
+/// How journal and engine work together.
+#[derive(Debug, Clone, Copy)]
+pub struct KeeperConfig {
+    /// What a sender that waits for the close of its connection is told.
+    pub ack: Durability,
+    /// Bytes of the journal at which senders wait.
+    pub journal_bytes_max: u64,
+    /// How long reading the journal may take at the next start.
+    pub replay_budget: Duration,
+}
+
+/// What the keeper counts.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct KeeperCounters {
+    /// Points that came back from the journal.
+    pub(crate) replayed: Counter,
+    /// Of these, points that a newer one had overtaken.
+    pub(crate) superseded: Counter,
+    /// Of these, points of series that were deleted since.
+    pub(crate) of_deleted: Counter,
+    /// Of these, points whose series the journal does not name.
+    pub(crate) nameless: Counter,
+    /// Times that the files could not be synced.
+    pub(crate) sync_errors: Counter,
+    /// Series that were written before their time, so that the journal stays short.
+    pub(crate) hurried: Counter,
+}
+
+/// Journal and engine.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) journal: Journal,
+    pub(crate) counters: KeeperCounters,
+    config: KeeperConfig,
+    /// Shared while a batch goes to journal and engine; alone where both must be seen at one moment.
+    gate: RwLock<()>,
+    /// What came in while former runs are still being read: no older point may overrule it.
+    newcomers: Mutex<HashSet<(SeriesId, u32)>>,
+    is_replaying: AtomicBool,
+    /// The journal is as large as it may be.
+    is_full: AtomicBool,
+    room_again: Notify,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Keeper {
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        journal: Journal,
+        config: KeeperConfig,
+        counters: KeeperCounters,
+    ) -> Self {
+        Self {
+            engine,
+            journal,
+            counters,
+            config,
+            gate: RwLock::default(),
+            newcomers: Mutex::default(),
+            is_replaying: AtomicBool::new(true),
+            is_full: AtomicBool::new(false),
+            room_again: Notify::new(),
+            threads: Mutex::default(),
+        }
+    }
+
+    /// Starts to read what former runs have left, and to let go of what is in files. Points may come at once.
+    pub(crate) fn start(self: &Arc<Self>, replay: Replay, context: &Context) -> io::Result<()> {
+        let mut replaying = Replaying::new(Arc::clone(self), replay, context);
+        let mut threads = self.threads.lock();
+        if replaying.is_short() {
+            replaying.run();
+        } else {
+            context.ready.unset("reading the journal");
+            threads.push(daemon::threads::spawn("carbon-replay", move || replaying.run())?);
+        }
+        let mut release = Release::new(Arc::downgrade(self), context.shutdown.clone());
+        threads.push(daemon::threads::spawn("carbon-release", move || release.run())?);
+        Ok(())
+    }
+
+    /// Takes points in: names become ids, and each point goes to the journal and to the engine. Returns in `ids` which
+    /// of the names are series.
+    pub(crate) fn accept(
+        &self,
+        names: &[&str],
+        points: impl Iterator<Item = (u32, f64)>,
+        ids: &mut Vec<Option<SeriesId>>,
+    ) {
+        let _shared = self.gate.read();
+        self.engine.resolve(names, ids);
+        let with_ids = ids.iter().zip(points);
+        let points: Vec<Point> = with_ids
+            .filter_map(|(id, (timestamp, value))| id.map(|id| (id, timestamp, value)))
+            .collect();
+        if points.is_empty() {
+            return;
+        }
+        let safe_end = self.engine.table().safe_end();
+        let unsafe_names = ids.iter().zip(names);
+        let unsafe_names =
+            unsafe_names.filter_map(|(id, name)| id.filter(|id| *id >= safe_end).zip(Some(*name)));
+        let mut unsafe_names: Vec<(SeriesId, &str)> = unsafe_names.collect();
+        unsafe_names.sort_unstable();
+        unsafe_names.dedup();
+        let mut records: Vec<Record<'_>> =
+            unsafe_names.into_iter().map(|(id, name)| Record::Name { id, name }).collect();
+        records.push(Record::Points(&points));
+        let position = self.journal.append(&records);
+        if self.is_replaying.load(Ordering::Relaxed) {
+            self.newcomers.lock().extend(points.iter().map(|&(id, timestamp, _)| (id, timestamp)));
+        }
+        self.engine.append_at(&points, self.segment_of(position));
+    }
+
+    fn segment_of(&self, position: Position) -> JournalPosition {
+        JournalPosition(u32::try_from(self.journal.segment_of(position)).unwrap_or(u32::MAX))
+    }
+
+    /// Whether more points may come now.
+    pub(crate) fn has_room(&self) -> bool {
+        self.engine.has_room() && self.journal.has_room() && !self.is_full.load(Ordering::Relaxed)
+    }
+
+    /// Returns once more points may come.
+    pub(crate) async fn wait_for_room(&self) {
+        while !self.has_room() {
+            let again = self.room_again.notified();
+            if self.is_full.load(Ordering::Relaxed) {
+                again.await;
+            }
+            self.engine.wait_for_room().await;
+            // A journal that is closed has no room again; whoever waits is about to be stopped.
+            if self.journal.room().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Returns once all that was accepted is as safe as `ack` says.
+    pub(crate) async fn committed(&self) {
+        let position = self.journal.appended();
+        if let Err(error) = self.journal.wait(position, self.config.ack).await {
+            tracing::warn!(%error, "a sender is told nothing");
+        }
+    }
+
+    /// Size of the journal in bytes.
+    pub(crate) fn journal_bytes(&self) -> u64 {
+        self.journal.segments().iter().map(|segment| segment.bytes).sum()
+    }
+
+    /// Walks the tree of files; see [`Engine::scan`]. A series that is gone does not come back from the journal.
+    pub(crate) fn scan(&self, keep_going: &mut dyn FnMut() -> bool) -> ScanReport {
+        let report = self.engine.scan(keep_going);
+        let gone = report.forgotten.iter().map(|&id| Record::Tombstone(id));
+        let gone: Vec<Record<'_>> = gone.collect();
+        if !gone.is_empty() {
+            self.journal.append(&gone);
+        }
+        report
+    }
+
+    /// Writes all that waits until `deadline` has passed. What cannot be written by then stays in the journal.
+    pub(crate) fn stop(&self, deadline: Duration) -> FlushReport {
+        for thread in self.threads.lock().drain(..) {
+            thread.thread().unpark();
+            if thread.join().is_err() {
+                tracing::error!("a thread of the journal had panicked");
+            }
+        }
+        if let Err(error) = self.journal.wait_blocking(self.journal.appended(), Durability::Written)
+        {
+            tracing::error!(%error, "journal");
+        }
+        let report = self.engine.stop(deadline);
+        if let Err(error) = self.journal.close() {
+            tracing::error!(%error, "journal");
+        }
+        let first = self.engine.oldest_position().map_or(u64::MAX, |first| first.0.into());
+        if self.sync_files() {
+            self.journal.release_before(first);
+        }
+        report
+    }
+
+    fn sync_files(&self) -> bool {
+        let synced = self.engine.sync_files();
+        if let Err(error) = &synced {
+            self.counters.sync_errors.inc();
+            tracing::error!(%error, "files cannot be synced; the journal keeps their points");
+        }
+        synced.is_ok()
+    }
+}
