@@ -1,6 +1,7 @@
 //! The storage node through its own doors: lines in, files and answers out.
 #![expect(clippy::unwrap_used, reason = "a test says by its panic what it did not find")]
 
+mod deaths;
 mod doors;
 mod formats;
 mod harness;

@@ -1,0 +1,268 @@
+//! Death and full journals: what a sender was told is safe is in the answers and in the files.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::thread::{self, park_timeout};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use testkit::{ANY_PORT, PATIENCE, wait_until, wait_until_async};
+use wire::reply::{Format, decode_render};
+
+use crate::harness::{CAPS, NOW, file_of, node};
+
+const LIVES: u64 = 20;
+/// Rest of a sender between batches.
+const PACE: Duration = Duration::from_millis(3);
+const SERIES: i64 = 10;
+/// The first timestamp; each batch is a slot further.
+const BEGIN: i64 = 946_684_800;
+const SLOT: i64 = 3600;
+
+/// A storage node as a process of its own.
+struct Process {
+    child: Child,
+    addresses: BTreeMap<String, SocketAddr>,
+}
+
+impl Process {
+    fn start(data: &Path, schemas: &Path) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_plumbago-carbon"));
+        command.arg("--data").arg(data).arg("--schemas").arg(schemas);
+        for door in ["--line", "--read", "--carbonlink", "--admin"] {
+            command.args([door, ANY_PORT]);
+        }
+        command.args(["--self-metrics-interval", "0s", "--scan-interval", "0s"]);
+        command.args(["--free-space-min", "0B", "--free-inodes-min", "0", "--log-format", "json"]);
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut addresses = BTreeMap::new();
+        while addresses.len() < 4 {
+            let line = log.next().expect("a node that starts").unwrap();
+            let entry: serde_json::Value = serde_json::from_str(&line).unwrap();
+            let entry = entry.get("fields").unwrap_or(&entry);
+            if let (Some(door), Some(address)) =
+                (entry["setting"].as_str(), entry["address"].as_str())
+            {
+                addresses.insert(door.to_owned(), address.parse().unwrap());
+            }
+        }
+        thread::spawn(move || log.for_each(drop));
+        Self { child, addresses }
+    }
+
+    fn request(&self, door: &str, method_path: &str) -> (u16, Vec<u8>) {
+        let mut stream = TcpStream::connect(self.addresses[door]).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(stream, "{method_path} HTTP/1.0\r\nContent-Length: 0\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
+        let body = answer.split_off(end + 4);
+        let head = String::from_utf8(answer).unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body)
+    }
+
+    fn wait_until_ready(&self) {
+        wait_until("the journal is read", PATIENCE, || {
+            (self.request("admin", "GET /ready").0 == 200).then_some(())
+        });
+    }
+
+    /// All that the node knows of a pattern in the slots of so many batches: series and slot.
+    fn points(&self, pattern: &str, batches: i64) -> BTreeMap<(String, i64), f64> {
+        let until = BEGIN + batches * SLOT;
+        let format = Format::V3;
+        let query = format!("target={pattern}&from={}&until={until}", BEGIN - SLOT);
+        let path = format!("GET /render?{query}&format={}", format.name());
+        let (status, body) = self.request("read", &path);
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
+        let mut points = BTreeMap::new();
+        for series in decode_render(format, &body, CAPS).unwrap().series {
+            let times = (0..).map(|slot| series.start + slot * series.step);
+            let known = times.zip(&series.values).filter(|(_, value)| !value.is_nan());
+            points.extend(known.map(|(time, value)| ((series.name.clone(), time), *value)));
+        }
+        points
+    }
+
+    fn number(&self, metric: &str) -> f64 {
+        let text = String::from_utf8(self.request("admin", "GET /metrics").1).unwrap();
+        let of = |line: &str| {
+            let (name, value) = line.rsplit_once(' ')?;
+            let name = name.split('{').next()?;
+            (name == format!("plumbago_carbon_{metric}")).then(|| value.parse::<f64>().unwrap())
+        };
+        text.lines().filter_map(of).sum()
+    }
+
+    fn check_ledger(&self) {
+        let begun = self.number("points_received_total") + self.number("points_replayed_total");
+        let ended = ["points_written_total", "points_superseded_total", "points_dropped_total"];
+        let ended: f64 = ended.iter().map(|metric| self.number(metric)).sum();
+        assert_eq!(begun, ended + self.number("points_pending"));
+    }
+
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    fn terminate(mut self) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM).unwrap();
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+/// The lines of a batch: the same series in a new slot, and one that is new.
+fn batch(number: i64) -> Vec<(String, i64)> {
+    let usual = (0..SERIES).map(|series| format!("usual.s{series}"));
+    usual.chain([format!("fresh.b{number}")]).map(|name| (name, BEGIN + number * SLOT)).collect()
+}
+
+/// Sends a batch and waits for the close; whether it came in order.
+fn send(line: SocketAddr, number: i64) -> std::io::Result<()> {
+    let mut stream = TcpStream::connect(line)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let lines = batch(number).into_iter().map(|(name, time)| format!("{name} {number} {time}\n"));
+    stream.write_all(lines.collect::<String>().as_bytes())?;
+    stream.shutdown(Shutdown::Write)?;
+    stream.read_to_end(&mut Vec::new()).map(drop)
+}
+
+/// Sends batch after batch until told to stop or until nobody answers; notes those that were confirmed.
+fn keep_sending(
+    line: SocketAddr,
+    next: &AtomicI64,
+    confirmed: &Mutex<Vec<i64>>,
+    stop: &AtomicBool,
+) {
+    while !stop.load(Ordering::SeqCst) {
+        let number = next.fetch_add(1, Ordering::SeqCst);
+        if send(line, number).is_err() {
+            return;
+        }
+        confirmed.lock().unwrap().push(number);
+        park_timeout(PACE);
+    }
+}
+
+fn check(points: &BTreeMap<(String, i64), f64>, promised: &[i64], branch: &str, life: u64) {
+    for &number in promised {
+        for key in batch(number).into_iter().filter(|(name, _)| name.starts_with(branch)) {
+            assert_eq!(points.get(&key), Some(&(number as f64)), "{key:?} after death {life}");
+        }
+    }
+}
+
+#[test]
+fn what_a_sender_was_told_survives_twenty_deaths_at_any_moment() {
+    let (config, data) = (testkit::folder(), testkit::folder());
+    let schemas = config.path().join("schemas.conf");
+    std::fs::write(&schemas, "[all]\npattern=.*\nretentions=3600s:60y\n").unwrap();
+    let next = AtomicI64::new(0);
+    let mut promised: Vec<i64> = Vec::new();
+    let mut random = 0x2545_F491_4F6C_DD1D_u64;
+    for life in 0..LIVES {
+        let node = Process::start(data.path(), &schemas);
+        // Not ready yet, perhaps; it answers and takes points all the same.
+        assert_eq!(node.request("read", "GET /metrics/find?query=*").0, 200);
+        let (confirmed, stop) = (Mutex::new(Vec::new()), AtomicBool::new(false));
+        let line = node.addresses["line"];
+        thread::scope(|threads| {
+            for _sender in 0..2 {
+                threads.spawn(|| keep_sending(line, &next, &confirmed, &stop));
+            }
+            if life > 0 {
+                node.wait_until_ready();
+                let points = node.points("usual.*", next.load(Ordering::SeqCst));
+                check(&points, &promised, "usual", life);
+            }
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            park_timeout(Duration::from_millis(5 + random % 60));
+            // What is confirmed from here on may be the kernel's close of a dead process' socket.
+            promised.extend(confirmed.lock().unwrap().iter());
+            node.kill();
+            stop.store(true, Ordering::SeqCst);
+        });
+    }
+    assert!(promised.len() >= 20, "{} batches", promised.len());
+    let node = Process::start(data.path(), &schemas);
+    node.wait_until_ready();
+    check(&node.points("*.*", next.into_inner()), &promised, "", LIVES);
+    println!("{LIVES} deaths, {} points", promised.len() * (SERIES as usize + 1));
+    node.check_ledger();
+    assert_eq!(node.request("admin", "POST /admin/flush").0, 200);
+    node.check_ledger();
+    for &number in &promised {
+        for (name, time) in batch(number) {
+            let file = std::fs::File::open(file_of(&data, &name)).unwrap();
+            let file = whisper::Whisper::open(file).unwrap();
+            let fetched = file.fetch(time - 1, time, time + SLOT, None).unwrap().unwrap();
+            assert!(fetched.values().any(|value| value == Some(number as f64)), "{name} {time}");
+        }
+    }
+    node.terminate();
+    let left = std::fs::read_dir(data.path().join("journal")).unwrap().count();
+    assert_eq!(left, 0, "segments after a stop");
+}
+
+#[tokio::test]
+async fn a_long_journal_is_shortened_by_writing_files_before_their_time() {
+    let limits = [("journal_bytes_max", "64KiB"), ("journal_segment_bytes", "4KiB")];
+    let (node, folder) = node(&limits).await;
+    for minute in 0..80 {
+        let time = NOW - 60 * minute;
+        let lines: Vec<String> = (0..200).map(|s| format!("s{s} {}.{s} {time}", minute)).collect();
+        node.send(&lines).await;
+    }
+    wait_until_async("a short journal", PATIENCE, async || {
+        (node.number("journal_bytes", &[]) <= 40.0 * 1024.0).then_some(())
+    })
+    .await;
+    assert!(node.number("points_written_total", &[]) > 0.0);
+    assert!(node.number("updates_hurried_total", &[]) > 0.0);
+    node.check_ledger(&[]);
+    node.stop().await;
+    assert_eq!(folder.path().join("journal").read_dir().unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_series_whose_file_was_deleted_does_not_come_back() {
+    let (first, folder) = node(&[]).await;
+    first.send(&[format!("a 1 {NOW}"), format!("b 2 {NOW}")]).await;
+    first.flush().await;
+    std::fs::remove_file(file_of(&folder, "a")).unwrap();
+    first.request("admin", "POST /admin/scan", &[], b"").await.json();
+    first.send(&[format!("c 3 {NOW}")]).await;
+    // A copy of the folder at this moment is what a death would leave.
+    let copy = testkit::folder();
+    copy_tree(folder.path(), copy.path());
+    first.stop().await;
+    let second = crate::harness::try_start(copy.path(), &[]).await.unwrap();
+    let names = second.get("/metrics/index.json").await.json();
+    assert_eq!(names, serde_json::json!(["b", "c"]));
+    second.check_ledger(&["series_deleted"]);
+    second.stop().await;
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    for entry in from.read_dir().unwrap() {
+        let entry = entry.unwrap();
+        let (path, copy) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir_all(&copy).unwrap();
+            copy_tree(&path, &copy);
+        } else {
+            std::fs::copy(&path, &copy).unwrap();
+        }
+    }
+}
