@@ -13,16 +13,17 @@ use daemon::Clock;
 use remote::{Deadline, RemoteError};
 use tokio::task::JoinSet;
 
-use crate::node::{Kind, Node};
+use crate::node::{Kind, Node, TIMEOUT_TELLING};
 use crate::topology::Group;
 
 /// A second copy is read for its points, not for an answer: it is waited for so many hedge delays.
 const PATIENCE_DELAYS: u32 = 10;
 
 /// How long a second copy is waited for after the first has come, which took `elapsed`. What is
-/// usual says little of a request that is larger than usual, so that time alone is not enough.
+/// usual says little of a request that is larger than usual or of a busy moment: a node is given up
+/// only when its silence tells, and is then suspect, so that the next request does not wait.
 pub(crate) fn patience(hedge_delay: Duration, elapsed: Duration) -> Duration {
-    hedge_delay.saturating_mul(PATIENCE_DELAYS).max(elapsed)
+    hedge_delay.saturating_mul(PATIENCE_DELAYS).max(elapsed).max(TIMEOUT_TELLING)
 }
 
 /// Whom to ask first.
@@ -311,9 +312,11 @@ where
                 State::Pending { since, .. } => {
                     let took = now.saturating_sub(since);
                     let kind = remote::RemoteErrorKind::Timeout;
-                    if in_time {
+                    let usual = node.p95(self.manner.kind).max(self.manner.hedge_delay_min);
+                    // One that was asked a moment ago is not late because another was quicker.
+                    if in_time && took >= usual {
                         node.late(self.manner.kind, took, now);
-                    } else {
+                    } else if !in_time {
                         node.failed(&kind, took, now);
                     }
                     let endpoint = node.client.endpoint().clone();
@@ -332,7 +335,8 @@ mod tests {
     #[test]
     fn a_copy_is_waited_for_at_least_as_long_as_the_first_answer_took() {
         let ms = Duration::from_millis;
-        assert_eq!(patience(ms(20), ms(3)), ms(200), "a moment's delay does not leave gaps");
-        assert_eq!(patience(ms(20), ms(900)), ms(900), "nor does a large request");
+        assert_eq!(patience(ms(20), ms(3)), ms(1000), "a busy moment leaves no gaps");
+        assert_eq!(patience(ms(300), ms(3)), ms(3000), "nor does a slow disk");
+        assert_eq!(patience(ms(20), ms(2500)), ms(2500), "nor a large request");
     }
 }

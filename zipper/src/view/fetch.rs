@@ -119,8 +119,9 @@ impl View {
         .await
     }
 
-    /// Reads what has gaps, or was not there at all, from the owners that were not asked: one of
-    /// them may have been up when the first was not. Who does not answer soon is left out.
+    /// Reads what has gaps, or was not there at all, from the owners that did not answer: one of
+    /// them may have been up when the first was not. It may have been asked before, as a hedge that
+    /// was overtaken. Who does not answer soon is left out.
     async fn fill_gaps(
         &self,
         request: &FetchRequest,
@@ -131,7 +132,8 @@ impl View {
     ) -> Vec<(usize, FetchReply)> {
         let now = self.context.clock.monotonic();
         let usable = |node: &usize| {
-            !gathered.asked.contains(node) && !self.nodes[*node].health.is_suspect(now)
+            let answered = gathered.answers.iter().any(|(answered, _)| answered == node);
+            !answered && !self.nodes[*node].health.is_suspect(now)
         };
         let others = groups.iter().map(|group| group.iter().copied().filter(usable).collect());
         let others: Vec<Group> = others.filter(|group: &Group| !group.is_empty()).collect();
