@@ -126,3 +126,29 @@ fn exponents_of_other_names_need_a_default() {
     assert!(evaluate("powSeriesLists(up,nothing)").unwrap().is_empty());
     assert_eq!(only("powSeriesLists(nothing,up,default=2)").values[3], 16.0);
 }
+
+/// Calls that make sense and calls that make none: each is an answer or an error, never a crash.
+#[test]
+fn no_argument_brings_a_function_down() {
+    const LISTS: [&str; 5] = ["up", "null", "nothing", "delay(up,0)", "group(coarse,gap)"];
+    const SCALARS: [&str; 8] =
+        ["0", "-1", "3", "-9223372036854775808", "9223372036854775807", "1e300", "'1h'", "'abs'"];
+    const NAMES: &str = "aliasByBase64 baseline baselineAberration countValues ewma fft ifft heatMap \
+        highestMin lowestMax integralWithReset join ksTest2 lowPass pearson pearsonClosest polyfit \
+        powSeriesLists removeZeroSeries scaleAfterTimestamp slo sloErrorBudget timeShiftByMetric \
+        toLowerCase tukeyAbove tukeyBelow logarithm stddev multiply";
+    let mut answered = 0;
+    for name in NAMES.split_whitespace() {
+        for list in LISTS {
+            for scalar in SCALARS {
+                let others = LISTS.map(|other| format!("{name}({list},{other},{scalar})"));
+                let two = format!("{name}({list},{scalar},{scalar})");
+                let four = format!("{name}({list},{scalar},'above',{scalar})");
+                let calls =
+                    others.into_iter().chain([format!("{name}({list},{scalar})"), two, four]);
+                answered += calls.filter(|call| evaluate(call).is_ok()).count();
+            }
+        }
+    }
+    assert!(answered > 500, "only {answered} calls bind");
+}

@@ -99,35 +99,66 @@ fn polyfit(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
     Ok(answer)
 }
 
+/// One of a family of polynomials that are orthogonal over the points that have a value.
+struct Term {
+    /// How much of it there is in the values.
+    share: f64,
+    /// Together with `back`: how the next one follows from this one and the one before.
+    middle: f64,
+    back: f64,
+}
+
+impl Term {
+    fn next(&self, x: f64, now: f64, before: f64) -> f64 {
+        (x - self.middle) * now - self.back * before
+    }
+}
+
 /// Values at the first `places` points of the polynomial that fits best.
 ///
-/// It is put together from polynomials that are orthogonal over the points that have a value
-/// (Forsythe's method): no matrix, and digits hold where powers of x would swamp them.
+/// It is put together from orthogonal polynomials (Forsythe's method): no matrix, and digits hold where
+/// powers of x would swamp them.
 fn fitted(points: &[f64], degree: usize, places: usize) -> Vec<f64> {
-    let present: Vec<usize> = (0..points.len()).filter(|i| !points[*i].is_nan()).collect();
+    let half = points.len() as f64 / 2.0;
+    let x = |i: usize| i as f64 / half - 1.0;
+    let present = points.iter().enumerate().filter(|(_, v)| !v.is_nan());
+    let present: Vec<(f64, f64)> = present.map(|(i, v)| (x(i), *v)).collect();
     if present.len() < 2 {
         return vec![f64::NAN; places];
     }
-    let length = places.max(points.len());
-    let half = points.len() as f64 / 2.0;
-    let x = |i: usize| i as f64 / half - 1.0;
-    let (mut before, mut now) = (vec![0.0; length], vec![1.0; length]);
-    let (mut norm_before, mut fit) = (1.0, vec![0.0; places]);
-    for power in 0..=degree.min(present.len() - 1) {
-        let over = |term: &dyn Fn(usize) -> f64| present.iter().map(|i| term(*i)).sum::<f64>();
-        let norm = over(&|i| now[i] * now[i]);
-        let share = over(&|i| now[i] * points[i]) / norm;
-        for (sum, value) in fit.iter_mut().zip(&now) {
-            *sum += share * value;
+    let terms = terms(&present, degree.min(present.len() - 1));
+    let value = |i: usize| {
+        let (mut before, mut now, mut sum) = (0.0, 1.0, 0.0);
+        for term in &terms {
+            sum += term.share * now;
+            (before, now) = (now, term.next(x(i), now, before));
         }
-        let middle = over(&|i| x(i) * now[i] * now[i]) / norm;
-        let back = if power == 0 { 0.0 } else { norm / norm_before };
-        let next = |i: usize| (x(i) - middle) * now[i] - back * before[i];
-        let next: Vec<f64> = (0..length).map(next).collect();
-        before = std::mem::replace(&mut now, next);
+        sum
+    };
+    (0..places).map(value).collect()
+}
+
+/// The polynomials up to a degree, for points (x, y).
+fn terms(present: &[(f64, f64)], degree: usize) -> Vec<Term> {
+    let (mut before, mut now) = (vec![0.0; present.len()], vec![1.0; present.len()]);
+    let mut norm_before = 0.0;
+    let mut terms = Vec::new();
+    for _ in 0..=degree {
+        let (mut norm, mut share, mut middle) = (0.0, 0.0, 0.0);
+        for ((x, y), p) in present.iter().zip(&now) {
+            norm += p * p;
+            share += p * y;
+            middle += x * p * p;
+        }
+        let back = if norm_before == 0.0 { 0.0 } else { norm / norm_before };
+        let term = Term { share: share / norm, middle: middle / norm, back };
+        for (((x, _), p), q) in present.iter().zip(&mut now).zip(&mut before) {
+            (*q, *p) = (*p, term.next(*x, *p, *q));
+        }
         norm_before = norm;
+        terms.push(term);
     }
-    fit
+    terms
 }
 
 #[cfg(test)]
