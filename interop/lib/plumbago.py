@@ -78,31 +78,69 @@ class Up:
 
 
 class Carbon(Node):
-    """One storage node on its own."""
+    """One storage node on its own: it has its addresses from the first moment, and the process with start()."""
 
     def __init__(self, stage, name, rules):
-        self.line, read, admin = free_port(), free_port(), free_port()
+        self.stage, self.line, read, admin = stage, free_port(), free_port(), free_port()
         data = stage.path(name)
         super().__init__(name, os.path.join(data, "whisper"), address(read), address(admin))
-        argv = [binary("plumbago-carbon"), "--data", data, "--line", address(self.line), "--pickle", address(free_port()),
-                "--read", self.read, "--carbonlink", address(free_port()), "--admin", self.admin]
-        self.process = stage.spawn(name, argv + rules)
-        wait_ready(stage, self.process, self.admin)
-        stage.wait_port(self.process, self.line)
+        self.argv = [binary("plumbago-carbon"), "--data", data, "--line", address(self.line), "--pickle", address(free_port()),
+                     "--read", self.read, "--carbonlink", address(free_port()), "--admin", self.admin, *rules]
+
+    def start(self, *flags):
+        """Starts it, again if it ran before, and waits until it is ready."""
+        self.process = self.stage.spawn(self.name, [*self.argv, *flags])
+        wait_ready(self.stage, self.process, self.admin)
+        self.stage.wait_port(self.process, self.line)
+        return self
 
 
 class Relay:
-    """A relay in front of storage nodes."""
+    """A relay; the flags name its storage nodes."""
 
-    def __init__(self, stage, nodes, replication):
+    def __init__(self, stage, flags):
         self.line, self.pickle, self.admin = free_port(), free_port(), address(free_port())
         argv = [binary("plumbago-relay"), "--line", address(self.line), "--pickle", address(self.pickle), "--admin", self.admin,
-                "--log", stage.path("relay-log"), "--replication", str(replication)]
-        for node in nodes:
-            argv += ["--node", f"{HOST}:{node.line}={node.name}"]
+                "--log", stage.path("relay-log"), *flags]
         self.process = stage.spawn("relay", argv)
         wait_ready(stage, self.process, self.admin)
         stage.wait_port(self.process, self.line)
+
+
+class Zipper:
+    """A zipper; the flags name its storage nodes."""
+
+    def __init__(self, stage, flags):
+        self.listen, self.admin = address(free_port()), address(free_port())
+        self.process = stage.spawn("zipper", [binary("plumbago-zipper"), "--listen", self.listen, "--admin", self.admin, *flags])
+        wait_ready(stage, self.process, self.admin)
+
+
+class ApiDaemon(Api):
+    """The api daemon in front of a zipper or one storage node."""
+
+    def __init__(self, stage, backend):
+        listen, self.admin = address(free_port()), address(free_port())
+        super().__init__(f"http://{listen}")
+        self.process = stage.spawn("api", [binary("plumbago-api"), "--listen", listen, "--admin", self.admin, "--backend", f"http://{backend}"])
+        wait_ready(stage, self.process, self.admin)
+
+
+def node_flags(nodes, replication):
+    """Storage nodes in order, as the short form of a cluster file."""
+    flags = ["--replication", str(replication)]
+    for node in nodes:
+        flags += ["--node", f"{HOST}:{node.line}={node.name}"]
+    return flags
+
+
+def write_cluster(stage, nodes, replication):
+    """The cluster file of these nodes, each an instance of this host; gives its path."""
+    text = f"[ring]\ncopies = {replication}\n"
+    for node in nodes:
+        text += f'\n[[node]]\nname = "{node.name}"\nhost = "{HOST}"\ninstance = "{node.name}"\n'
+        text += f'line = "{address(node.line)}"\nread = "{node.read}"\nadmin = "{node.admin}"\n'
+    return stage.write("cluster.toml", text)
 
 
 def send_lines(port, text, seconds=30):

@@ -138,6 +138,12 @@ class Stage:
             raise Failed(f"{process.args[0]} still runs {seconds} s after SIGTERM") from None
         self.check(code == 0, f"{os.path.basename(process.args[0])} ends with 0 after SIGTERM, not {code}")
 
+    def kill(self, process):
+        """SIGKILL, as the kernel does when memory is short; returns when the process is gone."""
+        process.kill()
+        process.wait()
+        self.processes = [(label, other) for label, other in self.processes if other is not process]
+
     def check(self, holds, what):
         """One comparison; a failed one is remembered and the part goes on."""
         if holds:

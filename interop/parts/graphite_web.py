@@ -102,7 +102,7 @@ def main():
     text = "".join(f"{name} {value} {stamp}\n" for name, points in series.items() for stamp, value in points.items())
     with Stage("graphite_web") as stage:
         up = Up(stage, RETENTIONS, nodes=4, replication=2)
-        alone = Carbon(stage, "alone", write_rules(stage, RETENTIONS))
+        alone = Carbon(stage, "alone", write_rules(stage, RETENTIONS)).start()
         send_lines(up.line, text)
         send_lines(alone.line, text)
         wait_for_points(up, series, start, until)

@@ -8,7 +8,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 import graphyte  # noqa: E402
 import peers  # noqa: E402
-from plumbago import Carbon, Relay, metric, send_lines, write_rules  # noqa: E402
+from plumbago import Carbon, Relay, metric, node_flags, send_lines, write_rules  # noqa: E402
 from series import describe, differences, file_of, read_file  # noqa: E402
 from stage import HOST, Failed, Stage, wait_for  # noqa: E402
 
@@ -92,8 +92,8 @@ def main():
     expected = {full_name(sender, key): points for sender in SENDERS for key, points in series.items()}
     with Stage("senders") as stage:
         rules = write_rules(stage, "60s:1d")
-        nodes = [Carbon(stage, name, rules) for name in ("a", "b")]
-        relay = Relay(stage, nodes, REPLICATION)
+        nodes = [Carbon(stage, name, rules).start() for name in ("a", "b")]
+        relay = Relay(stage, node_flags(nodes, REPLICATION))
         for send in SENDERS.values():
             send(stage, relay, series)
         for node in nodes:

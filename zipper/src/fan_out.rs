@@ -3,7 +3,7 @@
 //! With [`Breadth::Owners`] each group is asked one node at a time, the next one when the first is
 //! silent for the hedge delay or fails. With [`Breadth::Everyone`] all nodes are asked at once,
 //! except suspects that others can stand in for; once every group is answered the stragglers get
-//! the hedge delay to fill gaps, and then nobody waits for them.
+//! some [`patience`] to fill gaps, and then nobody waits for them.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -13,8 +13,18 @@ use daemon::Clock;
 use remote::{Deadline, RemoteError};
 use tokio::task::JoinSet;
 
-use crate::node::{Kind, Node};
+use crate::node::{Kind, Node, TIMEOUT_TELLING};
 use crate::topology::Group;
+
+/// A second copy is read for its points, not for an answer: it is waited for so many hedge delays.
+const PATIENCE_DELAYS: u32 = 10;
+
+/// How long a second copy is waited for after the first has come, which took `elapsed`. What is
+/// usual says little of a request that is larger than usual or of a busy moment: a node is given up
+/// only when its silence tells, and is then suspect, so that the next request does not wait.
+pub(crate) fn patience(hedge_delay: Duration, elapsed: Duration) -> Duration {
+    hedge_delay.saturating_mul(PATIENCE_DELAYS).max(elapsed).max(TIMEOUT_TELLING)
+}
 
 /// Whom to ask first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +74,7 @@ struct Round<'a, T, A> {
     ask: A,
     states: Vec<State<T>>,
     running: JoinSet<Joined<T>>,
+    began: Duration,
     /// When the next owners are asked.
     hedge_at: Duration,
     /// Since when nothing is awaited that is needed and likely to come.
@@ -87,6 +98,7 @@ where
         return Gathered { answers: Vec::new(), failures: Vec::new(), asked, missing };
     };
     let clock = Arc::clone(node.client.clock());
+    let began = clock.monotonic();
     let mut round = Round {
         nodes,
         groups,
@@ -95,6 +107,7 @@ where
         ask,
         states: nodes.iter().map(|_| State::Idle).collect(),
         running: JoinSet::new(),
+        began,
         hedge_at: Duration::ZERO,
         idle_since: None,
     };
@@ -231,13 +244,13 @@ where
         }
         let now = self.clock.monotonic();
         let since = *self.idle_since.get_or_insert(now);
-        now.saturating_sub(since) >= self.hedge_delay()
+        now.saturating_sub(since) >= self.grace(since)
     }
 
     /// Until when nothing needs to be done unless an answer comes.
     fn wait(&self) -> Duration {
         let now = self.clock.monotonic();
-        let grace = self.idle_since.map(|since| since.saturating_add(self.hedge_delay()));
+        let grace = self.idle_since.map(|since| since.saturating_add(self.grace(since)));
         let idle = |&node: &usize| matches!(self.states[node], State::Idle);
         let askable = |group: &Group| !self.is_answered(group) && group.iter().any(idle);
         let hedge = self.groups.iter().any(askable).then_some(self.hedge_at);
@@ -249,6 +262,14 @@ where
 
     fn time_left(&self) -> Duration {
         self.manner.deadline.remaining()
+    }
+
+    /// How long to wait, from `since` on, for answers that are not needed or not likely to come.
+    fn grace(&self, since: Duration) -> Duration {
+        if !self.is_complete() {
+            return self.hedge_delay();
+        }
+        patience(self.hedge_delay(), since.saturating_sub(self.began))
     }
 
     /// As long as the slowest of those asked mostly takes.
@@ -291,9 +312,11 @@ where
                 State::Pending { since, .. } => {
                     let took = now.saturating_sub(since);
                     let kind = remote::RemoteErrorKind::Timeout;
-                    if in_time {
+                    let usual = node.p95(self.manner.kind).max(self.manner.hedge_delay_min);
+                    // One that was asked a moment ago is not late because another was quicker.
+                    if in_time && took >= usual {
                         node.late(self.manner.kind, took, now);
-                    } else {
+                    } else if !in_time {
                         node.failed(&kind, took, now);
                     }
                     let endpoint = node.client.endpoint().clone();
@@ -302,5 +325,18 @@ where
             }
         }
         Gathered { answers, failures, asked, missing }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_waited_for_at_least_as_long_as_the_first_answer_took() {
+        let ms = Duration::from_millis;
+        assert_eq!(patience(ms(20), ms(3)), ms(1000), "a busy moment leaves no gaps");
+        assert_eq!(patience(ms(300), ms(3)), ms(3000), "nor does a slow disk");
+        assert_eq!(patience(ms(20), ms(2500)), ms(2500), "nor a large request");
     }
 }

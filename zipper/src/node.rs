@@ -10,7 +10,7 @@ use crate::config::{Config, Destination};
 use crate::health::{Health, Recent};
 
 /// A node that was silent for so long is failing; less may be a busy moment.
-const TIMEOUT_TELLING: Duration = Duration::from_secs(1);
+pub(crate) const TIMEOUT_TELLING: Duration = Duration::from_secs(1);
 
 /// A deadline shorter than this says nothing of the node.
 const TIMEOUT_NOTED: Duration = Duration::from_millis(20);
@@ -109,7 +109,11 @@ impl Node {
         self.count_failure("late");
         // At least so long: a node that always takes longer shall be waited for longer.
         self.recent[kind as usize].add(took);
-        self.health.late(now);
+        if took < TIMEOUT_TELLING {
+            self.health.late(now);
+        } else {
+            self.health.failed(now);
+        }
     }
 
     fn count_failure(&self, label: &str) {

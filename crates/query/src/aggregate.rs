@@ -31,7 +31,8 @@ pub enum Aggregate {
     Stddev,
     /// Sum.
     Sum,
-    /// The value below which this share (in percent) lies.
+    /// The value below which this share (in percent) lies, as carbonapi has it: a weighted mean of the
+    /// two nearest.
     Percentile(f64),
 }
 
@@ -108,7 +109,7 @@ impl Aggregate {
             Self::Multiply => present().reduce(|a, v| a * v).unwrap_or(f64::NAN),
             Self::Median => median(present().collect()),
             Self::Stddev => stddev(row, count),
-            Self::Percentile(percent) => percentile(row, percent, false),
+            Self::Percentile(percent) => between_nearest(present().collect(), percent),
             Self::Count | Self::AvgZero => f64::NAN,
         }
     }
@@ -168,6 +169,18 @@ fn stddev(row: &[f64], count: usize) -> f64 {
     (sum(present().map(|v| (v - mean) * (v - mean))) / count as f64).sqrt()
 }
 
+/// The least value is percentile 0, the greatest 100; what lies between two values is weighted.
+fn between_nearest(mut values: Vec<f64>, percent: f64) -> f64 {
+    let rank = (values.len() as f64 - 1.0) * percent / 100.0;
+    let (at, weight) = (rank.ceil() as usize, rank.fract());
+    let upper = nth(&mut values, at);
+    if weight == 0.0 {
+        return upper;
+    }
+    let lower = greatest(values[..at].iter().copied());
+    upper * weight + lower * (1.0 - weight)
+}
+
 /// graphite-web's n-th percentile; `interpolate` between the two nearest, or take the upper one.
 /// NaN if nothing is there.
 pub fn percentile(row: &[f64], percent: f64, interpolate: bool) -> f64 {
@@ -219,6 +232,16 @@ mod tests {
         assert!(Aggregate::Multiply.of(&ROW).is_nan());
         assert!(Aggregate::Sum.of(&[f64::NAN]).is_nan());
         assert_eq!(Aggregate::Count.of(&[f64::NAN]), 0.0);
+    }
+
+    #[test]
+    fn percentiles_lie_between_the_two_nearest_values() {
+        for (name, value) in
+            [("p0", 1.0), ("p50", 2.5), ("p100", 4.0), ("p99.9", 3.997), ("p10", 1.3)]
+        {
+            let got = Aggregate::by_name(name).unwrap().of(&ROW);
+            assert!((got - value).abs() < 1e-12, "{name} {got}");
+        }
     }
 
     #[test]

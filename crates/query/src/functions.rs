@@ -4,10 +4,14 @@ use crate::function::Function;
 
 mod alias;
 mod arithmetic;
+mod baseline;
 mod bound;
 mod calendar;
 mod combine;
 mod consolidation;
+mod correlation;
+mod curve;
+mod distribution;
 mod divide;
 mod fill;
 mod filter;
@@ -15,10 +19,14 @@ mod forecast;
 mod generate;
 mod group;
 mod legend;
+mod lists;
 mod moving;
+mod objective;
 mod paint;
 mod rate;
+mod release;
 mod shift;
+mod signal;
 mod sort;
 mod statistics;
 mod summarize;
@@ -27,9 +35,13 @@ mod summarize;
 pub(crate) const FAMILIES: &[&[Function]] = &[
     alias::FAMILY,
     arithmetic::FAMILY,
+    baseline::FAMILY,
     bound::FAMILY,
     combine::FAMILY,
     consolidation::FAMILY,
+    correlation::FAMILY,
+    curve::FAMILY,
+    distribution::FAMILY,
     divide::FAMILY,
     fill::FAMILY,
     filter::FAMILY,
@@ -37,10 +49,14 @@ pub(crate) const FAMILIES: &[&[Function]] = &[
     generate::FAMILY,
     group::FAMILY,
     legend::FAMILY,
+    lists::FAMILY,
     moving::FAMILY,
+    objective::FAMILY,
     paint::FAMILY,
     rate::FAMILY,
+    release::FAMILY,
     shift::FAMILY,
+    signal::FAMILY,
     sort::FAMILY,
     statistics::FAMILY,
     summarize::FAMILY,

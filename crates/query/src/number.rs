@@ -23,6 +23,19 @@ pub fn format_g(value: f64) -> String {
     with_exponent(trim_zeros(mantissa), exponent)
 }
 
+/// Go's `%g` of the fewest digits, as carbonapi's names hold it: an exponent from 10^6 on.
+pub fn format_go_g(value: f64) -> String {
+    /// Exponents from which on Go writes one.
+    const EXPONENTS: std::ops::Range<i32> = -4..6;
+    let exact = format!("{value:e}");
+    let (mantissa, exponent) = exact.split_once('e').unwrap_or((&exact, "0"));
+    let exponent = exponent.parse().unwrap_or(0);
+    if EXPONENTS.contains(&exponent) || !value.is_finite() {
+        return value.to_string();
+    }
+    with_exponent(mantissa, exponent)
+}
+
 /// C's `%.Ne`.
 pub fn format_e(value: f64, decimals: usize) -> String {
     if !value.is_finite() {
@@ -115,6 +128,21 @@ mod tests {
             (f64::INFINITY, "inf"),
         ] {
             assert_eq!(python_repr(v), text);
+        }
+    }
+
+    #[test]
+    fn go_s_g_has_an_exponent_early() {
+        for (v, text) in [
+            (2.0, "2"),
+            (-0.5, "-0.5"),
+            (123456.0, "123456"),
+            (1234567.0, "1.234567e+06"),
+            (0.0001, "0.0001"),
+            (0.00001, "1e-05"),
+            (33.3333333, "33.3333333"),
+        ] {
+            assert_eq!(format_go_g(v), text);
         }
     }
 

@@ -218,13 +218,15 @@ impl<'t> Cursor<'t> {
         }
     }
 
-    /// `name =`, or nothing taken.
+    /// `name =`, or nothing taken. A path may end in `=` too: then no value follows.
     fn keyword_name(&mut self) -> Option<&'t str> {
         let position = self.position;
         let name = self.take(identifier);
         if name.is_some() && self.peek() == Some(b'=') {
             self.position += 1;
-            return name;
+            if !matches!(self.peek(), Some(b')' | b',' | b'=')) {
+                return name;
+            }
         }
         self.position = position;
         None

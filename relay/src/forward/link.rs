@@ -39,7 +39,7 @@ pub(crate) async fn run(queue: Arc<NodeQueue>, context: Context) {
                 queue.metrics.connects.inc();
                 queue.set_connected(true);
                 info!(node = queue.name(), "connected");
-                queue.resend(recent.take(context.clock.monotonic()));
+                queue.resend(recent.take());
                 let ended = send(&queue, stream, &mut recent, &context).await;
                 queue.set_connected(false);
                 daemon::warn_limited!(context.clock, node = queue.name(), cause = %ended, "connection lost");
@@ -143,13 +143,45 @@ impl Recent {
         }
     }
 
-    /// Everything that may be unread at `now`, oldest first.
-    fn take(&mut self, now: Duration) -> Vec<LineBatch> {
+    /// Everything that may have been unread when the connection ended, oldest first. How long ago
+    /// that was does not matter: a node that was away for an hour never read it in the meantime.
+    fn take(&mut self) -> Vec<LineBatch> {
         self.bytes = 0;
-        self.batches
-            .drain(..)
-            .filter(|(sent, _)| now.saturating_sub(*sent) <= UNREAD_AGE_MAX)
-            .map(|(_, batch)| batch)
-            .collect()
+        self.batches.drain(..).map(|(_, batch)| batch).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(line: &str) -> LineBatch {
+        LineBatch::from_bytes(line.as_bytes().to_vec())
+    }
+
+    fn texts(batches: &[LineBatch]) -> Vec<&[u8]> {
+        batches.iter().map(LineBatch::as_bytes).collect()
+    }
+
+    #[test]
+    fn what_was_sent_just_before_the_end_is_resent_however_long_the_node_is_away() {
+        let mut recent = Recent::default();
+        recent.add(vec![batch("read 1 1\n")], Duration::ZERO);
+        let late = UNREAD_AGE_MAX + Duration::from_secs(1);
+        recent.add(vec![batch("a 1 1\n"), batch("b 1 1\n")], late);
+        assert_eq!(texts(&recent.take()), [b"a 1 1\n", b"b 1 1\n"]);
+        assert!(recent.take().is_empty(), "once");
+        assert_eq!(recent.bytes, 0);
+    }
+
+    #[test]
+    fn what_is_kept_for_resending_is_bounded_in_bytes() {
+        let mut recent = Recent::default();
+        let line = format!("{} 1 1\n", "x".repeat(UNREAD_BYTES_MAX / 4));
+        for _ in 0..20 {
+            recent.add(vec![batch(&line)], Duration::ZERO);
+        }
+        assert!(recent.bytes <= UNREAD_BYTES_MAX + line.len());
+        assert_eq!(recent.take().len(), 4);
     }
 }

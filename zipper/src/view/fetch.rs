@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::{Tally, View};
 use crate::failure::Failure;
-use crate::fan_out::{Breadth, Gathered, gather};
+use crate::fan_out::{Breadth, Gathered, gather, patience};
 use crate::merge::merge_series;
 use crate::node::Kind;
 use crate::topology::Group;
@@ -18,9 +18,6 @@ use crate::topology::Group;
 /// So many slots before now may still be empty because their points are on the way. A window that
 /// ended earlier has none: there every empty slot may be a gap.
 const OPEN_SLOTS: i64 = 2;
-
-/// A second copy read for its points, not for an answer, is waited for so many hedge delays.
-const GAP_READ_PATIENCE: u32 = 10;
 
 /// What some targets got: from the owners of all of them, or from everyone.
 struct Part {
@@ -100,8 +97,9 @@ impl View {
             let gathered = self.ask(&request, None, deadline).await;
             return Part { gathered, further: Vec::new() };
         };
+        let began = self.context.clock.monotonic();
         let gathered = self.ask(&request, Some(&groups), deadline).await;
-        let further = self.fill_gaps(&request, &groups, &gathered, deadline).await;
+        let further = self.fill_gaps(&request, &groups, &gathered, began, deadline).await;
         Part { gathered, further }
     }
 
@@ -121,18 +119,21 @@ impl View {
         .await
     }
 
-    /// Reads what has gaps, or was not there at all, from the owners that were not asked: one of
-    /// them may have been up when the first was not. Who does not answer soon is left out.
+    /// Reads what has gaps, or was not there at all, from the owners that did not answer: one of
+    /// them may have been up when the first was not. It may have been asked before, as a hedge that
+    /// was overtaken. Who does not answer soon is left out.
     async fn fill_gaps(
         &self,
         request: &FetchRequest,
         groups: &[Group],
         gathered: &Gathered<FetchReply>,
+        began: Duration,
         deadline: &Deadline,
     ) -> Vec<(usize, FetchReply)> {
         let now = self.context.clock.monotonic();
         let usable = |node: &usize| {
-            !gathered.asked.contains(node) && !self.nodes[*node].health.is_suspect(now)
+            let answered = gathered.answers.iter().any(|(answered, _)| answered == node);
+            !answered && !self.nodes[*node].health.is_suspect(now)
         };
         let others = groups.iter().map(|group| group.iter().copied().filter(usable).collect());
         let others: Vec<Group> = others.filter(|group: &Group| !group.is_empty()).collect();
@@ -146,7 +147,7 @@ impl View {
         let request = Arc::new(FetchRequest { targets, window, plan });
         let usual = others.iter().flatten().map(|&node| self.nodes[node].p95(Kind::Render)).max();
         let delay: Duration = usual.unwrap_or_default().max(self.hedge_delay_min);
-        let deadline = deadline.clone().within(delay.saturating_mul(GAP_READ_PATIENCE));
+        let deadline = deadline.clone().within(patience(delay, now.saturating_sub(began)));
         self.ask(&request, Some(&others), &deadline).await.answers
     }
 

@@ -178,6 +178,30 @@ async fn a_gap_of_the_primary_is_filled_from_the_next_owner() {
 }
 
 #[tokio::test]
+async fn a_gap_is_filled_from_an_owner_whose_hedged_answer_was_overtaken() {
+    let [primary, second] = owners("a.b", 2, 2)[..] else { panic!("two copies") };
+    let gates = [Shutdown::new(), Shutdown::new()];
+    let held = |node| {
+        let values = if node == primary { [1.0, NAN, 3.0, 4.0] } else { [NAN, 2.0, NAN, NAN] };
+        vec![series("a.b", values)]
+    };
+    let mood = |node: usize| Mood::Waits(gates[node].clone());
+    let nodes = [Fake::start(held(0), mood(0)).await, Fake::start(held(1), mood(1)).await];
+    let settings = [("replication", "2"), ("hedge_delay_min", "1ms"), ("timeout", NEVER)];
+    let zipper = zipper(&urls(&nodes), &settings).await;
+    let release = async {
+        for (asked, gate) in [(1, primary), (2, second)] {
+            let enough = || (nodes[second].renders() >= asked).then_some(());
+            testkit::wait_until_async("the second is asked", testkit::PATIENCE, async || enough())
+                .await;
+            gates[gate].fire();
+        }
+    };
+    let ((_, reply), ()) = tokio::join!(render(&zipper, "target=a.b"), release);
+    assert_eq!(reply.series[0].values, [1.0, 2.0, 3.0, 4.0]);
+}
+
+#[tokio::test]
 async fn the_deadline_ends_the_wait_and_what_came_is_given() {
     let end = Shutdown::new();
     let well = Fake::start(vec![series("a", [1.0; 4])], Mood::Well).await;

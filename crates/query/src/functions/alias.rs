@@ -90,6 +90,20 @@ pub(super) const FAMILY: &[Function] = &[
         ..Function::DEFAULT
     },
     Function {
+        name: "aliasByBase64",
+        group: Group::Alias,
+        params: &[SERIES_LIST, Param::optional("nodeNum", ParamKind::Integer)],
+        summary: "Decodes the name, or one part of it, from Base64.",
+        detail: "carbonapi's. Parts are counted from 1, unlike in all other functions. What is no Base64 \
+                 of a text stays as it is.",
+        eval: Body::List(alias_by_base64),
+        examples: &[Example {
+            target: "aliasByBase64(a.d2ViMDE=.load,2)",
+            shows: "`a.web01.load`",
+        }],
+        ..Function::DEFAULT
+    },
+    Function {
         name: "substr",
         group: Group::Special,
         params: &[
@@ -105,6 +119,7 @@ pub(super) const FAMILY: &[Function] = &[
     },
     Function {
         name: "upper",
+        aliases: &["toUpperCase"],
         group: Group::Alias,
         params: &[SERIES_LIST, POSITIONS],
         summary: "Shows the name, or the letters at some places, in upper case.",
@@ -114,6 +129,7 @@ pub(super) const FAMILY: &[Function] = &[
     },
     Function {
         name: "lower",
+        aliases: &["toLowerCase"],
         group: Group::Alias,
         params: &[SERIES_LIST, POSITIONS],
         summary: "Shows the name, or the letters at some places, in lower case.",
@@ -142,6 +158,51 @@ fn alias(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
 fn alias_by_node(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
     let nodes = call.nodes("nodes");
     renamed(call.series("seriesList"), |series| Ok(node_key(series, &nodes)))
+}
+
+fn alias_by_base64(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
+    let node = call.int_opt("nodeNum");
+    renamed(call.series("seriesList"), |series| {
+        let Some(node) = node else {
+            return Ok(base64_text(&series.name).unwrap_or_else(|| series.name.clone()));
+        };
+        let name = series.tags.get("name").unwrap_or(&series.name);
+        let mut parts: Vec<String> = name.split('.').map(str::to_owned).collect();
+        let place = usize::try_from(node).ok().and_then(|node| node.checked_sub(1));
+        let part = place.and_then(|place| parts.get_mut(place));
+        let decoded = part.and_then(|part| Some((base64_text(part)?, part)));
+        let Some((text, part)) = decoded else { return Ok(series.name.clone()) };
+        *part = text;
+        Ok(parts.join("."))
+    })
+}
+
+/// The text that a padded Base64 stands for; `None` if it is none.
+fn base64_text(encoded: &str) -> Option<String> {
+    let digits = encoded.trim_end_matches('=');
+    let padding = encoded.len() - digits.len();
+    if !encoded.len().is_multiple_of(4) || padding > 2 {
+        return None;
+    }
+    let (mut bytes, mut bits, mut count) = (Vec::new(), 0u32, 0);
+    for digit in digits.bytes() {
+        let value = match digit {
+            b'A'..=b'Z' => digit - b'A',
+            b'a'..=b'z' => digit - b'a' + 26,
+            b'0'..=b'9' => digit - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        bits = (bits << 6) | u32::from(value);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push((bits >> count) as u8);
+            bits &= (1 << count) - 1;
+        }
+    }
+    String::from_utf8(bytes).ok()
 }
 
 fn alias_by_tags(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {

@@ -3,7 +3,7 @@
 use crate::call::Call;
 use crate::error::EvalError;
 use crate::function::{Body, Example, Function, Group, Literal, Param, ParamKind, SERIES_LIST};
-use crate::number::{format_g, python_repr, python_round};
+use crate::number::{format_g, format_go_g, python_repr, python_round};
 use crate::series::Series;
 
 const FACTOR: Param = Param::required("factor", ParamKind::Float);
@@ -16,6 +16,23 @@ pub(super) const FAMILY: &[Function] = &[
         summary: "Multiplies every value by a number.",
         eval: Body::List(scale),
         examples: &[Example { target: "scale(net.bytes,8)", shows: "bytes as bits" }],
+        ..Function::DEFAULT
+    },
+    Function {
+        name: "scaleAfterTimestamp",
+        group: Group::Transform,
+        params: &[
+            SERIES_LIST,
+            FACTOR,
+            Param::optional("timestamp", ParamKind::Integer).default(Literal::Int(0)),
+        ],
+        summary: "Multiplies every value from some time on by a number.",
+        detail: "carbonapi's. The time is a Unix timestamp.",
+        eval: Body::List(scale_after_timestamp),
+        examples: &[Example {
+            target: "scaleAfterTimestamp(net.bits,0.125,1790000000)",
+            shows: "bytes also after the day the unit changed",
+        }],
         ..Function::DEFAULT
     },
     Function {
@@ -100,6 +117,20 @@ pub(super) const FAMILY: &[Function] = &[
         detail: "There is no value where the series is 0 or below.",
         eval: Body::List(log),
         examples: &[Example { target: "log(requests.count,2)", shows: "doublings" }],
+        ..Function::DEFAULT
+    },
+    Function {
+        name: "logarithm",
+        aliases: &["logarithmic"],
+        group: Group::Transform,
+        params: &[
+            SERIES_LIST,
+            Param::optional("base", ParamKind::Integer).default(Literal::Int(10)),
+        ],
+        summary: "Takes the logarithm of every value.",
+        detail: "carbonapi's name for `log`. There is no value where the series is 0 or below.",
+        eval: Body::List(logarithm),
+        examples: &[Example { target: "logarithm(requests.count,2)", shows: "doublings" }],
         ..Function::DEFAULT
     },
     Function {
@@ -233,7 +264,35 @@ fn finite_or_null(result: f64, finite_operands: bool) -> f64 {
     if finite_operands && result.is_infinite() { f64::NAN } else { result }
 }
 
+fn scale_after_timestamp(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
+    let (factor, timestamp) = (call.float("factor"), call.int("timestamp"));
+    let shown = format_go_g(factor);
+    let suffix = if timestamp == 0 { String::new() } else { format!(",{timestamp}") };
+    let scaled = |series: Series| {
+        let name = format!("scale({},{shown}{suffix})", series.name);
+        let times = (0i64..).map(|i| series.start.saturating_add(i.saturating_mul(series.step)));
+        let value = |(v, t): (&f64, i64)| if t >= timestamp { v * factor } else { *v };
+        let values = series.values.iter().zip(times).map(value).collect();
+        Series { values, ..series }.named(name).tagged("scale", shown.clone())
+    };
+    Ok(call.series("seriesList").into_iter().map(scaled).collect())
+}
+
 fn log(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
+    logarithms(call, |name, base| format!("log({name}, {base})"))
+}
+
+fn logarithm(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
+    logarithms(call, |name, base| match base {
+        10 => format!("logarithm({name})"),
+        _ => format!("logarithm({name},{base})"),
+    })
+}
+
+fn logarithms(
+    call: &mut Call<'_>,
+    name: impl Fn(&str, i64) -> String,
+) -> Result<Vec<Series>, EvalError> {
     let base = call.int("base");
     let list = call.series("seriesList");
     // graphite-web looks at the base only when it first takes a logarithm.
@@ -245,8 +304,7 @@ fn log(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
     let logarithm = |v: &f64| if *v > 0.0 { v.ln() / divisor } else { f64::NAN };
     let derived = |series: Series| {
         let values = series.points().iter().map(logarithm).collect();
-        let name = format!("log({}, {base})", series.name);
-        series.derived(name, values).tagged("log", base.to_string())
+        series.derived(name(&series.name, base), values).tagged("log", base.to_string())
     };
     Ok(list.into_iter().map(derived).collect())
 }

@@ -28,6 +28,12 @@ const COMBINE: Function = Function {
     eval: Body::List(combine_rows),
     ..Function::DEFAULT
 };
+/// carbonapi's and Metrictank's short names. As callbacks these are aggregations, not functions.
+const PLAIN: Function = Function {
+    detail: "carbonapi's name for the function whose name ends in `Series`.",
+    aggregates: false,
+    ..COMBINE
+};
 const WITH_WILDCARDS: Function = Function {
     params: &[SERIES_LIST, POSITION],
     detail: "Series whose names are equal without the parts at these places become one.",
@@ -95,6 +101,43 @@ pub(super) const FAMILY: &[Function] = &[
         ..COMBINE
     },
     Function {
+        name: "count",
+        summary: "Shows how many series have a value at each point.",
+        detail: "carbonapi's name. `countSeries` counts series whether they have a value or not.",
+        examples: &[Example { target: "count(a.*.load)", shows: "how many hosts report" }],
+        ..PLAIN
+    },
+    Function {
+        name: "diff",
+        summary: "Subtracts from the first series all others.",
+        examples: &[Example { target: "diff(a.total,a.free)", shows: "what is in use" }],
+        ..PLAIN
+    },
+    Function {
+        name: "max",
+        summary: "Shows the greatest of series at each point.",
+        examples: &[Example { target: "max(a.*.load)", shows: "the busiest host" }],
+        ..PLAIN
+    },
+    Function {
+        name: "min",
+        summary: "Shows the least of series at each point.",
+        examples: &[Example { target: "min(a.*.free)", shows: "the fullest disk" }],
+        ..PLAIN
+    },
+    Function {
+        name: "multiply",
+        summary: "Multiplies series; null where one of them is.",
+        examples: &[Example { target: "multiply(a.rate,a.size)", shows: "bytes a second" }],
+        ..PLAIN
+    },
+    Function {
+        name: "stddev",
+        summary: "Shows the standard deviation of series at each point.",
+        examples: &[Example { target: "stddev(a.*.load)", shows: "how even load is" }],
+        ..PLAIN
+    },
+    Function {
         name: "aggregate",
         params: &[SERIES_LIST, FUNC, X_FILES_FACTOR],
         summary: "Combines series by an aggregation.",
@@ -109,6 +152,7 @@ pub(super) const FAMILY: &[Function] = &[
     },
     Function {
         name: "aggregateWithWildcards",
+        aliases: &["aggregateSeriesWithWildcards"],
         params: &[SERIES_LIST, FUNC, POSITION],
         summary: "Combines series by an aggregation, all that differ only at some places in the name.",
         aggregates: false,
@@ -333,7 +377,7 @@ fn pow_series(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
 }
 
 /// Null where there is no real power, or where it is too great for a float.
-fn power_or_null(base: f64, exponent: f64) -> f64 {
+pub(super) fn power_or_null(base: f64, exponent: f64) -> f64 {
     // Without this, a power of 0 would make a 1 of a null.
     if base.is_nan() || exponent.is_nan() {
         return f64::NAN;

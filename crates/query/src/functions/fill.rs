@@ -52,6 +52,7 @@ pub(super) const FAMILY: &[Function] = &[
     },
     Function {
         name: "isNonNull",
+        aliases: &["isNotNull"],
         group: Group::Transform,
         params: &[SERIES_LIST],
         summary: "Shows 1 where there is a value and 0 where there is none.",

@@ -78,6 +78,24 @@ pub(super) const FAMILY: &[Function] = &[
         ..RANK
     },
     Function {
+        name: "highestMin",
+        summary: "Keeps the n series of highest least value.",
+        examples: &[Example { target: "highestMin(a.*,3)", shows: "who is never idle" }],
+        ..RANK
+    },
+    Function {
+        name: "lowestMax",
+        summary: "Keeps the n series of lowest peak.",
+        examples: &[Example { target: "lowestMax(a.*,3)", shows: "who is never busy" }],
+        ..RANK
+    },
+    Function {
+        name: "lowestMin",
+        summary: "Keeps the n series of lowest least value.",
+        examples: &[Example { target: "lowestMin(a.*,3)", shows: "the deepest lows" }],
+        ..RANK
+    },
+    Function {
         name: "averageAbove",
         summary: "Keeps series whose mean is above a value.",
         examples: &[Example { target: "averageAbove(a.*,25)", shows: "who is busy" }],
@@ -180,6 +198,14 @@ pub(super) const FAMILY: &[Function] = &[
         summary: "Drops series without any value, or with a smaller share of values.",
         eval: Body::List(remove_empty_series),
         examples: &[Example { target: "removeEmptySeries(a.*,0.5)", shows: "who reports" }],
+        ..RANK
+    },
+    Function {
+        name: "removeZeroSeries",
+        params: &[SERIES_LIST, Param::optional("xFilesFactor", ParamKind::Float)],
+        summary: "Drops series of nothing but zeros and nulls, or with a smaller share of other values.",
+        eval: Body::List(remove_zero_series),
+        examples: &[Example { target: "removeZeroSeries(a.*.errors)", shows: "who has errors" }],
         ..RANK
     },
     Function {
@@ -314,6 +340,17 @@ fn exclude(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
 fn remove_empty_series(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
     let share = call.float_opt("xFilesFactor").unwrap_or(0.0);
     kept(call.series("seriesList"), |s| has_enough(&s.points(), share))
+}
+
+fn remove_zero_series(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
+    let share = call.float_opt("xFilesFactor").unwrap_or(0.0);
+    let has_enough_values = |series: &Series| {
+        let values: Vec<f64> =
+            series.points().iter().map(|v| if *v == 0.0 { f64::NAN } else { *v }).collect();
+        has_enough(&values, share)
+    };
+    let list = kept(call.series("seriesList"), has_enough_values)?.into_iter();
+    Ok(list.map(|series| series.tagged("removeZeroSeries", share.to_string())).collect())
 }
 
 /// The percent of the upper bound; the lower bound is as far from 0 as it is from 100.

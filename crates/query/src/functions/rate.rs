@@ -76,6 +76,19 @@ pub(super) const FAMILY: &[Function] = &[
         ..Function::DEFAULT
     },
     Function {
+        name: "integralWithReset",
+        group: Group::Transform,
+        params: &[SERIES_LIST, Param::required("resettingSeries", ParamKind::SeriesList)],
+        summary: "Adds up all values so far and starts again where another series is neither null nor 0.",
+        detail: "carbonapi's. Both need one step and as many points.",
+        eval: Body::List(integral_with_reset),
+        examples: &[Example {
+            target: "integralWithReset(sales.count,shop.opens)",
+            shows: "sales since the shop opened",
+        }],
+        ..Function::DEFAULT
+    },
+    Function {
         name: "changed",
         group: Group::Special,
         params: &[SERIES_LIST],
@@ -171,6 +184,35 @@ fn integral(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
         };
         values.iter().map(&mut add).collect()
     }))
+}
+
+fn integral_with_reset(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
+    let list = call.series("seriesList");
+    let resets = call.series("resettingSeries");
+    let [resetting] = &resets[..] else {
+        let message = format!("starts again by one series, not {}", resets.len());
+        return Err(call.error(message));
+    };
+    let marks = resetting.points();
+    let like = |s: &Series| s.step == resetting.step && s.points().len() == marks.len();
+    if let Some(series) = list.iter().find(|series| !like(series)) {
+        let (a, b) = (&series.name, &resetting.name);
+        return Err(call.error(format!("{a:?} lies on another grid than {b:?}")));
+    }
+    let summed = |series: Series| {
+        let mut total = 0.0;
+        let add = |(value, mark): (&f64, &f64)| {
+            if value.is_nan() {
+                return f64::NAN;
+            }
+            total = if mark.is_nan() || *mark == 0.0 { total + value } else { 0.0 };
+            total
+        };
+        let values = series.points().iter().zip(marks.iter()).map(add).collect();
+        let name = format!("integralWithReset({},{})", series.name, resetting.name);
+        series.derived(name, values)
+    };
+    Ok(list.into_iter().map(summed).collect())
 }
 
 fn integral_by_interval(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {

@@ -86,7 +86,7 @@ pub(super) const FAMILY: &[Function] = &[
 ];
 
 /// A shift as names show it, with a sign, and in seconds.
-fn shift(text: &str, seconds: i64) -> (String, i64) {
+pub(super) fn shift(text: &str, seconds: i64) -> (String, i64) {
     let signed = back_by_default(text, seconds);
     let sign = if text.starts_with(|c: char| c.is_ascii_digit()) { "-" } else { "" };
     (format!("{sign}{text}"), signed)
@@ -130,7 +130,7 @@ fn time_stack(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
     Ok(stacked)
 }
 
-fn check_shifts(shifts: &std::ops::Range<i64>) -> Result<(), EvalError> {
+pub(super) fn check_shifts(shifts: &std::ops::Range<i64>) -> Result<(), EvalError> {
     let asked = if shifts.is_empty() { 0 } else { shifts.end.abs_diff(shifts.start) };
     if asked <= STACK_SHIFTS_MAX {
         return Ok(());
@@ -138,7 +138,7 @@ fn check_shifts(shifts: &std::ops::Range<i64>) -> Result<(), EvalError> {
     Err(EvalError::Limit { limit: "time_stack_shifts_max", asked, allowed: STACK_SHIFTS_MAX })
 }
 
-fn stack_windows(args: &BoundArgs, window: Window, _: &Request) -> Vec<Window> {
+pub(super) fn stack_windows(args: &BoundArgs, window: Window, _: &Request) -> Vec<Window> {
     let (Some(Value::Text(unit)), Some(Value::Int(start)), Some(Value::Int(end))) =
         (args.get("timeShiftUnit"), args.get("timeShiftStart"), args.get("timeShiftEnd"))
     else {

@@ -5,7 +5,20 @@ use std::io::{BufRead, BufReader};
 use flate2::read::GzDecoder;
 use serde_json::Value;
 
-const CASES: &[u8] = include_bytes!("../../testdata/render.jsonl.gz");
+/// What one program answered, and the series it read.
+pub(crate) struct Recorded {
+    pub(crate) cases: &'static [u8],
+    pub(crate) corpora: &'static [&'static [u8]],
+}
+
+const CORPUS: &[u8] = include_bytes!("../../testdata/corpus.json.gz");
+
+pub(crate) const GRAPHITE_WEB: Recorded =
+    Recorded { cases: include_bytes!("../../testdata/render.jsonl.gz"), corpora: &[CORPUS] };
+pub(crate) const CARBONAPI: Recorded = Recorded {
+    cases: include_bytes!("../../testdata/carbonapi.jsonl.gz"),
+    corpora: &[CORPUS, include_bytes!("../../testdata/carbonapi-corpus.json.gz")],
+};
 
 /// A recorded request.
 pub(crate) struct Case {
@@ -52,8 +65,8 @@ impl Case {
     }
 }
 
-pub(crate) fn load() -> Vec<Case> {
-    let lines = BufReader::new(GzDecoder::new(CASES)).lines();
+pub(crate) fn load(cases: &[u8]) -> Vec<Case> {
+    let lines = BufReader::new(GzDecoder::new(cases)).lines();
     lines.map(|line| read(&serde_json::from_str(&line.unwrap()).unwrap())).collect()
 }
 

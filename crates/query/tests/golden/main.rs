@@ -1,4 +1,4 @@
-//! Recorded answers of graphite-web, evaluated in-process.
+//! Recorded answers of graphite-web and carbonapi, evaluated in-process.
 //!
 //! `areas.txt` lists the areas that pass wholly; the test fails when one of them no longer does.
 //! `GOLDEN_ONLY=summarize cargo test -p plumbago-query --test golden -- --nocapture` prints what
@@ -26,13 +26,16 @@ struct Tally {
 }
 
 fn run_all() -> BTreeMap<String, Tally> {
-    let store = Store::load();
     let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
-    for case in case::load() {
-        let tally = tallies.entry(case.area.clone()).or_default();
-        match check(&case, &store) {
-            None => tally.passed += 1,
-            Some(why) => tally.failures.push(format!("{} {} {why}", case.id, case.request_line())),
+    for recorded in [&case::GRAPHITE_WEB, &case::CARBONAPI] {
+        let store = Store::load(recorded.corpora);
+        for case in case::load(recorded.cases) {
+            let tally = tallies.entry(case.area.clone()).or_default();
+            let line = || format!("{} {}", case.id, case.request_line());
+            match check(&case, &store) {
+                None => tally.passed += 1,
+                Some(why) => tally.failures.push(format!("{} {why}", line())),
+            }
         }
     }
     tallies

@@ -14,8 +14,6 @@ use serde_json::Value;
 
 use crate::case::Case;
 
-const CORPUS: &[u8] = include_bytes!("../../testdata/corpus.json.gz");
-
 /// What `now` is where a case does not say: after the end of the corpus, as in the recordings.
 const NOW: i64 = 1_793_059_200;
 
@@ -30,11 +28,15 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    pub(crate) fn load() -> Self {
-        let mut text = String::new();
-        GzDecoder::new(CORPUS).read_to_string(&mut text).unwrap();
-        let corpus: Value = serde_json::from_str(&text).unwrap();
-        Self { archives: corpus.as_array().unwrap().iter().map(archive).collect() }
+    pub(crate) fn load(corpora: &[&[u8]]) -> Self {
+        let mut archives = Vec::new();
+        for packed in corpora {
+            let mut text = String::new();
+            GzDecoder::new(*packed).read_to_string(&mut text).unwrap();
+            let corpus: Value = serde_json::from_str(&text).unwrap();
+            archives.extend(corpus.as_array().unwrap().iter().map(archive));
+        }
+        Self { archives }
     }
 
     /// What a server would answer.
