@@ -2,17 +2,18 @@
 
 use std::path::PathBuf;
 
-use ::whisper::{HealError, Healed, Like, LikeCarbonate};
+use ::whisper::{Error, HealError, Healed, Like, LikeCarbonate};
 use serde_json::json;
 
-use super::{Context, Failure, open, open_to_write, text};
+use super::{open, open_to_write, text};
+use crate::invocation::{Context, Failure, Run};
 
 #[derive(clap::Args)]
-pub(super) struct Merge {
+pub(crate) struct Merge {
     /// The file to read.
     src: PathBuf,
     /// The file to change.
-    pub(super) dst: PathBuf,
+    dst: PathBuf,
     /// Start of the time to merge.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     from: Option<String>,
@@ -21,8 +22,8 @@ pub(super) struct Merge {
     until: Option<String>,
 }
 
-impl Merge {
-    pub(super) fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
+impl Run for Merge {
+    fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
         let usage = |error: String| Failure::usage(&self.dst, &error);
         let from = self.from.as_deref().map(text::time).transpose().map_err(usage)?;
         let until = self.until.as_deref().map(text::time).transpose().map_err(usage)?;
@@ -33,17 +34,20 @@ impl Merge {
 }
 
 #[derive(clap::Args)]
-pub(super) struct Fill {
+pub(crate) struct Fill {
     /// The file to read.
     src: PathBuf,
     /// The file to change.
-    pub(super) dst: PathBuf,
+    dst: PathBuf,
     /// The oldest time to fill.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     from: Option<String>,
     /// Take every point, also over points that are there.
-    #[arg(long)]
+    #[arg(short, long)]
     overwrite: bool,
+    /// Lock both files (flock) meanwhile, as carbon does with WHISPER_LOCK_WRITES.
+    #[arg(short, long)]
+    lock: bool,
     /// Do exactly what this program does, instead of never touching a point that is there.
     #[arg(long, value_name = "PROGRAM")]
     like: Option<Program>,
@@ -57,8 +61,8 @@ enum Program {
     WhisperFill,
 }
 
-impl Fill {
-    pub(super) fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
+impl Run for Fill {
+    fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
         let usage = |error: String| Failure::usage(&self.dst, &error);
         let from = self.from.as_deref().map(text::time).transpose().map_err(usage)?;
         let overwrite = self.overwrite;
@@ -68,9 +72,21 @@ impl Fill {
             }
             Some(Program::WhisperFill) => Some(Like::WhisperFill),
             Some(Program::Carbonate) => Some(Like::Carbonate(LikeCarbonate { from, overwrite })),
+            // carbonate's fill without its faults, and all of it where it is to overwrite.
+            None if context.classic && overwrite => {
+                Some(Like::Carbonate(LikeCarbonate { from, overwrite }))
+            }
             None => None,
         };
         let (src, mut dst) = (open(&self.src)?, open_to_write(&self.dst)?);
+        let alike = src.header().archives == dst.header().archives;
+        if context.classic && self.like.is_none() && !alike {
+            return Err(Failure::of_both(&self.src, &self.dst, &Error::Unlike));
+        }
+        if self.lock {
+            src.storage().lock_shared().map_err(|error| Failure::of(&self.src, &error))?;
+            dst.storage().lock().map_err(|error| Failure::of(&self.dst, &error))?;
+        }
         let filled = match like {
             Some(like) => ::whisper::fill_like(&src, &mut dst, like, context.now),
             None => {
@@ -83,18 +99,26 @@ impl Fill {
 }
 
 #[derive(clap::Args)]
-pub(super) struct Heal {
+pub(crate) struct Heal {
     /// The sound replica.
     src: PathBuf,
     /// The file to heal; kept as DST.corrupt if it is corrupt.
-    pub(super) dst: PathBuf,
+    dst: PathBuf,
     /// Take every point, also over points that are there.
     #[arg(long)]
     overwrite: bool,
 }
 
-impl Heal {
-    pub(super) fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
+impl Run for Heal {
+    fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
+        if self.overwrite
+            && let Ok(mut dst) = open_to_write(&self.dst)
+        {
+            let like = Like::Carbonate(LikeCarbonate { from: None, overwrite: true });
+            ::whisper::fill_like(&open(&self.src)?, &mut dst, like, context.now)
+                .map_err(|error| Failure::of_both(&self.src, &self.dst, &error))?;
+            return self.tell(context, "filled");
+        }
         let healed = ::whisper::heal(&self.src, &self.dst, self.overwrite, context.now);
         let healed = healed.map_err(|error| match &error {
             HealError::Source(_) => Failure::of(&self.src, &error),
@@ -105,11 +129,15 @@ impl Heal {
             Healed::Copied => "copied",
             Healed::Replaced => "replaced",
         };
-        let name = text::name(&self.dst);
+        self.tell(context, done)
+    }
+}
+
+impl Heal {
+    fn tell(&self, context: &mut Context<'_>, done: &str) -> Result<(), Failure> {
         if context.json {
+            let name = text::name(&self.dst);
             writeln!(context.out, "{}", json!({"path": name, "healed": done}))?;
-        } else {
-            writeln!(context.out, "{name}: {done}")?;
         }
         Ok(())
     }

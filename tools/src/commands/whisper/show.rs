@@ -4,10 +4,12 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use ::whisper::{Archive, ArchiveDiff, Fetched, Header, Report, Storage};
+use ::whisper::{Archive, Fetched, Header, Point, Report, Storage};
 use serde_json::{Value, json};
 
-use super::{Context, EXIT_DIFFERENT, EXIT_TROUBLE, Failure, complain, open, text};
+use super::time::TimeFormat;
+use super::{open, text};
+use crate::invocation::{Context, Failure, Run};
 
 /// How far back `fetch` looks unless told.
 const FETCH_SECONDS: i64 = 86_400;
@@ -15,9 +17,9 @@ const FETCH_SECONDS: i64 = 86_400;
 const DUMP_POINTS: u32 = 8 * 1024;
 
 #[derive(clap::Args)]
-pub(super) struct Fetch {
+pub(crate) struct Fetch {
     /// The file to read.
-    pub(super) path: PathBuf,
+    path: PathBuf,
     /// Start of the window, itself excluded (default: a day ago).
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     from: Option<String>,
@@ -27,10 +29,37 @@ pub(super) struct Fetch {
     /// The archive with this step, such as 60 or 60s (default: the finest that reaches back).
     #[arg(long, value_name = "STEP")]
     archive: Option<String>,
+    /// Leave out values of this kind.
+    #[arg(long, value_name = "KIND")]
+    drop: Option<Dropped>,
+    #[command(flatten)]
+    times: TimeFormat,
 }
 
-impl Fetch {
-    pub(super) fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
+/// Values that can be left out.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Dropped {
+    /// Slots without a value.
+    Nulls,
+    /// Zeros.
+    Zeroes,
+    /// Both.
+    Empty,
+}
+
+impl Dropped {
+    fn keeps(kind: Option<Self>, value: Option<f64>) -> bool {
+        match kind {
+            None => true,
+            Some(Self::Nulls) => value.is_some(),
+            Some(Self::Zeroes) => value != Some(0.0),
+            Some(Self::Empty) => value.is_some_and(|value| value != 0.0),
+        }
+    }
+}
+
+impl Run for Fetch {
+    fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
         let usage = |error: &dyn std::fmt::Display| Failure::usage(&self.path, error);
         let now = context.now.truncate();
         let time = |text: &Option<String>, default: i64| {
@@ -43,25 +72,42 @@ impl Fetch {
             .fetch(from, until, context.now, archive)
             .map_err(|error| Failure::of(&self.path, &error))?;
         match fetched {
-            None => writeln!(context.out, "null")?,
-            Some(fetched) if context.json => fetched_json(context.out, &fetched)?,
-            Some(fetched) => {
-                let window = fetched.window();
-                for (index, value) in (0..).zip(fetched.values()) {
-                    let value = value.map_or_else(|| "None".to_owned(), text::decimals);
-                    writeln!(context.out, "{}\t{value}", window.interval(index))?;
-                }
+            None if context.classic => {
+                Err(Failure::of(&self.path, &"no data in the selected time range"))
             }
+            None => Ok(writeln!(context.out, "null")?),
+            Some(fetched) if context.json => Ok(fetched_json(context.out, &fetched, self.drop)?),
+            Some(fetched) => self.print(context, &fetched),
+        }
+    }
+}
+
+impl Fetch {
+    fn print(&self, context: &mut Context<'_>, fetched: &Fetched) -> Result<(), Failure> {
+        let window = fetched.window();
+        for (index, value) in (0..).zip(fetched.values()) {
+            if !Dropped::keeps(self.drop, value) {
+                continue;
+            }
+            let time = self.times.text(window.interval(index));
+            let time = time.map_err(|error| Failure::usage(&self.path, &error))?;
+            let value = value.map_or_else(|| "None".to_owned(), text::decimals);
+            writeln!(context.out, "{time}\t{value}")?;
         }
         Ok(())
     }
 }
 
 /// Writes values as they come: a window may hold millions.
-fn fetched_json(out: &mut dyn Write, fetched: &Fetched) -> io::Result<()> {
+fn fetched_json(
+    out: &mut dyn Write,
+    fetched: &Fetched,
+    dropped: Option<Dropped>,
+) -> io::Result<()> {
     let Fetched { start, end, step, .. } = fetched;
     write!(out, "{{\"start\":{start},\"end\":{end},\"step\":{step},\"values\":[")?;
-    for (index, value) in fetched.values().enumerate() {
+    let kept = fetched.values().filter(|&value| Dropped::keeps(dropped, value));
+    for (index, value) in kept.enumerate() {
         let comma = if index == 0 { "" } else { "," };
         write!(out, "{comma}{}", text::json(value))?;
     }
@@ -69,26 +115,44 @@ fn fetched_json(out: &mut dyn Write, fetched: &Fetched) -> io::Result<()> {
 }
 
 #[derive(clap::Args)]
-pub(super) struct Info {
+pub(crate) struct Info {
     /// The file to read.
-    pub(super) path: PathBuf,
+    path: PathBuf,
+    /// Print this field alone.
+    field: Option<String>,
 }
 
-impl Info {
-    pub(super) fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
+/// The fields of a header and of its file, as `info` names them.
+const INFO_FIELDS: [&str; 5] =
+    ["aggregationMethod", "maxRetention", "xFilesFactor", "archives", "fileSize"];
+
+impl Run for Info {
+    fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
         let file = open(&self.path)?;
         let size = file.storage().size().map_err(|error| Failure::of(&self.path, &error))?;
+        let header = file.header();
+        if let Some(field) = &self.field {
+            let value = field_text(header, size, field).ok_or_else(|| {
+                let known = INFO_FIELDS.join(", ");
+                Failure::of(
+                    &self.path,
+                    &format!("unknown field {field:?}, expected one of {known}"),
+                )
+            })?;
+            writeln!(context.out, "{value}")?;
+            return Ok(());
+        }
         if context.json {
-            let mut info = header_json(file.header());
+            let mut info = header_json(header);
             info["fileSize"] = size.into();
             writeln!(context.out, "{info:#}")?;
             return Ok(());
         }
-        let header = file.header();
-        writeln!(context.out, "aggregationMethod: {}", header.method)?;
-        writeln!(context.out, "maxRetention: {}", header.max_retention)?;
-        let factor = text::shortest(f64::from(header.x_files_factor));
-        writeln!(context.out, "xFilesFactor: {factor}\nfileSize: {size}\n")?;
+        for field in INFO_FIELDS.iter().filter(|field| **field != "archives") {
+            let value = field_text(header, size, field).unwrap_or_default();
+            writeln!(context.out, "{field}: {value}")?;
+        }
+        writeln!(context.out)?;
         for (index, archive) in header.archives.iter().enumerate() {
             writeln!(context.out, "Archive {index}")?;
             for (name, number) in archive_fields(archive) {
@@ -98,6 +162,24 @@ impl Info {
         }
         Ok(())
     }
+}
+
+/// One field as Python prints it, archives as a list of dictionaries.
+fn field_text(header: &Header, size: u64, field: &str) -> Option<String> {
+    Some(match field {
+        "aggregationMethod" => header.method.to_string(),
+        "maxRetention" => header.max_retention.to_string(),
+        "xFilesFactor" => text::shortest(f64::from(header.x_files_factor)),
+        "fileSize" => size.to_string(),
+        "archives" => {
+            let field = |(name, number)| format!("'{name}': {number}");
+            let archive =
+                |archive| format!("{{{}}}", archive_fields(archive).map(field).join(", "));
+            let archives: Vec<String> = header.archives.iter().map(archive).collect();
+            format!("[{}]", archives.join(", "))
+        }
+        _ => return None,
+    })
 }
 
 fn header_json(header: &Header) -> Value {
@@ -128,26 +210,36 @@ fn archive_fields(archive: &Archive) -> [(&'static str, i64); 5] {
 }
 
 #[derive(clap::Args)]
-pub(super) struct Dump {
+pub(crate) struct Dump {
     /// The file to read.
-    pub(super) path: PathBuf,
+    path: PathBuf,
+    /// Print TIME:VALUE of every slot and nothing else, as `update` takes it.
+    #[arg(short, long)]
+    raw: bool,
+    #[command(flatten)]
+    times: TimeFormat,
 }
 
-impl Dump {
-    pub(super) fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
+impl Run for Dump {
+    fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
         let file = open(&self.path)?;
         if context.json {
             // One line for the header, then one a slot that was ever written.
             writeln!(context.out, "{}", header_json(file.header()))?;
-        } else {
+        } else if !self.raw {
             dump_header(context.out, file.header())?;
         }
         for index in 0..file.header().archives.len() {
+            if !context.json && !self.raw {
+                writeln!(context.out, "Archive {index} data:")?;
+            }
             self.archive(context, &file, index)?;
         }
         Ok(())
     }
+}
 
+impl Dump {
     fn archive(
         &self,
         context: &mut Context<'_>,
@@ -155,32 +247,38 @@ impl Dump {
         index: usize,
     ) -> Result<(), Failure> {
         let points = file.header().archives[index].points;
-        if !context.json {
-            writeln!(context.out, "Archive {index} data:")?;
-        }
         for first in (0..points).step_by(DUMP_POINTS as usize) {
             let slots = file.slots(index, first, DUMP_POINTS.min(points - first));
             let slots = slots.map_err(|error| Failure::of(&self.path, &error))?;
             for (slot, point) in (first..).zip(slots) {
-                let (interval, value) = (point.interval, point.value);
-                if !context.json {
-                    let value = text::dump_digits(value);
-                    writeln!(context.out, "{slot}: {interval}, {value:>10}")?;
-                } else if interval != 0 {
-                    let value = text::json(Some(value));
-                    let line = json!({"archive": index, "slot": slot, "timestamp": interval, "value": value});
+                if context.json && point.interval != 0 {
+                    let value = text::json(Some(point.value));
+                    let line = json!({"archive": index, "slot": slot, "timestamp": point.interval, "value": value});
                     writeln!(context.out, "{line}")?;
+                } else if !context.json {
+                    writeln!(context.out, "{}", self.slot_text(slot, point)?)?;
                 }
             }
         }
         Ok(())
+    }
+
+    fn slot_text(&self, slot: u32, point: Point) -> Result<String, Failure> {
+        let value = text::dump_digits(point.value);
+        if self.raw {
+            return Ok(format!("{}:{value}", point.interval));
+        }
+        let time = self.times.text(point.interval.into());
+        let time = time.map_err(|error| Failure::usage(&self.path, &error))?;
+        Ok(format!("{slot}: {time}, {value:>10}"))
     }
 }
 
 fn dump_header(out: &mut dyn Write, header: &Header) -> io::Result<()> {
     writeln!(out, "Meta data:\n  aggregation method: {}", header.method)?;
     writeln!(out, "  max retention: {}", header.max_retention)?;
-    writeln!(out, "  xFilesFactor: {}\n", header.x_files_factor)?;
+    let factor = text::short_digits(f64::from(header.x_files_factor));
+    writeln!(out, "  xFilesFactor: {factor}\n")?;
     for (index, archive) in header.archives.iter().enumerate() {
         writeln!(out, "Archive {index} info:")?;
         for (name, number) in archive_fields(archive) {
@@ -193,16 +291,15 @@ fn dump_header(out: &mut dyn Write, header: &Header) -> io::Result<()> {
 }
 
 #[derive(clap::Args)]
-pub(super) struct Check {
+pub(crate) struct Check {
     /// The files to look at.
     #[arg(required = true)]
-    pub(super) paths: Vec<PathBuf>,
+    paths: Vec<PathBuf>,
 }
 
-impl Check {
+impl Run for Check {
     /// A bad file is named and the next one looked at.
-    pub(super) fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
-        let mut sound = true;
+    fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
         for path in &self.paths {
             let name = text::name(path);
             let checked =
@@ -214,16 +311,15 @@ impl Check {
                 Ok(report) if report.is_clean() => writeln!(context.out, "{name}: ok")?,
                 Ok(report) => write_report(context.out, &name, &report)?,
                 Err(error) => {
-                    sound = false;
                     if context.json {
                         let line = json!({"path": name, "ok": false, "error": error.to_string()});
                         writeln!(context.out, "{line}")?;
                     }
-                    complain(&format!("{name}: {error}"));
+                    context.skip(&name, &error);
                 }
             }
         }
-        if sound { Ok(()) } else { Err(Failure::silent(EXIT_TROUBLE)) }
+        Ok(())
     }
 }
 
@@ -253,63 +349,6 @@ fn write_report(out: &mut dyn Write, name: &str, report: &Report) -> io::Result<
         if unaligned + misplaced > 0 {
             let odd = format!("{unaligned} unaligned and {misplaced} misplaced points");
             writeln!(out, "{name}: ok, but archive {index} has {odd}")?;
-        }
-    }
-    Ok(())
-}
-
-#[derive(clap::Args)]
-pub(super) struct Diff {
-    /// The first file.
-    pub(super) a: PathBuf,
-    /// The second file.
-    b: PathBuf,
-    /// Compare only where both files have a value.
-    #[arg(long)]
-    ignore_empty: bool,
-}
-
-impl Diff {
-    pub(super) fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
-        let (a, b) = (open(&self.a)?, open(&self.b)?);
-        let diffs = ::whisper::diff(&a, &b, self.ignore_empty, context.now)
-            .map_err(|error| Failure::of_both(&self.a, &self.b, &error))?;
-        if context.json {
-            let archives: Vec<Value> = diffs.iter().enumerate().map(diff_json).collect();
-            let [path_a, path_b] = [&self.a, &self.b].map(|path| path.to_string_lossy());
-            let whole = json!({"path_a": path_a, "path_b": path_b, "archives": archives});
-            writeln!(context.out, "{whole:#}")?;
-        } else {
-            write_diffs(context.out, &diffs)?;
-        }
-        if diffs.iter().all(|archive| archive.differences.is_empty()) {
-            return Ok(());
-        }
-        Err(Failure::silent(EXIT_DIFFERENT))
-    }
-}
-
-fn diff_json((index, archive): (usize, &ArchiveDiff)) -> Value {
-    let points = archive.differences.iter().map(|point| {
-        let (a, b) = (text::json(point.a), text::json(point.b));
-        json!({"timestamp": point.interval, "value_a": a, "value_b": b})
-    });
-    let points: Vec<Value> = points.collect();
-    json!({"archive": index, "total": archive.total, "points": points.len(), "datapoint": points})
-}
-
-fn write_diffs(out: &mut dyn Write, diffs: &[ArchiveDiff]) -> io::Result<()> {
-    let columns =
-        |archive| format!("{archive:>7} {:>11} {:>13} {:>13}", "timestamp", "value_a", "value_b");
-    let side = |value: Option<f64>| value.map_or_else(|| "None".to_owned(), text::shortest);
-    writeln!(out, "{}", columns("archive"))?;
-    for (index, archive) in diffs.iter().enumerate() {
-        let (differing, total) = (archive.differences.len(), archive.total);
-        writeln!(out, "Archive {index} ({differing} of {total} datapoints differ)")?;
-        writeln!(out, "{}", columns(""))?;
-        for point in &archive.differences {
-            let (a, b) = (side(point.a), side(point.b));
-            writeln!(out, "{:>7} {:>11} {a:>13} {b:>13}", "", point.interval)?;
         }
     }
     Ok(())

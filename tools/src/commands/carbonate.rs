@@ -1,0 +1,20 @@
+//! What carbonate does on one machine: which node owns a series, which file holds it, which
+//! series are stale.
+
+mod aggregate;
+mod cluster;
+mod conf;
+mod files;
+mod hosts;
+mod list;
+mod names;
+mod paths;
+mod sieve;
+mod stale;
+
+pub(crate) use aggregate::Aggregate;
+pub(crate) use hosts::{Hosts, Lookup};
+pub(crate) use list::{List, Walk};
+pub(crate) use paths::Paths;
+pub(crate) use sieve::Sieve;
+pub(crate) use stale::Stale;
