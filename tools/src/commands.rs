@@ -189,13 +189,11 @@ fn own_command() -> Command {
     let whisper = Command::new(WHISPER_GROUP)
         .about("Read and edit Whisper files")
         .subcommand_required(true)
-        .arg_required_else_help(true)
         .subcommands(of(Some(WHISPER_GROUP)));
     Command::new(PROGRAM)
         .version(env!("CARGO_PKG_VERSION"))
         .about("Plumbago: a Graphite-compatible relay, storage and query stack")
         .subcommand_required(true)
-        .arg_required_else_help(true)
         .subcommands(of(None))
         .subcommand(whisper)
         .after_help(classic_names())
