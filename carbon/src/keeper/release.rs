@@ -14,8 +14,9 @@ use crate::journal::SegmentInfo;
 /// How often it is looked whether a segment is done with.
 const ROUND_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What a start reads in a second, on a slow machine: two cores of today read three times as much.
-const REPLAY_BYTES_PER_SECOND: u64 = 8 << 20;
+/// What a start reads back in a second, tails and all. Measured on two busy cores: 5 million points
+/// of 20,000 series, 62 MB of journal, in 2.5 s.
+const REPLAY_BYTES_PER_SECOND: u64 = 20 << 20;
 
 /// With this part of what the journal may hold, series are written so that it does not get there.
 const PRESSURE_PART: u64 = 2;
