@@ -31,6 +31,8 @@ mod scale;
 mod scene;
 mod sheet;
 mod svg;
+#[cfg(test)]
+mod tests;
 mod text;
 mod times;
 

@@ -2,13 +2,13 @@
 
 use std::io::Read;
 
+use crate::{Line, Params, Scene, Slice};
 use flate2::read::GzDecoder;
 use jiff::tz::TimeZone;
-use plumbago_graph::{Line, Params, Scene, Slice};
 use serde_json::Value;
 
 fn recorded() -> Vec<Value> {
-    let packed = include_bytes!("../testdata/labels.json.gz");
+    let packed = include_bytes!("../../testdata/labels.json.gz");
     let mut text = String::new();
     GzDecoder::new(&packed[..]).read_to_string(&mut text).unwrap();
     serde_json::from_str(&text).unwrap()
@@ -29,8 +29,7 @@ fn largest(values: &[f64], per_point: usize) -> Vec<f64> {
 fn line<'a>(row: &'a Value, values: &'a [f64]) -> Line<'a> {
     let number = |name: &str| row[name].as_i64().unwrap();
     let name = row["name"].as_str().unwrap();
-    let merge =
-        if row["consolidate"] == "max" { &largest as plumbago_graph::Merge<'_> } else { &average };
+    let merge = if row["consolidate"] == "max" { &largest as crate::Merge<'_> } else { &average };
     let options = &row["options"];
     Line {
         color: row["color"].as_str(),
@@ -52,7 +51,7 @@ fn drawn(case: &Value) -> Scene {
             name: row[0].as_str().unwrap().to_owned(),
             value: row[1].as_f64().unwrap(),
         };
-        return plumbago_graph::pie(&params, &rows.iter().map(slice).collect::<Vec<_>>()).unwrap();
+        return crate::pie(&params, &rows.iter().map(slice).collect::<Vec<_>>()).unwrap();
     }
     let values = |row: &Value| -> Vec<f64> {
         row["values"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap_or(f64::NAN)).collect()
@@ -60,7 +59,7 @@ fn drawn(case: &Value) -> Scene {
     let columns: Vec<Vec<f64>> = rows.iter().map(values).collect();
     let lines: Vec<_> = rows.iter().zip(&columns).map(|(row, column)| line(row, column)).collect();
     let zone = option("tz").map_or(TimeZone::UTC, |name| TimeZone::get(&name).unwrap());
-    plumbago_graph::draw(&params, &lines, &zone).unwrap()
+    crate::draw(&params, &lines, &zone).unwrap()
 }
 
 #[test]

@@ -1,0 +1,4 @@
+//! Whole pictures.
+
+mod labels;
+mod odd;
