@@ -22,7 +22,7 @@ pub(super) fn segments(pattern: &str) -> Vec<Range<usize>> {
     segments
 }
 
-/// The parts of a text without braces, taken apart at its unescaped dots.
+/// The parts of a text without braces, taken apart at its dots.
 pub(super) fn split_dots(text: &str) -> impl Iterator<Item = &str> {
     let dots = unescaped(text, 0..text.len()).filter(|found| found.1 == b'.').map(|found| found.0);
     let mut start = 0;
@@ -33,11 +33,12 @@ pub(super) fn split_dots(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The bytes of a part of the text that no backslash precedes, with their positions.
+/// The bytes of a part of the text that no backslash precedes, with their positions. Dots always count: no part of a
+/// name holds one, so `\.`, as tools write it that escape for regular expressions, can only mean the dot.
 fn unescaped(text: &str, range: Range<usize>) -> impl Iterator<Item = (usize, u8)> {
     let mut escaped = false;
     text.as_bytes()[range.clone()].iter().enumerate().filter_map(move |(index, &byte)| {
-        let skip = escaped || byte == b'\\';
+        let skip = (escaped && byte != b'.') || byte == b'\\';
         escaped = byte == b'\\' && !escaped;
         (!skip).then_some((range.start + index, byte))
     })

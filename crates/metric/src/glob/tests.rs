@@ -104,6 +104,13 @@ fn a_backslash_takes_the_meaning_away() {
 }
 
 #[test]
+fn an_escaped_dot_is_a_dot() {
+    assert_eq!(Glob::compile(r"a\.b").unwrap().exact(), Some("a.b"));
+    assert!(matches(r"a\.*", "a.b") && matches(r"{a\.b,c}", "a.b") && matches(r"{a\.b,c}", "c"));
+    assert!(!matches(r"a\.b", "a"));
+}
+
+#[test]
 fn matching_is_case_sensitive_and_knows_no_empty_nodes() {
     assert!(!matches("A*", "ab"));
     assert!(!matches("a.*", "a."));
