@@ -2,6 +2,7 @@
 
 mod csv;
 mod dygraph;
+pub(crate) mod image;
 pub(crate) mod json;
 mod peers;
 mod pretty;

@@ -13,15 +13,38 @@ use wire::pb_v3::MultiFetchRequest;
 use super::{Api, Call, QUERY_RANGE, mark_partial, with_type};
 use crate::backend::Completeness;
 use crate::errors::Refusal;
+use crate::format::image::{self, Picture};
 use crate::format::{self, Format, Options, json as json_text};
 
-/// Formats that graphite-web draws and this program does not.
-const IMAGES: [&str; 3] = ["png", "svg", "pdf"];
+/// What becomes of the series.
+enum Wanted {
+    Listing(Format),
+    Picture(image::Kind),
+}
 
 pub(super) async fn answer(api: &Api, call: &Call) -> Result<Response, Refusal> {
-    let format = wanted(call)?;
+    match wanted(call)? {
+        Wanted::Listing(format) => listing(api, call, format).await,
+        Wanted::Picture(kind) => picture(api, call, kind).await,
+    }
+}
+
+async fn picture(api: &Api, call: &Call, kind: image::Kind) -> Result<Response, Refusal> {
+    let mut picture = Picture::read(&call.params, kind)?;
+    let mut request = request(api, call, false)?;
+    picture.take_slices(&mut request.targets);
+    let Evaluated { series, completeness, .. } = evaluate(api, request.clone()).await?;
+    within("reply_series_max", series.len() as u64, api.config.reply_series_max)?;
+    let zone = request.tz.clone();
+    let drawn = run(api, move || picture.draw(&series, &zone)).await??;
+    mark_partial(api, call, &completeness, || {
+        Ok(with_window(with_type(kind.content_type(), drawn), &request))
+    })
+}
+
+async fn listing(api: &Api, call: &Call, format: Format) -> Result<Response, Refusal> {
     let wrapping = call.wrapping()?;
-    let request = request(api, call, format)?;
+    let request = request(api, call, format == Format::V3 && !call.message.is_empty())?;
     let evaluated = evaluate(api, request.clone()).await?;
     let mut series = evaluated.series;
     // As in graphite-web: if not one series has a point, there is nothing to show.
@@ -46,45 +69,45 @@ pub(super) async fn answer(api: &Api, call: &Call) -> Result<Response, Refusal> 
     };
     mark_partial(api, call, &evaluated.completeness, || {
         let content_type = if is_called { "text/javascript" } else { format.content_type() };
-        let mut response = with_type(content_type, format::body(format, series, options));
-        let headers = response.headers_mut();
-        let range = format!("from={}, until={}", request.from, request.until);
-        headers.extend(HeaderValue::try_from(range).ok().map(|range| (QUERY_RANGE, range)));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        Ok(response)
+        let body = format::body(format, series, options);
+        Ok(with_window(with_type(content_type, body), &request))
     })
+}
+
+/// Says in its headers which window a response shows.
+fn with_window(mut response: Response, request: &Request) -> Response {
+    let headers = response.headers_mut();
+    let range = format!("from={}, until={}", request.from, request.until);
+    headers.extend(HeaderValue::try_from(range).ok().map(|range| (QUERY_RANGE, range)));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
 }
 
 /// The format: a shortcut, what `format` names, or JSON where nothing is said.
-fn wanted(call: &Call) -> Result<Format, Refusal> {
+fn wanted(call: &Call) -> Result<Wanted, Refusal> {
     let params = &call.params;
     let Some(name) = params.given("format") else {
         let raw = params.has("rawData") || params.is_on("rawdata");
-        return Ok(match (raw, params.has("pickle")) {
+        return Ok(Wanted::Listing(match (raw, params.has("pickle")) {
             (true, _) => Format::Raw,
             (false, true) => Format::Pickle,
             (false, false) => Format::Json,
-        });
+        }));
     };
-    Format::parse(name).ok_or_else(|| {
-        let known = Format::names();
-        Refusal::parameter(
-            "format",
-            if IMAGES.contains(&name) {
-                format!("this server draws no images ({name}); it knows {known}")
-            } else {
-                format!("{name:?} is not known; this server knows {known}")
-            },
-        )
+    let listing = Format::parse(name).map(Wanted::Listing);
+    listing.or_else(|| image::Kind::parse(name).map(Wanted::Picture)).ok_or_else(|| {
+        let (listings, pictures) = (Format::names(), image::Kind::names());
+        let problem = format!("{name:?} is not known; this server knows {listings}, {pictures}");
+        Refusal::parameter("format", problem)
     })
 }
 
-/// The request as the query language has it.
-fn request(api: &Api, call: &Call, format: Format) -> Result<Request, Refusal> {
+/// The request as the query language has it; `is_message` where the body says it.
+fn request(api: &Api, call: &Call, is_message: bool) -> Result<Request, Refusal> {
     let params = &call.params;
     let zone = params.zone(&api.config.timezone);
     let now = params.now(api.clock.now_unix_seconds(), &zone)?;
-    let mut request = if format == Format::V3 && !call.message.is_empty() {
+    let mut request = if is_message {
         from_message(call, now)?
     } else {
         let window = params.render_window(now, &zone)?;
@@ -225,9 +248,10 @@ async fn run<T: Send + 'static>(
 }
 
 fn check_size(api: &Api, format: Format, series: &[Series]) -> Result<(), Refusal> {
-    let within = |limit, asked: u64, allowed: u64| {
-        if asked > allowed { Err(Refusal::Limit { limit, asked, allowed }) } else { Ok(()) }
-    };
     within("reply_series_max", series.len() as u64, api.config.reply_series_max)?;
     within("reply_bytes_max", format.bytes_estimated(series), api.config.reply_bytes_max)
+}
+
+fn within(limit: &'static str, asked: u64, allowed: u64) -> Result<(), Refusal> {
+    if asked > allowed { Err(Refusal::Limit { limit, asked, allowed }) } else { Ok(()) }
 }

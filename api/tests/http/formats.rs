@@ -87,3 +87,48 @@ async fn large_replies_are_refused_before_they_are_begun() {
     let answer = server.get("/render?target=servers.*.cpu.*&format=json&from=-1h").await;
     answer.refused(422, "reply_bytes_max");
 }
+
+#[tokio::test]
+async fn pictures_show_what_was_asked_for() {
+    let server = Server::start().await;
+    let png = render(&server, "target=gaps.half&format=png&width=400&height=200").await;
+    assert_eq!(png.header("content-type"), Some("image/png"));
+    assert_eq!(png.body[..4], *b"\x89PNG");
+    assert_eq!(png.body[16..24], [0, 0, 1, 144, 0, 0, 0, 200]);
+    let svg = "format=svg&title=%3CLoad%3E&tz=Europe/Paris&target=";
+    let svg = render(&server, &format!("{svg}color(alias(toplevel,'n'),'red')")).await;
+    assert_eq!(svg.header("content-type"), Some("image/svg+xml"));
+    for part in [">n</text>", "&lt;Load&gt;", "#c80032", ">17:59:00</text>"] {
+        assert!(svg.text().contains(part), "{part}: {}", svg.text());
+    }
+    let empty = render(&server, "target=no.such&format=svg").await;
+    assert!(empty.text().contains("No Data"));
+}
+
+#[tokio::test]
+async fn pies_take_series_and_numbers() {
+    let server = Server::start().await;
+    let pie = "graphType=pie&format=svg&pieMode=maximum&target=idle:3&target=gaps.half";
+    let answer = render(&server, pie).await;
+    for part in [">idle</text>", ">gaps.half</text>", ">%75.00</text>", ">%25.00</text>"] {
+        assert!(answer.text().contains(part), "{part}: {}", answer.text());
+    }
+    render(&server, "graphType=pie&format=png&target=only:1").await;
+}
+
+#[tokio::test]
+async fn options_that_cannot_be_are_refused_by_name() {
+    let server = Server::start().await;
+    for (query, part) in [
+        ("width=4097", "width"),
+        ("lineMode=curly", "lineMode"),
+        ("bgcolor=blau", "bgcolor"),
+        ("graphType=cake", "graphType"),
+        ("graphType=pie&pieMode=most", "pieMode"),
+        ("yMin=9&yMax=1", "y axis"),
+    ] {
+        let path =
+            format!("/render?from=1790006280&until=1790006400&target=toplevel&format=png&{query}");
+        server.get(&path).await.refused(400, part);
+    }
+}

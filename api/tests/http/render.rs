@@ -86,7 +86,7 @@ async fn a16_refusals_are_one_line_of_text() {
         ("target=grep(toplevel,%22(%22)", 400, "grep"),
         ("target=a&target=b&target=c", 422, "targets_max exceeded: asked 3, allowed 2"),
         ("target=*.**", 422, "reply_series_max"),
-        ("target=a&format=png", 400, "png"),
+        ("target=a&format=pdf", 400, "png, svg"),
         ("target=a&jsonp=alert(1)", 400, "jsonp"),
         ("target=a&cacheTimeout=x", 400, "cacheTimeout"),
     ] {
