@@ -1,0 +1,96 @@
+"""The fault suite's command line: which cases, against whom, and the closing table."""
+import argparse
+import os
+import sys
+import time
+
+sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib")]
+import crash  # noqa: E402
+import damage  # noqa: E402
+import disk  # noqa: E402
+import limits  # noqa: E402
+from nodes import GoCarbon, Plumbago  # noqa: E402
+from rig import Outcome, Rig  # noqa: E402
+
+# What reference runs of the same faults gave, quoted where --peer measures nothing.
+CASES = {
+    "F1": (crash.kill_at_random_moments, "kill -9 at random moments", "nothing lost of what was read 50 ms before, or answered by our close; ready again within 5 s",
+           "97 % of 200,000 points lost when killed as soon as they were read; 45 % two seconds later with 5,000 updates a second, and a file with a broken header"),
+    "F2": (crash.orderly_stop, "SIGTERM", "nothing lost of what was read; ends with 0 within 5 s", "80 % of 200,000 points lost; ends at once, by the signal"),
+    "F7": (disk.full, "disk full, then space", "lives, reads; nothing lost; each series writable within 10 s of space; no half-made file ever seen",
+           "239 zero-byte files; 129 of 200 new series stay dead; 65 % of the points lost"),
+    "F8": (disk.write_errors, "EIO from writes for 2 s", "nothing lost; written once the fault is over", "each batch that met the fault is gone, with about 1,300 lines of log"),
+    "F9": (disk.sync_errors, "fdatasync fails", "never called again for the same file; written again elsewhere; alarm; nothing lost, even if killed then", "never syncs"),
+    "F10": (disk.read_only, "file system turns read-only", "reads go on; nothing lost; goes on by itself when it is writable", ""),
+    "F11": (disk.slow, "disk at 1 MiB/s", "reads of fresh points within 50 ms (99 %); memory bounded; nothing lost", ""),
+    "F12": (damage.whisper_files, "damaged Whisper files", "lives; each read answered; damaged files set aside and made anew; other series whole",
+            "an offset of 2^31 ends the process at the first read; empty and cut files are 404"),
+    "F13": (damage.journal, "damaged journal", "starts; loses the damaged frames' points at most, and counts them; no wrong value", "has none"),
+    "F20": (limits.few_descriptors, "64 file descriptors", "writes go on; no busy loop; accepts again when descriptors are free", ""),
+    "F21": (limits.flood_of_names, "256 MiB and a flood of names", "stays under the cap; new names dropped and counted; existing series whole", ""),
+    "F22": (crash.clock_jumps, "clock jumps a day ahead and back", "no point dropped for its age; writes and reads go on", ""),
+    "F23": (crash.power_loss, "power loss", "nothing lost of what was read 250 ms before", "never syncs"),
+    "F25": (crash.aborts, "abort and segmentation fault", "the whole process ends; as F1", ""),
+    "F26": (crash.second_process, "two processes on one folder", "the second does not start and names the holder; the first goes on", ""),
+}
+OF_THE_PEER = ("F1", "F2", "F7", "F12")
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="interop/faults/run", description=__doc__)
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {' '.join(CASES)}; without any, all")
+    parser.add_argument("--quick", action="store_true", help="10 kills, 10 s of a full disk, a million names")
+    parser.add_argument("--kills", type=int, help="kills of F1")
+    parser.add_argument("--rate", type=int, default=50_000, help="points a second (default 50,000)")
+    parser.add_argument("--seed", type=int, help="repeats the random choices of a run")
+    parser.add_argument("--peer", action="store_true", help=f"run {' '.join(OF_THE_PEER)} against $GO_CARBON instead of our node")
+    parser.add_argument("--markdown", action="store_true", help="print the closing table as docs/operate/faults.md has it, with the peer's column")
+    chosen = parser.parse_args()
+    unknown = [case for case in chosen.cases if case not in (OF_THE_PEER if chosen.peer else CASES)]
+    if unknown:
+        parser.error(f"no such case: {' '.join(unknown)}")
+    chosen.cases = chosen.cases or list(OF_THE_PEER if chosen.peer else CASES)
+    return chosen
+
+
+def run_case(key, options):
+    play, title, promise, _peer = CASES[key]
+    print(f"== {key} {title}\n   promise: {promise}", flush=True)
+    started = time.monotonic()
+    with Rig(key, GoCarbon if options.peer else Plumbago, options) as rig:
+        play(rig)
+    took = time.monotonic() - started
+    outcome = Outcome(rig.verdict(), rig.facts, rig.failures, took)
+    for text in outcome.facts:
+        print(f"   measured: {text}")
+    for text in rig.books[-3:]:
+        print(f"   ledger: {text}")
+    for text in outcome.failures[:20]:
+        print(f"   FAILED {key}: {text}")
+    print(f"== {key}: {outcome.verdict} after {took:.0f} s", flush=True)
+    return outcome
+
+
+def closing_table(outcomes, with_peer):
+    head = ["case", "fault", "promise", "measured", "result", *["go-carbon"] * with_peer]
+    rows = [head, ["---"] * len(head)]
+    for key, outcome in outcomes.items():
+        _play, title, promise, peer = CASES[key]
+        rows.append([key, title, promise, outcome.summary(), outcome.verdict, *[peer] * with_peer])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def main():
+    options = arguments()
+    if options.seed is None:
+        options.seed = int.from_bytes(os.urandom(3), "big")
+    print(f"seed {options.seed}, {'quick' if options.quick else 'long'} run")
+    outcomes = {key: run_case(key, options) for key in options.cases}
+    print(closing_table(outcomes, options.markdown))
+    failed = [key for key, outcome in outcomes.items() if outcome.verdict == "fail"]
+    print(f"{len(outcomes) - len(failed)} passed, {len(failed)} failed{': ' if failed else ''}{' '.join(failed)}", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
