@@ -37,6 +37,9 @@ const DRAIN_QUIET: Duration = Duration::from_millis(20);
 /// A sender that never pauses is read for this long after the stop signal.
 const DRAIN_MAX: Duration = Duration::from_secs(1);
 
+/// How long a closing connection may keep its descriptor while the sink cannot commit.
+const COMMIT_WAIT_MAX: Duration = Duration::from_secs(30);
+
 /// Reads one connection to its end. After the stop signal, what the kernel has already taken in
 /// is still read: its sender believes it delivered.
 pub(crate) async fn serve<S: Sink>(
@@ -46,6 +49,7 @@ pub(crate) async fn serve<S: Sink>(
 ) -> io::Result<()> {
     let mut buffer = BytesMut::with_capacity(BUFFER_BYTES_MIN);
     let mut drain_end = None;
+    let mut has_delivered = false;
     loop {
         service.sink.room().await;
         let read = match drain_end {
@@ -65,13 +69,23 @@ pub(crate) async fn serve<S: Sink>(
         };
         let filled = buffer.len() == buffer.capacity();
         let consumed = protocol.take(&buffer, &service.rules());
+        has_delivered |= consumed > 0;
         if read == 0 || protocol.should_close() {
             protocol.end(&buffer[consumed..]);
-            service.sink.committed().await;
-            return Ok(());
+            // Who sent nothing waits for nothing: its descriptor may be the one that is missing.
+            return if has_delivered { confirm(&service, &stream).await } else { Ok(()) };
         }
         buffer.advance(consumed);
         make_room(&mut buffer, filled);
+    }
+}
+
+/// Lets the close say that what was sent is kept. Where the sink cannot keep it in time, the close
+/// is a reset, which says the opposite.
+async fn confirm<S: Sink>(service: &Service<S>, stream: &TcpStream) -> io::Result<()> {
+    match timeout(COMMIT_WAIT_MAX, service.sink.committed()).await {
+        Ok(()) => Ok(()),
+        Err(_late) => stream.set_zero_linger(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use daemon::{Context, Metric};
 use parking_lot::Mutex;
@@ -21,15 +22,25 @@ pub(crate) type Taken = (String, f64, u32);
 
 /// Keeps every point.
 #[derive(Debug, Default)]
-pub(crate) struct Memory(Mutex<Vec<Taken>>);
+pub(crate) struct Memory {
+    taken: Mutex<Vec<Taken>>,
+    /// Whether it can no longer commit, as with a disk that is gone.
+    stuck: AtomicBool,
+}
 
 impl Sink for Memory {
     fn accept(&self, points: &[Point<'_>]) {
         let taken = points.iter().map(|p| (p.name.to_string(), p.value, p.timestamp));
-        self.0.lock().extend(taken);
+        self.taken.lock().extend(taken);
     }
 
     async fn room(&self) {}
+
+    async fn committed(&self) {
+        if self.stuck.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 /// A running listener on ports that the system chose.
@@ -81,7 +92,12 @@ impl Fixture {
 
     /// What the sink has.
     pub(crate) fn taken(&self) -> Vec<Taken> {
-        self.sink.0.lock().clone()
+        self.sink.taken.lock().clone()
+    }
+
+    /// From now on nothing is committed.
+    pub(crate) fn cannot_commit(&self) {
+        self.sink.stuck.store(true, Ordering::Relaxed);
     }
 
     /// How many points were read, whatever became of them.

@@ -162,3 +162,14 @@ async fn what_was_sent_before_the_stop_is_still_read() {
     fixture.listeners.drained().await;
     assert_eq!(fixture.taken().len(), 20_001);
 }
+
+#[tokio::test]
+async fn who_sent_nothing_is_not_kept_waiting_for_a_commit() {
+    let fixture = Fixture::start();
+    fixture.cannot_commit();
+    let mut stream = TcpStream::connect(fixture.lines).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = Vec::new();
+    let closed = tokio::time::timeout(testkit::PATIENCE, stream.read_to_end(&mut answer)).await;
+    assert!(closed.is_ok(), "an idle connection waits for a commit that never comes");
+}
