@@ -216,7 +216,7 @@ def check_returned(stage, cluster, load, node, killed):
     lost, before = sum(map(len, holes.values())), len(places) * len(earlier)
     for newest in [stamp for stamp, lacking in holes.items() if lacking and stamp >= load.first]:
         check_window_into_hole(stage, cluster, load, newest, holes[newest])
-    print(f"failover: {node.name} keeps no journal: of {before} points sent before its kill {lost} are lost on it; "
+    print(f"failover: {node.name}: of {before} points sent before its kill {lost} are lost on it; "
           f"{points} points sent since are there", flush=True)
 
 
