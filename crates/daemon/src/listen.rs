@@ -124,6 +124,15 @@ pub fn unix(setting: &str, path: &Path) -> Result<UnixListener, ListenError> {
     bind().map_err(|source| ListenError::new(setting, path.to_string_lossy(), source))
 }
 
+/// How many connections the process may hold at a time when `wanted` are asked for: never more
+/// than half of its descriptors, because files, journals and its own connections need the rest.
+#[must_use]
+pub fn connections_max(wanted: usize) -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let half = limit.map_or(usize::MAX, |limit| usize::try_from(limit / 2).unwrap_or(usize::MAX));
+    wanted.min(half)
+}
+
 /// Sets what every accepted connection needs: no delay for small writes, and probes that find
 /// out when the peer is gone.
 ///

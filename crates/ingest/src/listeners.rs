@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tracing::{debug, warn};
+use tracing::debug;
 use wire::line::Rules;
 
 use crate::connection::{self, Protocol};
@@ -78,7 +78,9 @@ impl<S: Sink> Listeners<S> {
     #[must_use]
     pub fn new(service: Service<S>) -> Self {
         Self {
-            places: Arc::new(Semaphore::new(service.settings.connections_max)),
+            places: Arc::new(Semaphore::new(daemon::listen::connections_max(
+                service.settings.connections_max,
+            ))),
             service: Arc::new(service),
             tasks: Arc::new(Mutex::new(JoinSet::new())),
         }
@@ -149,9 +151,11 @@ impl<S: Sink> Listeners<S> {
         let (service, places) = (Arc::clone(&self.service), Arc::clone(&self.places));
         let tasks = Arc::clone(&self.tasks);
         self.tasks.lock().spawn(async move {
-            while let Some((stream, peer)) = next(&listener, &service.shutdown).await {
+            while let Some((stream, peer)) =
+                next(&listener, &service.shutdown, &*service.clock).await
+            {
                 let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-                    warn!(%peer, "connection refused: too many connections");
+                    daemon::warn_limited!(service.clock, %peer, "refused: too many connections");
                     continue;
                 };
                 let protocol = protocol(&service, peer.to_string());
@@ -190,7 +194,11 @@ fn bound_to(listener: &TcpListener, setting: &str) -> Result<SocketAddr, StartEr
 
 /// The next connection, or `None` once the shutdown has fired and the backlog is empty: a peer
 /// whose connection the kernel completed counts on being read.
-async fn next(listener: &TcpListener, shutdown: &Shutdown) -> Option<(TcpStream, SocketAddr)> {
+async fn next(
+    listener: &TcpListener,
+    shutdown: &Shutdown,
+    clock: &dyn Clock,
+) -> Option<(TcpStream, SocketAddr)> {
     loop {
         let accepted = tokio::select! {
             biased;
@@ -203,7 +211,7 @@ async fn next(listener: &TcpListener, shutdown: &Shutdown) -> Option<(TcpStream,
                 Err(error) => debug!(%peer, %error, "connection gone before it was read"),
             },
             Err(error) => {
-                warn!(%error, "accepting a connection failed");
+                daemon::warn_limited!(clock, %error, "accepting a connection failed");
                 tokio::time::sleep(ACCEPT_RETRY).await;
             }
         }

@@ -25,7 +25,8 @@ pub const CONNECTIONS_MAX: Setting = Setting::new(
     "connections_max",
     Kind::Count,
     "10000",
-    "Most connections at a time, over all listeners that take points.",
+    "Most connections at a time, over all listeners that take points; never more than half of the \
+     descriptors that the process may have.",
 );
 
 /// How far in the future.
