@@ -27,8 +27,9 @@ pub trait Sink: Send + Sync + 'static {
     /// read, so that a full sink slows its senders instead of dropping points.
     fn room(&self) -> impl Future<Output = ()> + Send;
 
-    /// Resolves once all that was accepted so far is as safe as the daemon promises. A listener waits here before it
-    /// closes a stream that its sender has ended: a sender that waits for the close has its answer.
+    /// Resolves once all that was accepted so far is as safe as the daemon promises. A listener
+    /// waits here before it closes a stream that its sender has ended: a sender that waits for the
+    /// close has its answer.
     fn committed(&self) -> impl Future<Output = ()> + Send {
         std::future::ready(())
     }
