@@ -7,13 +7,14 @@ use daemon::{Fault, Values};
 use ring::cluster::Cluster;
 use ring::{Node, Ring};
 
-/// A storage node as the relay sees it.
+/// A node as the relay sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
     /// Its name in metrics and logs.
     pub name: String,
-    /// Where it takes carbon lines, `HOST:PORT`.
-    pub line: String,
+    /// Where it takes carbon lines, `HOST:PORT`. Several stand in for one another: the first that
+    /// answers is taken.
+    pub addresses: Vec<String>,
 }
 
 /// Everything the relay needs to start.
@@ -70,7 +71,9 @@ fn cluster_file(values: &Values, cluster: Cluster) -> Result<(Ring, Vec<Destinat
     let mut faults = Vec::new();
     for node in cluster.nodes() {
         match &node.line {
-            Some(line) => nodes.push(Destination { name: node.name.clone(), line: line.clone() }),
+            Some(line) => {
+                nodes.push(Destination { name: node.name.clone(), addresses: vec![line.clone()] })
+            }
             None => {
                 let problem = format!("node `{}` has no `line`", node.name);
                 faults.push(cluster::fault(values, &problem));
@@ -107,5 +110,5 @@ fn node_flags(values: &Values) -> Result<(Ring, Vec<Destination>), Vec<Fault>> {
 /// `HOST:PORT=INSTANCE` without its instance is the address; the whole is the name.
 fn destination(text: &str) -> Destination {
     let address = text.split_once('=').map_or(text, |(address, _)| address);
-    Destination { name: text.to_owned(), line: address.to_owned() }
+    Destination { name: text.to_owned(), addresses: vec![address.to_owned()] }
 }

@@ -1,7 +1,7 @@
 //! The relay: takes points in, places each series by the ring, forwards to the nodes.
 //!
 //! A line's way: `ingest` reads and judges it, `route` asks the ring for its owners and puts it
-//! into one open batch for each of them, `forward` keeps a bounded queue for each node and sends.
+//! into one batch for each set of owners, `forward` keeps a bounded queue for each node and sends.
 //! Only a full queue makes senders wait; nothing is dropped silently.
 //!
 //! What the relay is not: it knows no disk format of the nodes and no schemas.
@@ -50,6 +50,7 @@ pub fn run(config: Config, context: Context) -> Result<Running, StartError> {
     let mut running = Running::new(context.clone());
     context.facts.set("ring_fingerprint", config.ring.fingerprint().to_string());
     let forwarder = Arc::new(Forwarder::open(&config, &context)?);
+    let nodes = config.nodes.iter().map(|node| forwarder.add(node)).collect::<Result<_, _>>()?;
     let counters = Counters::new(
         &context.metrics,
         "plumbago_relay_lines_received_total",
@@ -57,7 +58,7 @@ pub fn run(config: Config, context: Context) -> Result<Running, StartError> {
     );
     let refusals = Arc::new(Refusals::new(counters, Arc::clone(&context.clock)));
     let service = Service {
-        sink: Arc::new(Router::new(config.ring, Arc::clone(&forwarder))),
+        sink: Arc::new(Router::new(config.ring, nodes, Arc::clone(&forwarder))),
         refusals: Arc::clone(&refusals),
         clock: Arc::clone(&context.clock),
         shutdown: context.shutdown.clone(),

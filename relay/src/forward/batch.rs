@@ -1,9 +1,6 @@
-//! Lines for one node, as they will be sent.
+//! Lines for the nodes of one set, as they will be sent.
 
 use ingest::Point;
-
-/// Up to here small batches are joined, so that a node is not sent one packet for each line.
-const JOINED_BYTES_MAX: usize = 64 * 1024;
 
 /// Whole lines in one buffer.
 #[derive(Debug, Default)]
@@ -32,16 +29,6 @@ impl LineBatch {
             wire::line::write_line(&mut self.bytes, name, point.value, i64::from(point.timestamp));
         // Listeners admit finite values only, so there is always a line for a point.
         self.lines += u64::from(written.is_ok());
-    }
-
-    /// Takes `other` in if both together are still small; gives it back if not.
-    pub(crate) fn join(&mut self, other: Self) -> Option<Self> {
-        if self.bytes.len() + other.bytes.len() > JOINED_BYTES_MAX {
-            return Some(other);
-        }
-        self.bytes.extend_from_slice(&other.bytes);
-        self.lines += other.lines;
-        None
     }
 
     pub(crate) fn is_empty(&self) -> bool {

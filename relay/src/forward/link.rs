@@ -28,12 +28,12 @@ const UNREAD_BYTES_MAX: usize = 8 << 20;
 /// A node that lives reads what is older than this.
 const UNREAD_AGE_MAX: Duration = Duration::from_secs(30);
 
-/// Sends the node's lines for as long as the process lives.
+/// Sends the node's lines until it is over: removed, and sent all that waited for it.
 pub(crate) async fn run(queue: Arc<NodeQueue>, context: Context) {
     let mut recent = Recent::default();
     let mut pause = RETRY_PAUSE_MIN;
-    loop {
-        match connect(queue.address()).await {
+    while !queue.is_over() {
+        match connect(&queue.destination().addresses).await {
             Ok(stream) => {
                 pause = RETRY_PAUSE_MIN;
                 queue.metrics.connects.inc();
@@ -42,6 +42,10 @@ pub(crate) async fn run(queue: Arc<NodeQueue>, context: Context) {
                 queue.resend(recent.take());
                 let ended = send(&queue, stream, &mut recent, &context).await;
                 queue.set_connected(false);
+                let Some(ended) = ended else {
+                    info!(node = queue.name(), "left");
+                    return;
+                };
                 daemon::warn_limited!(context.clock, node = queue.name(), cause = %ended, "connection lost");
             }
             Err(error) => {
@@ -54,35 +58,43 @@ pub(crate) async fn run(queue: Arc<NodeQueue>, context: Context) {
     }
 }
 
-/// Host names are resolved again for every connection.
-async fn connect(address: &str) -> io::Result<TcpStream> {
-    let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address))
-        .await
-        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
-    daemon::listen::tune(&stream)?;
-    Ok(stream)
+/// The first address that takes a connection. Host names are resolved again for every connection.
+async fn connect(addresses: &[String]) -> io::Result<TcpStream> {
+    let mut refused = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in addresses {
+        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address));
+        let connected = connecting.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        match connected.and_then(|stream| daemon::listen::tune(&stream).map(|()| stream)) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => refused = error,
+        }
+    }
+    Err(refused)
 }
 
-/// Sends until the connection ends, and says why it did.
+/// Sends until the connection ends, and says why it did; nothing if the node is over.
 async fn send(
     queue: &NodeQueue,
     stream: TcpStream,
     recent: &mut Recent,
     context: &Context,
-) -> io::Error {
+) -> Option<io::Error> {
     let (mut reader, mut writer) = stream.into_split();
     loop {
         let batches = tokio::select! {
             batches = queue.take() => batches,
-            ended = end_of(&mut reader) => return ended,
+            ended = end_of(&mut reader) => return Some(ended),
         };
+        if batches.is_empty() {
+            return None;
+        }
         let sent = tokio::select! {
             sent = write_all(&mut writer, &batches) => sent,
             ended = end_of(&mut reader) => Err(ended),
         };
         if let Err(error) = sent {
             queue.put_back(batches);
-            return error;
+            return Some(error);
         }
         queue.done(&batches);
         recent.add(batches, context.clock.monotonic());
@@ -103,7 +115,7 @@ async fn end_of(reader: &mut (impl AsyncRead + Unpin)) -> io::Error {
 
 async fn write_all(
     writer: &mut (impl AsyncWrite + Unpin),
-    batches: &[LineBatch],
+    batches: &[Arc<LineBatch>],
 ) -> io::Result<()> {
     let mut slices: Vec<IoSlice<'_>> =
         batches.iter().map(|batch| IoSlice::new(batch.as_bytes())).collect();
@@ -121,13 +133,13 @@ async fn write_all(
 /// What was sent lately, for a node that dies with unread bytes in its kernel's buffer.
 #[derive(Debug, Default)]
 struct Recent {
-    batches: VecDeque<(Duration, LineBatch)>,
+    batches: VecDeque<(Duration, Arc<LineBatch>)>,
     bytes: usize,
 }
 
 impl Recent {
     /// Remembers batches sent at `now`, and forgets what the node must have read.
-    fn add(&mut self, batches: Vec<LineBatch>, now: Duration) {
+    fn add(&mut self, batches: Vec<Arc<LineBatch>>, now: Duration) {
         for batch in batches {
             self.bytes += batch.as_bytes().len();
             self.batches.push_back((now, batch));
@@ -145,7 +157,7 @@ impl Recent {
 
     /// Everything that may have been unread when the connection ended, oldest first. How long ago
     /// that was does not matter: a node that was away for an hour never read it in the meantime.
-    fn take(&mut self) -> Vec<LineBatch> {
+    fn take(&mut self) -> Vec<Arc<LineBatch>> {
         self.bytes = 0;
         self.batches.drain(..).map(|(_, batch)| batch).collect()
     }
@@ -155,12 +167,12 @@ impl Recent {
 mod tests {
     use super::*;
 
-    fn batch(line: &str) -> LineBatch {
-        LineBatch::from_bytes(line.as_bytes().to_vec())
+    fn batch(line: &str) -> Arc<LineBatch> {
+        Arc::new(LineBatch::from_bytes(line.as_bytes().to_vec()))
     }
 
-    fn texts(batches: &[LineBatch]) -> Vec<&[u8]> {
-        batches.iter().map(LineBatch::as_bytes).collect()
+    fn texts(batches: &[Arc<LineBatch>]) -> Vec<&[u8]> {
+        batches.iter().map(|batch| batch.as_bytes()).collect()
     }
 
     #[test]

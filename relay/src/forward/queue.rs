@@ -77,7 +77,7 @@ impl NodeMetrics {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    batches: VecDeque<LineBatch>,
+    batches: VecDeque<Arc<LineBatch>>,
     /// Taken by the sender and not yet done with.
     sending: usize,
     bytes: usize,
@@ -94,6 +94,7 @@ pub(crate) struct NodeQueue {
     filled: Notify,
     room: Arc<Room>,
     connected: AtomicBool,
+    leaving: AtomicBool,
     pub(crate) metrics: NodeMetrics,
 }
 
@@ -113,6 +114,7 @@ impl NodeQueue {
             filled: Notify::new(),
             room,
             connected: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
         }
     }
 
@@ -120,8 +122,19 @@ impl NodeQueue {
         &self.destination.name
     }
 
-    pub(crate) fn address(&self) -> &str {
-        &self.destination.line
+    pub(crate) fn destination(&self) -> &Destination {
+        &self.destination
+    }
+
+    /// No more lines come for the node; [`NodeQueue::is_over`] once none wait.
+    pub(crate) fn leave(&self) {
+        self.leaving.store(true, Ordering::Release);
+        self.filled.notify_one();
+    }
+
+    /// Whether nothing is left to do for the node.
+    pub(crate) fn is_over(&self) -> bool {
+        self.leaving.load(Ordering::Acquire) && self.is_empty()
     }
 
     pub(crate) fn is_connected(&self) -> bool {
@@ -139,31 +152,28 @@ impl NodeQueue {
     }
 
     /// Adds a batch. It always fits: a full queue is for listeners to wait for, before they read.
-    pub(crate) fn push(&self, batch: LineBatch) {
+    pub(crate) fn push(&self, batch: Arc<LineBatch>) {
         if batch.is_empty() {
             return;
         }
         let mut waiting = self.waiting.lock();
         waiting.bytes += batch.as_bytes().len();
         waiting.lines += batch.lines();
-        let rest = match waiting.batches.back_mut() {
-            Some(last) => last.join(batch),
-            None => Some(batch),
-        };
-        waiting.batches.extend(rest);
+        waiting.batches.push_back(batch);
         self.account(&mut waiting);
         drop(waiting);
         self.filled.notify_one();
     }
 
     /// Waits for lines and takes some; they stay accounted for until they are `done` or put back.
-    pub(crate) async fn take(&self) -> Vec<LineBatch> {
+    /// Takes none when the node is over.
+    pub(crate) async fn take(&self) -> Vec<Arc<LineBatch>> {
         loop {
             let filled = self.filled.notified();
             {
                 let mut waiting = self.waiting.lock();
                 let count = waiting.batches.len().min(SEND_BATCHES_MAX);
-                if count > 0 {
+                if count > 0 || self.leaving.load(Ordering::Acquire) {
                     waiting.sending = count;
                     return waiting.batches.drain(..count).collect();
                 }
@@ -173,7 +183,7 @@ impl NodeQueue {
     }
 
     /// The batches that were taken have been sent.
-    pub(crate) fn done(&self, batches: &[LineBatch]) {
+    pub(crate) fn done(&self, batches: &[Arc<LineBatch>]) {
         let mut waiting = self.waiting.lock();
         waiting.sending = 0;
         waiting.bytes -= bytes_of(batches);
@@ -183,7 +193,7 @@ impl NodeQueue {
     }
 
     /// The batches that were taken could not all be sent: they are first in line again.
-    pub(crate) fn put_back(&self, batches: Vec<LineBatch>) {
+    pub(crate) fn put_back(&self, batches: Vec<Arc<LineBatch>>) {
         let mut waiting = self.waiting.lock();
         waiting.sending = 0;
         for batch in batches.into_iter().rev() {
@@ -193,7 +203,7 @@ impl NodeQueue {
     }
 
     /// Batches that were sent before go to the front once more.
-    pub(crate) fn resend(&self, batches: Vec<LineBatch>) {
+    pub(crate) fn resend(&self, batches: Vec<Arc<LineBatch>>) {
         let mut waiting = self.waiting.lock();
         waiting.bytes += bytes_of(&batches);
         waiting.lines += lines_of(&batches);
@@ -205,9 +215,9 @@ impl NodeQueue {
     }
 
     /// Empties the queue.
-    pub(crate) fn take_all(&self) -> Vec<LineBatch> {
+    pub(crate) fn take_all(&self) -> Vec<Arc<LineBatch>> {
         let mut waiting = self.waiting.lock();
-        let batches: Vec<LineBatch> = waiting.batches.drain(..).collect();
+        let batches: Vec<Arc<LineBatch>> = waiting.batches.drain(..).collect();
         waiting.bytes -= bytes_of(&batches);
         waiting.lines -= lines_of(&batches);
         self.account(&mut waiting);
@@ -226,10 +236,10 @@ impl NodeQueue {
     }
 }
 
-fn bytes_of(batches: &[LineBatch]) -> usize {
+fn bytes_of(batches: &[Arc<LineBatch>]) -> usize {
     batches.iter().map(|batch| batch.as_bytes().len()).sum()
 }
 
-fn lines_of(batches: &[LineBatch]) -> u64 {
-    batches.iter().map(LineBatch::lines).sum()
+fn lines_of(batches: &[Arc<LineBatch>]) -> u64 {
+    batches.iter().map(|batch| batch.lines()).sum()
 }

@@ -4,6 +4,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use daemon::StartError;
 
@@ -36,7 +37,7 @@ impl Undelivered {
     }
 
     /// Keeps lines for a node, on the disk and whole before this returns.
-    pub(crate) fn keep(&self, node: &str, batches: &[LineBatch]) -> io::Result<()> {
+    pub(crate) fn keep(&self, node: &str, batches: &[Arc<LineBatch>]) -> io::Result<()> {
         let path = self.path(node);
         let unfinished = path.with_extension("tmp");
         let mut file = File::create(&unfinished)?;
