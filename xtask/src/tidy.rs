@@ -11,8 +11,8 @@ use std::path::Path;
 
 use anyhow::Context;
 
-/// Folders that are not ours to check: build output, history, local data, recorded data.
-const FOLDERS_SKIPPED: &[&str] =
+/// What is not ours to check: build output, history (a file in a second work tree), local and recorded data.
+const SKIPPED: &[&str] =
     &["target", ".git", "plumbago-data", "__pycache__", "testdata", "node_modules"];
 /// Beyond this a file is data.
 const FILE_BYTES_MAX: u64 = 2_000_000;
@@ -80,7 +80,10 @@ fn collect(root: &Path, folder: &str, files: &mut Vec<File>) -> anyhow::Result<(
         let name = entry.file_name().to_string_lossy().into_owned();
         let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
         let kind = entry.file_type()?;
-        if kind.is_dir() && !FOLDERS_SKIPPED.contains(&name.as_str()) {
+        if SKIPPED.contains(&name.as_str()) {
+            continue;
+        }
+        if kind.is_dir() {
             collect(root, &path, files)?;
         }
         if !kind.is_file() || entry.metadata()?.len() > FILE_BYTES_MAX {
