@@ -142,6 +142,7 @@ mod tests {
             settings: &[],
             metrics: METRICS,
             check: |_| Ok(()),
+            actions: &[],
             panics: daemon::PanicPolicy::Abort,
         };
         let page = metrics_page(&[&program]);

@@ -33,9 +33,27 @@ pub struct Program {
     pub metrics: &'static [Metric],
     /// What `--check` and every start check beyond single values.
     pub check: fn(&Values) -> Result<(), Vec<Fault>>,
+    /// What the program does besides running as a daemon.
+    pub actions: &'static [Action],
     /// What a panic does.
     pub panics: PanicPolicy,
 }
+
+/// Something a program does once and ends, asked for by its first argument.
+#[derive(Debug, Clone, Copy)]
+pub struct Action {
+    /// The first argument, `explain`.
+    pub name: &'static str,
+    /// What follows it, for the help.
+    pub operands: &'static str,
+    /// What it does, for the help.
+    pub about: &'static str,
+    /// Does it with the arguments that follow; the faults are printed as those of settings are.
+    pub run: fn(&[String], &mut dyn Write) -> ActionResult,
+}
+
+/// How an action ended, or why it could not begin.
+pub type ActionResult = Result<ExitCode, Vec<Fault>>;
 
 /// Runs a daemon from the process's own arguments and environment to its end.
 ///
@@ -54,13 +72,18 @@ pub fn main_with(
     arguments: &[String],
     start: impl AsyncFnOnce(Values, Context) -> Result<Running, StartError>,
 ) -> ExitCode {
+    if let Some((first, rest)) = arguments.split_first()
+        && let Some(action) = program.actions.iter().find(|action| action.name == first)
+    {
+        return act(action, rest);
+    }
     let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
     let environment: Vec<(String, String)> =
         std::env::vars_os().map(|(name, text)| (lossy(name), lossy(text))).collect();
     let inputs = Inputs { program, arguments, environment: &environment };
     let values = match inputs.values() {
         Outcome::Run(values) => values,
-        Outcome::Print(text) => return print(&text),
+        Outcome::Print(text) => return print(text.as_bytes()),
         Outcome::Faults(faults) => return refuse(&faults),
     };
     let level = values.text("log_level");
@@ -85,6 +108,18 @@ pub fn main_with(
             error!("not started: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Collects what the action says, so that a reader who closes early ends nothing half-way.
+fn act(action: &Action, arguments: &[String]) -> ExitCode {
+    let mut out = Vec::new();
+    match (action.run)(arguments, &mut out) {
+        Ok(code) => match print(&out) {
+            ExitCode::SUCCESS => code,
+            failure => failure,
+        },
+        Err(faults) => refuse(&faults),
     }
 }
 
@@ -160,7 +195,7 @@ impl Inputs<'_> {
             faults
         };
         match command {
-            Command::Help => Outcome::Print(settings::help(name, about, table)),
+            Command::Help => Outcome::Print(settings::help(name, about, table) + &self.actions()),
             Command::PrintConfig => Outcome::Print(settings::config_text(name, about, table)),
             Command::Version => {
                 Outcome::Print(format!("plumbago-{name} {}\n", env!("CARGO_PKG_VERSION")))
@@ -174,6 +209,19 @@ impl Inputs<'_> {
             }
             Command::Run(values) => Outcome::Run(values),
         }
+    }
+
+    /// The part of the help about the actions.
+    fn actions(&self) -> String {
+        let Program { name, actions, .. } = *self.program;
+        let line = |action: &Action| {
+            format!(
+                "  plumbago-{name} {} {}\n      {}\n",
+                action.name, action.operands, action.about
+            )
+        };
+        let lines: String = actions.iter().map(line).collect();
+        if lines.is_empty() { lines } else { format!("\nInstead of running:\n{lines}") }
     }
 
     /// Reads everything again; a fault keeps the old settings as a whole.
@@ -218,8 +266,8 @@ fn log_faults(faults: &[Fault]) {
     error!(faults = faults.len(), "settings not sound: the old ones stay");
 }
 
-fn print(text: &str) -> ExitCode {
-    match std::io::stdout().write_all(text.as_bytes()) {
+fn print(text: &[u8]) -> ExitCode {
+    match std::io::stdout().write_all(text) {
         Ok(()) => ExitCode::SUCCESS,
         // `--help | head` closes early; that is the reader's choice.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,

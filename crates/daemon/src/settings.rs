@@ -4,6 +4,7 @@
 //! A value comes from, in order of precedence: flag, environment, file, default. Every fault in
 //! all of them is found before the first is reported.
 
+mod document;
 mod fault;
 mod load;
 mod print;
@@ -13,11 +14,12 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+pub use document::{Document, Place, Placed};
 pub use fault::{Fault, nearest};
-pub use load::{CONFIG_FILE_BYTES_MAX, Command, Sources, load};
+pub use load::{CONFIG_FILE_BYTES_MAX, Command, Sources, load, load_for_action};
 pub use print::{common_markdown, config_text, help, markdown};
 pub use units::{parse_address, parse_bytes, parse_duration};
-pub use values::{PlacedTable, Source, Values};
+pub use values::{Source, Values};
 
 /// What a setting holds, and so how its text is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +42,8 @@ pub enum Kind {
     Flag,
     /// One of a few words.
     Choice(&'static [&'static str]),
-    /// `[[key]]` tables of the file, read by the daemon itself; no flag, no environment name.
+    /// `[[key]]` or `[key.NAME]` tables of the file, read by the daemon itself; no flag, no
+    /// environment name.
     Tables,
 }
 
@@ -58,7 +61,7 @@ impl Kind {
             Self::Text => "text".into(),
             Self::Flag => "true or false".into(),
             Self::Choice(words) => format!("one of {}", words.join(", ")),
-            Self::Tables => "[[…]] tables".into(),
+            Self::Tables => "tables".into(),
         }
     }
 
@@ -70,7 +73,8 @@ impl Kind {
             Self::Duration => "DURATION",
             Self::Count => "N",
             Self::Float => "NUMBER",
-            Self::Text | Self::Tables => "TEXT",
+            Self::Text => "TEXT",
+            Self::Tables => "[[…]]",
             Self::Flag => "BOOL",
             Self::Choice(_) => "WORD",
         }

@@ -25,6 +25,7 @@ const PROGRAM: Program = Program {
     ],
     metrics: &[],
     check,
+    actions: &[],
     panics: PanicPolicy::Abort,
 };
 

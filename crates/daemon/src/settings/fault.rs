@@ -6,7 +6,7 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Fault {
-    /// `relay.toml:12`, `flag --line`, `environment PLUMBAGO_RELAY_LINE`, or `default`.
+    /// `relay.toml:12:1`, `flag --line`, `environment PLUMBAGO_RELAY_LINE`, or `default`.
     pub place: String,
     /// The key; empty where the fault is the file's as a whole.
     pub key: String,

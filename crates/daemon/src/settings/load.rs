@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
-use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::values::{PlacedTable, Value};
-use super::{Fault, Kind, Setting, Source, Values, environment_prefix, every};
+use super::values::Value;
+use super::{Document, Fault, Kind, Place, Setting, Source, Values, environment_prefix, every};
 
 /// A settings file beyond this is refused: it is some other file.
 pub const CONFIG_FILE_BYTES_MAX: u64 = 10_000_000;
@@ -49,6 +48,32 @@ pub enum Command {
 pub fn load(sources: Sources<'_>) -> Result<Command, Vec<Fault>> {
     let mut faults = Vec::new();
     let line = read_arguments(sources, &mut faults);
+    let unexpected =
+        |text: &String| Fault::new("command line", "", format!("unexpected argument {text:?}"));
+    faults.extend(line.operands.iter().map(unexpected));
+    command(sources, line, faults)
+}
+
+/// The same for an action that takes operands: arguments that are no flags.
+///
+/// # Errors
+/// Every fault found in any of the sources.
+pub fn load_for_action(sources: Sources<'_>) -> Result<(Values, Vec<String>), Vec<Fault>> {
+    let mut faults = Vec::new();
+    let mut line = read_arguments(sources, &mut faults);
+    let operands = std::mem::take(&mut line.operands);
+    line.ask = Ask::Run;
+    match command(sources, line, faults)? {
+        Command::Run(values) => Ok((values, operands)),
+        _ => Err(vec![Fault::new("command line", "", "expected settings and operands")]),
+    }
+}
+
+fn command(
+    sources: Sources<'_>,
+    line: Line,
+    mut faults: Vec<Fault>,
+) -> Result<Command, Vec<Fault>> {
     match line.ask {
         Ask::Help => return Ok(Command::Help),
         Ask::Version => return Ok(Command::Version),
@@ -130,10 +155,11 @@ struct Line {
     ask: Ask,
     config: Option<String>,
     given: Vec<Given>,
+    operands: Vec<String>,
 }
 
 fn read_arguments(sources: Sources<'_>, faults: &mut Vec<Fault>) -> Line {
-    let mut line = Line { ask: Ask::Run, config: None, given: Vec::new() };
+    let mut line = Line { ask: Ask::Run, config: None, given: Vec::new(), operands: Vec::new() };
     let mut arguments = sources.arguments.iter().map(String::as_str).peekable();
     while let Some(argument) = arguments.next() {
         let (name, inline) = match argument.split_once('=') {
@@ -149,6 +175,7 @@ fn read_arguments(sources: Sources<'_>, faults: &mut Vec<Fault>) -> Line {
                 Some(path) => line.config = Some(path.to_owned()),
                 None => faults.push(Fault::new("flag --config", "", "expected a path after it")),
             },
+            _ if !argument.starts_with("--") => line.operands.push(argument.to_owned()),
             _ => match read_flag(sources, name, inline, &mut arguments) {
                 Ok((setting, text)) => line.add(setting, text),
                 Err(fault) => faults.push(fault),
@@ -253,22 +280,23 @@ fn read_file(
     // By line, so that they read in the file's order.
     let mut found = BTreeMap::new();
     for error in &errors {
-        let number = error.span().map_or(1, |span| line_number(text, &span));
-        found.insert(number, Fault::new(format!("{path}:{number}"), "", error.message()));
+        let place = Place::of(path, text, error.span().map_or(0, |span| span.start));
+        found.insert(place.line, Fault::new(place.to_string(), "", error.message()));
     }
     for (key, value) in document.get_ref() {
-        let number = line_number(text, &key.span());
+        let place = Place::of(path, text, key.span().start);
+        let number = place.line;
         if found.contains_key(&number) {
             continue;
         }
-        let source = Source::File(path.to_owned(), number);
+        let source = Source::File(place);
         let Some(setting) = every(table).find(|setting| setting.key == key.get_ref()) else {
             let known = every(table).map(|setting| setting.key);
             found.insert(number, Fault::unknown(source.to_string(), key.get_ref(), known));
             continue;
         };
         let raw = match setting.kind {
-            Kind::Tables => tables(path, text, value),
+            Kind::Tables => vec![tables(setting.key, path, text, value)],
             _ => raw_values(setting, value),
         };
         let item = Given { setting, source, raw };
@@ -291,11 +319,6 @@ fn file_text(path: &str) -> Result<String, String> {
         return Err(format!("is larger than {CONFIG_FILE_BYTES_MAX} bytes, so no settings file"));
     }
     String::from_utf8(bytes).map_err(|error| format!("is not UTF-8 text: {error}"))
-}
-
-fn line_number(text: &str, span: &Range<usize>) -> usize {
-    let end = span.start.min(text.len());
-    1 + text.as_bytes()[..end].iter().filter(|&&byte| byte == b'\n').count()
 }
 
 fn raw_values(setting: &Setting, value: &Spanned<DeValue<'_>>) -> Vec<Raw> {
@@ -332,20 +355,18 @@ fn found(value: &DeValue<'_>) -> String {
     }
 }
 
-fn tables(path: &str, text: &str, value: &Spanned<DeValue<'_>>) -> Vec<Raw> {
-    let DeValue::Array(items) = value.get_ref() else {
-        return vec![Raw::Wrong(found(value.get_ref()))];
+/// `[[key]]` or `[key.NAME]` as a whole; the daemon reads it again, with places.
+fn tables(key: &'static str, path: &str, text: &str, value: &Spanned<DeValue<'_>>) -> Raw {
+    let is_table = |item: &Spanned<DeValue<'_>>| matches!(item.get_ref(), DeValue::Table(_));
+    let are_tables = match value.get_ref() {
+        DeValue::Array(items) => items.iter().all(is_table),
+        DeValue::Table(items) => items.values().all(is_table),
+        _ => false,
     };
-    let table = |item: &Spanned<DeValue<'_>>| {
-        let place = format!("{path}:{}", line_number(text, &item.span()));
-        match plain(item.get_ref()) {
-            Some(toml::Value::Table(table)) => {
-                Raw::Typed(Value::Table(PlacedTable { place, table }))
-            }
-            _ => Raw::Wrong(found(item.get_ref())),
-        }
-    };
-    items.iter().map(table).collect()
+    match plain(value.get_ref()).filter(|_| are_tables) {
+        Some(content) => Raw::Typed(Value::Tables(Document::new(key, path, text, content))),
+        None => Raw::Wrong(found(value.get_ref())),
+    }
 }
 
 /// The value without its spans; none for a number that TOML can write and Rust cannot hold.

@@ -67,7 +67,7 @@ pub fn config_text(daemon: &str, about: &str, table: &'static [Setting]) -> Stri
             out.push_str("# A reload (SIGHUP) applies a change.\n");
         }
         let _infallible = match setting.kind {
-            Kind::Tables => writeln!(out, "#[[{}]]", setting.key),
+            Kind::Tables => writeln!(out, "#{}", setting.value_name),
             _ => writeln!(out, "#{} = {}", setting.key, toml_default(setting)),
         };
     }
@@ -117,7 +117,7 @@ fn markdown_table(table: &[Setting]) -> String {
         let value = match setting.kind {
             Kind::Choice(words) => words.join(", "),
             Kind::Flag => "true, false".to_owned(),
-            Kind::Tables => "`[[…]]` tables".to_owned(),
+            Kind::Tables => format!("`{}` tables", setting.value_name),
             _ => setting.value_name.to_owned(),
         };
         let many = if setting.list { ", any number" } else { "" };

@@ -14,7 +14,7 @@ const TABLE: &[Setting] = &[
     Setting::new("strict", Kind::Flag, "false", "Refuse odd names."),
     Setting::new("ring", Kind::Choice(&["carbon_ch", "fnv1a_ch"]), "carbon_ch", "The hash."),
     Setting::new("cluster", Kind::Path, "", "The cluster file."),
-    Setting::new("rule", Kind::Tables, "", "Rules, in order."),
+    Setting::new("rule", Kind::Tables, "", "Rules, in order.").value_name("[[rule]]"),
 ];
 
 fn load_from(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Command, Vec<Fault>> {
@@ -64,7 +64,7 @@ fn flag_wins_over_environment_over_file_over_default() {
     assert_eq!(values.count("replication"), 2);
     assert_eq!(values.float("xff"), 1.0);
     assert_eq!(values.duration("flush_interval"), Duration::from_secs(30));
-    assert_eq!(values.source("replication"), &Source::File(path, 3));
+    assert_eq!(values.source("replication"), &Source::File(Place { path, line: 3, column: 1 }));
     assert_eq!(values.source("line").to_string(), "flag --line");
     assert_eq!(values.text("log_level"), "info");
 }
@@ -100,13 +100,13 @@ fn every_fault_is_reported_at_once_with_its_place() {
     assert_eq!(
         faults_of(content),
         [
-            "relay.toml:1: `lien`: no such setting; did you mean `line`?",
-            "relay.toml:2: `queue_bytes`: expected a size with its unit, such as 64MiB, found 64",
-            "relay.toml:3: `flush_interval`: expected a duration with its unit, such as 30s, found \"30\"",
-            "relay.toml:5: `ring`: expected one of carbon_ch, fnv1a_ch, found \"md5\"",
-            "relay.toml:6: `replication`: expected a whole number, zero or more, found -1",
-            "relay.toml:7: `strict`: expected true or false, found \"yes\"",
-            "relay.toml:8: `line`: expected an address such as 127.0.0.1:2003, found a TOML array",
+            "relay.toml:1:1: `lien`: no such setting; did you mean `line`?",
+            "relay.toml:2:1: `queue_bytes`: expected a size with its unit, such as 64MiB, found 64",
+            "relay.toml:3:1: `flush_interval`: expected a duration with its unit, such as 30s, found \"30\"",
+            "relay.toml:5:1: `ring`: expected one of carbon_ch, fnv1a_ch, found \"md5\"",
+            "relay.toml:6:1: `replication`: expected a whole number, zero or more, found -1",
+            "relay.toml:7:1: `strict`: expected true or false, found \"yes\"",
+            "relay.toml:8:1: `line`: expected an address such as 127.0.0.1:2003, found a TOML array",
         ]
     );
 }
@@ -114,8 +114,8 @@ fn every_fault_is_reported_at_once_with_its_place() {
 #[test]
 fn syntax_faults_keep_their_line_and_do_not_hide_the_others() {
     let faults = faults_of(b"line = \nworkerz = 2\n");
-    assert!(faults[0].starts_with("relay.toml:1: "), "{faults:?}");
-    assert_eq!(faults[1], "relay.toml:2: `workerz`: no such setting");
+    assert!(faults[0].starts_with("relay.toml:1:8: "), "{faults:?}");
+    assert_eq!(faults[1], "relay.toml:2:1: `workerz`: no such setting");
     assert_eq!(faults.len(), 2);
 }
 
@@ -160,14 +160,28 @@ fn a_huge_file_and_one_that_is_no_text_are_refused() {
 }
 
 #[test]
-fn tables_carry_their_place() {
-    let (_folder, path) = file(b"[[rule]]\nmatch = 'a'\n\n[[rule]]\nmatch = 'b'\nn = [1, 2.5]\n");
-    let values = values(&["--config", &path], &[]);
-    let rules = values.tables("rule");
-    assert_eq!(rules[1].place, format!("{path}:4"));
-    assert_eq!(rules[1].table["match"].as_str(), Some("b"));
-    assert_eq!(rules[1].table["n"].as_array().unwrap().len(), 2);
+fn tables_are_kept_for_the_daemon_and_compared_by_what_they_say() {
+    let text = "[[rule]]\nmatch = 'a'\n\n[[rule]]\nmatch = 'b'\nn = [1, 2.5]\n";
+    let (_folder, path) = file(text.as_bytes());
+    let first = values(&["--config", &path], &[]);
+    let document = first.document("rule").unwrap();
+    assert_eq!(document.place(text.find("n =").unwrap()).to_string(), format!("{path}:6:1"));
+    let (_other, path) = file(format!("# a comment\n{text}").as_bytes());
+    assert!(values(&["--config", &path], &[]).changed(&first).is_empty());
     assert!(load_from(&["--rule", "x"], &[]).is_err(), "tables have no flag");
+    assert!(faults_of(b"rule = 3\n")[0].contains("expected tables, found 3"));
+}
+
+#[test]
+fn an_action_has_operands_beside_the_settings() {
+    let arguments = ["web.cpu", "--replication", "2", "db.cpu"].map(str::to_owned);
+    let sources =
+        Sources { daemon: "relay", table: TABLE, arguments: &arguments, environment: &[] };
+    let (values, operands) = load_for_action(sources).unwrap();
+    assert_eq!(
+        (values.count("replication"), operands),
+        (2, vec!["web.cpu".to_owned(), "db.cpu".to_owned()])
+    );
 }
 
 #[test]

@@ -5,15 +5,17 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Fault, Kind, Setting, every, parse_address, parse_bytes, parse_duration};
+use super::{
+    Document, Fault, Kind, Place, Setting, every, parse_address, parse_bytes, parse_duration,
+};
 
 /// Where a value came from; later ones win.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
     /// The table.
     Default,
-    /// A line of the settings file.
-    File(String, usize),
+    /// A place in the settings file.
+    File(Place),
     /// A variable of this name.
     Environment(String),
     /// This flag, or code that called [`Values::with`].
@@ -24,7 +26,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
-            Self::File(path, line) => write!(f, "{path}:{line}"),
+            Self::File(place) => place.fmt(f),
             Self::Environment(name) => write!(f, "environment {name}"),
             Self::Flag(flag) => write!(f, "flag --{flag}"),
         }
@@ -39,7 +41,7 @@ pub(crate) enum Value {
     Count(u64),
     Float(f64),
     Flag(bool),
-    Table(PlacedTable),
+    Tables(Document),
 }
 
 impl Value {
@@ -57,15 +59,6 @@ impl Value {
             Kind::Tables => None,
         }
     }
-}
-
-/// One `[[key]]` table of the file and where it stands, for faults the daemon finds in it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PlacedTable {
-    /// `relay.toml:12`.
-    pub place: String,
-    /// Its content, unchecked.
-    pub table: toml::Table,
 }
 
 #[derive(Debug, Clone)]
@@ -174,10 +167,13 @@ impl Values {
         self.entry(key).1.values.iter().filter_map(as_text).collect()
     }
 
-    /// The `[[key]]` tables of the file, in order.
+    /// The tables of the file under `key`; none if it has none.
     #[must_use]
-    pub fn tables(&self, key: &str) -> Vec<&PlacedTable> {
-        self.entry(key).1.values.iter().filter_map(as_table).collect()
+    pub fn document(&self, key: &str) -> Option<&Document> {
+        self.one(key, |value| match value {
+            Value::Tables(document) => Some(document),
+            _ => None,
+        })
     }
 
     /// Whether a flag is on; an unset flag is off.
@@ -249,13 +245,6 @@ getters! {
 fn as_text(value: &Value) -> Option<&str> {
     match value {
         Value::Text(text) => Some(text),
-        _ => None,
-    }
-}
-
-fn as_table(value: &Value) -> Option<&PlacedTable> {
-    match value {
-        Value::Table(table) => Some(table),
         _ => None,
     }
 }
