@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use daemon::settings::Source;
 use daemon::{Fault, Values};
+use segments::LogConfig;
 
 use crate::engine::EngineConfig;
 use crate::index::FindLimits;
-use crate::journal::{Durability, JournalConfig};
+use crate::journal::Durability;
 use crate::keeper::KeeperConfig;
 use crate::specs::Rules;
 
@@ -64,7 +65,7 @@ pub struct Config {
     /// How points wait and are written.
     pub engine: EngineConfig,
     /// How the journal is written.
-    pub journal: JournalConfig,
+    pub journal: LogConfig,
     /// How long the journal may get, and what senders are told.
     pub keeper: KeeperConfig,
     /// What readers may cost.
@@ -153,13 +154,13 @@ fn engine(values: &Values, data: &Path) -> EngineConfig {
     }
 }
 
-fn journal(values: &Values) -> JournalConfig {
+fn journal(values: &Values) -> LogConfig {
     let interval = values.text("sync_interval").parse();
-    JournalConfig {
+    LogConfig {
         sync_interval: interval.expect("the choices of the setting are all intervals"),
         segment_bytes: values.bytes("journal_segment_bytes"),
         buffer_bytes_max: size(values.bytes("journal_buffer_bytes_max")),
-        ..JournalConfig::default()
+        ..LogConfig::default()
     }
 }
 

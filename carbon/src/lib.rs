@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 use daemon::{Context, PanicPolicy, Program, Registry, Running, StartError, Values};
 use ingest::{Counters, Listeners, Refusals, Service};
+use segments::{LogConfig, LogCounters};
 
 pub use config::{Config, ReadLimits};
 pub use keeper::KeeperConfig;
@@ -36,7 +37,7 @@ pub use tables::{METRICS, SETTINGS};
 
 use accept::Accept;
 use engine::{Engine, EngineConfig, EngineCounters, RealDisk, Surroundings};
-use journal::{Journal, JournalConfig, JournalCounters, RealJournalDisk, Replay};
+use journal::{Journal, JournalCounters, Replay};
 use keeper::{Keeper, KeeperCounters};
 use read::Reader;
 use scan::Scanner;
@@ -169,11 +170,11 @@ async fn open_engine(
 /// Opens the journal; what former runs have left in it is yet to be read.
 fn open_journal(
     data: &std::path::Path,
-    config: JournalConfig,
+    config: LogConfig,
     context: &Context,
 ) -> Result<(Journal, Replay), StartError> {
     let (clock, counters) = (Arc::clone(&context.clock), journal_counters(&context.metrics));
-    Journal::open(&data.join("journal"), config, Arc::new(RealJournalDisk), clock, counters)
+    Journal::open(&data.join("journal"), config, Arc::new(segments::RealDisk), clock, counters)
         .map_err(StartError::other)
 }
 
@@ -195,9 +196,9 @@ fn start_keeper(
 fn journal_counters(registry: &Registry) -> JournalCounters {
     let counter = |what: &str| registry.counter(&format!("plumbago_carbon_{what}_total"));
     let gauge = |what: &str| registry.gauge(&format!("plumbago_carbon_{what}"));
-    JournalCounters {
-        points_appended: counter("points_journalled"),
-        points_written: counter("points_committed"),
+    let log = LogCounters {
+        items_appended: counter("points_journalled"),
+        items_written: counter("points_committed"),
         bytes_written: counter("journal_bytes_written"),
         bytes_released: counter("journal_bytes_released"),
         writes: counter("journal_writes"),
@@ -209,8 +210,8 @@ fn journal_counters(registry: &Registry) -> JournalCounters {
         frames_damaged: counter("journal_frames_damaged"),
         torn_bytes: counter("journal_torn_bytes"),
         files_unusable: counter("journal_files_unusable"),
-        records_unknown: counter("journal_records_unknown"),
-    }
+    };
+    JournalCounters { log, records_unknown: counter("journal_records_unknown") }
 }
 
 fn keeper_counters(registry: &Registry) -> KeeperCounters {

@@ -2,14 +2,17 @@
 
 mod faults;
 mod properties;
-mod sim_disk;
 mod threads;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use daemon::clock::Manual;
 
-use self::sim_disk::{Fault, PowerLoss, SimDisk};
+use segments::sim::{Fault, PowerLoss, SimDisk};
+use segments::{Committer, HEADER_BYTES, RealDisk, path_of};
+
 use super::*;
 
 const NOW: i64 = 1_700_000_000;
@@ -25,21 +28,27 @@ struct Node {
     counters: JournalCounters,
 }
 
-fn config() -> JournalConfig {
-    JournalConfig { segment_bytes: 1_000, ..JournalConfig::default() }
+fn segment(number: u64) -> PathBuf {
+    path_of(Path::new(FOLDER), KIND.suffix, number)
+}
+
+fn config() -> LogConfig {
+    LogConfig { segment_bytes: 1_000, ..LogConfig::default() }
 }
 
 impl Node {
-    fn open(disk: &SimDisk, config: JournalConfig) -> Result<Self, JournalError> {
+    fn open(disk: &SimDisk, config: LogConfig) -> Result<Self, LogError> {
         let clock = Arc::new(Manual::at(NOW));
         let counters = JournalCounters::default();
-        let (journal, replay, committer) = Journal::open_without_thread(
-            Path::new(FOLDER),
-            config,
-            Arc::new(disk.clone()),
-            Arc::clone(&clock) as Arc<dyn Clock>,
-            counters.clone(),
-        )?;
+        let with = Surroundings {
+            disk: Arc::new(disk.clone()),
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            counters: counters.log.clone(),
+        };
+        let (log, replay, committer) =
+            SegmentLog::open_without_thread(Path::new(FOLDER), &KIND, config, with)?;
+        let replay = Replay::new(replay, counters.records_unknown.clone());
+        let journal = Journal { log };
         Ok(Self { journal, committer, replay, disk: disk.clone(), clock, counters })
     }
 
@@ -47,7 +56,7 @@ impl Node {
         Self::open(&SimDisk::default(), config()).unwrap()
     }
 
-    fn with(config: JournalConfig) -> Self {
+    fn with(config: LogConfig) -> Self {
         Self::open(&SimDisk::default(), config).unwrap()
     }
 
@@ -126,7 +135,7 @@ fn all_kinds_of_records_come_back_in_their_order() {
         read.push(format!("{record:?}"));
     }) {}
     assert_eq!(read, records.map(|record| format!("{record:?}")));
-    assert_eq!((replay.report().frames, replay.report().points), (1, 3));
+    assert_eq!((replay.report().log.frames, replay.report().points), (1, 3));
 }
 
 #[test]
@@ -151,12 +160,12 @@ fn positions_grow_over_batches_commits_and_restarts() {
     let (read, report) = reopened(&node.disk);
     assert!(read.positions.is_sorted());
     // What was not committed when the node was dropped is gone: 8 and 9, 28 and 29.
-    assert_eq!((read.all().len(), report.damaged), (36, 0));
+    assert_eq!((read.all().len(), report.log.damaged), (36, 0));
 }
 
 #[test]
 fn a_huge_batch_is_cut_into_frames_that_a_reader_takes_and_its_mark_comes_last() {
-    let mut node = Node::with(JournalConfig::default());
+    let mut node = Node::with(LogConfig::default());
     let points: Vec<Point> = (0..200_000).map(|i| (SeriesId(i), i, f64::from(i) / 7.0)).collect();
     let mark = Record::Sender(SenderMark { sender: 1, batch: 2 });
     node.journal.append(&[Record::Points(&points), mark]);
@@ -167,9 +176,9 @@ fn a_huge_batch_is_cut_into_frames_that_a_reader_takes_and_its_mark_comes_last()
         Record::Points(points) => read.extend_from_slice(points),
         _ => marks.push(position),
     }) {}
-    assert_eq!((read == points, replay.report().damaged), (true, 0));
+    assert_eq!((read == points, replay.report().log.damaged), (true, 0));
     assert_eq!(marks, [node.journal.appended()]);
-    assert!(replay.report().frames > 2);
+    assert!(replay.report().log.frames > 2);
 }
 
 #[test]
@@ -287,14 +296,14 @@ fn the_disk_is_told_to_keep_what_was_written_when_the_interval_has_passed() {
         (SyncInterval::Every(Duration::from_millis(100)), [false, false, true]),
         (SyncInterval::Never, [true, true, true]),
     ] {
-        let mut node = Node::with(JournalConfig { sync_interval: interval, ..config() });
+        let mut node = Node::with(LogConfig { sync_interval: interval, ..config() });
         for (value, expected) in synced.into_iter().enumerate() {
             let position = node.append(1, value as u32);
             node.committer.commit(false);
             assert_eq!(node.journal.synced() >= position, expected, "{interval:?} {value}");
             node.clock.advance(Duration::from_millis(50));
         }
-        let syncs = node.counters.syncs.get();
+        let syncs = node.counters.log.syncs.get();
         assert_eq!(syncs > 0, interval != SyncInterval::Never, "{interval:?}");
         assert_eq!(node.journal.held_bytes(), 0, "{interval:?}");
     }
@@ -322,7 +331,7 @@ fn what_is_not_a_segment_is_set_aside_and_the_rest_is_read() {
     newer[36..40].copy_from_slice(&crc.to_le_bytes());
     let disk = SimDisk::default();
     let put = |number: u64, data: &[u8]| {
-        disk.put(segments::path_of(Path::new(FOLDER), number), data.to_vec());
+        disk.put(segment(number), data.to_vec());
     };
     put(1, &[]);
     put(2, &whole[..39]);
@@ -331,7 +340,7 @@ fn what_is_not_a_segment_is_set_aside_and_the_rest_is_read() {
     put(5, &whole);
     disk.put("/journal/notes.txt", b"mine".to_vec());
     let (read, report) = reopened(&disk);
-    assert_eq!((read.all(), report.segments, report.damaged), (vec![1], 1, 0));
+    assert_eq!((read.all(), report.log.segments, report.log.damaged), (vec![1], 1, 0));
     let expected: Vec<String> = (2..=4)
         .map(|number| format!("{number:020}.journal.aside-1"))
         .chain([format!("{:020}.journal", 5), "notes.txt".to_owned()])
@@ -351,16 +360,16 @@ fn a_torn_tail_is_cut_off_once_and_counted() {
     let disk = SimDisk::default();
     disk.put(&path, whole[..whole.len() - 1].to_vec());
     let (read, report) = reopened(&disk);
-    assert_eq!((read.all(), report.damaged), (vec![0, 1], 0));
+    assert_eq!((read.all(), report.log.damaged), (vec![0, 1], 0));
     let left = disk.get(&path).unwrap().len() as u64;
-    assert_eq!(report.torn_bytes, whole.len() as u64 - 1 - left);
-    assert_eq!(reopened(&disk).1.torn_bytes, 0);
+    assert_eq!(report.log.torn_bytes, whole.len() as u64 - 1 - left);
+    assert_eq!(reopened(&disk).1.log.torn_bytes, 0);
 }
 
 #[test]
 fn a_frame_that_stands_in_two_segments_is_handed_on_once() {
-    let mut node = Node::with(JournalConfig::default());
-    let mut starts = vec![format::HEADER_BYTES as u64];
+    let mut node = Node::with(LogConfig::default());
+    let mut starts = vec![HEADER_BYTES as u64];
     for value in 0..6 {
         node.append(1, value);
         node.committer.commit(false);
@@ -370,7 +379,7 @@ fn a_frame_that_stands_in_two_segments_is_handed_on_once() {
     let frame = |number: usize| starts[number] as usize;
     let disk = SimDisk::default();
     let put = |number: u64, data: Vec<u8>| {
-        disk.put(segments::path_of(Path::new(FOLDER), number), data);
+        disk.put(segment(number), data);
     };
     // The first segment has a hole where 2 was; the second begins with 1.
     let mut first = whole[..frame(5)].to_vec();
@@ -378,14 +387,14 @@ fn a_frame_that_stands_in_two_segments_is_handed_on_once() {
     put(1, first);
     put(2, [&whole[..frame(0)], &whole[frame(1)..]].concat());
     let (read, report) = reopened(&disk);
-    assert_eq!((&read.values[&1][..], report.duplicates), (&[0, 1, 2, 3, 4, 5][..], 3));
-    assert_eq!(report.damaged, 1);
+    assert_eq!((&read.values[&1][..], report.log.duplicates), (&[0, 1, 2, 3, 4, 5][..], 3));
+    assert_eq!(report.log.damaged, 1);
 }
 
 #[test]
 fn records_of_a_newer_program_are_skipped() {
     let mut body = vec![200, 3, 0, 0, 0, 1, 2, 3];
-    format::encode_record(&Record::Tombstone(SeriesId(4)), &mut body);
+    body.extend_from_slice(&[5, 4, 0, 0, 0, 4, 0, 0, 0]);
     body.extend_from_slice(&[5, 6, 0, 0, 0, 9, 0, 0, 0, 1, 1]);
     let mut read = Vec::new();
     let unread = format::decode_records(&body, &mut Vec::new(), &mut |record| {

@@ -83,9 +83,10 @@ impl Replaying {
         *keeper.newcomers.lock() = std::collections::HashSet::new();
         drop(alone);
         let report = replay.report();
-        if report.frames > 0 || report.damaged > 0 || report.torn_bytes > 0 {
-            let (segments, points, damaged) = (report.segments, report.points, report.damaged);
-            let torn_bytes = report.torn_bytes;
+        let log = report.log;
+        if log.frames > 0 || log.damaged > 0 || log.torn_bytes > 0 {
+            let (segments, points, damaged) = (log.segments, report.points, log.damaged);
+            let torn_bytes = log.torn_bytes;
             tracing::info!(segments, points, damaged, torn_bytes, "journal read");
         }
         if !self.shutdown.is_fired() {

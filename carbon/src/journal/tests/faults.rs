@@ -159,7 +159,7 @@ fn two_deaths_in_a_row_lose_no_more_than_one() {
         node.committer.commit(true);
         let (read, report) = reopened(&disk.after_power_loss(PowerLoss::All));
         left.values.entry(0).or_default().push(value);
-        assert_eq!((read.values, report.torn_bytes), (left.values, 0), "call {call}");
+        assert_eq!((read.values, report.log.torn_bytes), (left.values, 0), "call {call}");
     }
 }
 
@@ -182,7 +182,7 @@ fn a_failed_read_at_start_loses_nothing_for_ever() {
 
 #[test]
 fn a_full_disk_stalls_the_journal_and_space_lets_it_go_on() {
-    let mut node = Node::with(JournalConfig { buffer_bytes_max: 300, ..config() });
+    let mut node = Node::with(LogConfig { buffer_bytes_max: 300, ..config() });
     node.append(1, 0);
     node.committer.commit(true);
     node.disk.set_full(true);
@@ -191,38 +191,44 @@ fn a_full_disk_stalls_the_journal_and_space_lets_it_go_on() {
         node.committer.commit(false);
     }
     assert!(node.journal.is_stalled() && !node.journal.has_room());
-    assert_eq!(node.counters.stalled.get(), 1.0);
+    assert_eq!(node.counters.log.stalled.get(), 1.0);
     let tails = [(SeriesId(1), [(0, 0.0)])];
     let refused = node.journal.checkpoint(Position(1), tails);
-    assert!(matches!(refused, Err(JournalError::Stalled)));
+    assert!(matches!(refused, Err(LogError::Stalled)));
     let waited = node.journal.wait_blocking(node.journal.appended(), Durability::Written);
-    assert!(matches!(waited, Err(JournalError::Stalled)));
+    assert!(matches!(waited, Err(LogError::Stalled)));
     assert_eq!(node.disk.names().len(), 1, "attempts leave no files behind");
     node.disk.set_full(false);
     node.committer.commit(true);
     assert!(!node.journal.is_stalled() && node.journal.has_room());
-    assert_eq!(node.counters.stalled.get(), 0.0);
+    assert_eq!(node.counters.log.stalled.get(), 0.0);
     let (read, report) = reopened(&node.disk);
-    assert_eq!((&read.values[&1][..], report.damaged), (&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9][..], 0));
-    assert_eq!(node.counters.points_written.get(), 10);
+    assert_eq!(
+        (&read.values[&1][..], report.log.damaged),
+        (&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9][..], 0)
+    );
+    assert_eq!(node.counters.log.items_written.get(), 10);
 }
 
 #[test]
 fn what_a_failed_write_has_left_is_cut_off() {
-    let mut node = Node::with(JournalConfig::default());
+    let mut node = Node::with(LogConfig::default());
     node.append(1, 0);
     node.committer.commit(false);
     node.append(1, 1);
     node.disk.fail_at(0, Fault::Short);
     node.committer.commit(false);
-    assert_eq!((node.counters.write_errors.get(), node.journal.is_stalled()), (1, false));
+    assert_eq!((node.counters.log.write_errors.get(), node.journal.is_stalled()), (1, false));
     let (read, report) = reopened(&node.disk);
-    assert_eq!((&read.values[&1][..], report.segments, report.damaged), (&[0, 1][..], 2, 0));
+    assert_eq!(
+        (&read.values[&1][..], report.log.segments, report.log.damaged),
+        (&[0, 1][..], 2, 0)
+    );
 }
 
 #[test]
 fn after_a_failed_sync_all_that_was_not_safe_is_written_again_elsewhere() {
-    let mut node = Node::with(JournalConfig::default());
+    let mut node = Node::with(LogConfig::default());
     for value in 0..4 {
         node.append(1, value);
         node.committer.commit(value == 1);
@@ -232,10 +238,10 @@ fn after_a_failed_sync_all_that_was_not_safe_is_written_again_elsewhere() {
     node.disk.fail_at(1, Fault::Eio);
     node.committer.commit(true);
     assert_eq!(node.journal.synced(), node.journal.appended());
-    assert_eq!((node.counters.sync_errors.get(), node.counters.alarm.get()), (1, 1.0));
+    assert_eq!((node.counters.log.sync_errors.get(), node.counters.log.alarm.get()), (1, 1.0));
     assert_eq!(node.journal.segments().len(), 2);
     let (read, _) = reopened(&node.disk.after_power_loss(PowerLoss::All));
     assert_eq!(read.values[&1], [0, 1, 2, 3, 4]);
     let (read, report) = reopened(&node.disk);
-    assert_eq!((&read.values[&1][..], report.duplicates), (&[0, 1, 2, 3, 4][..], 3));
+    assert_eq!((&read.values[&1][..], report.log.duplicates), (&[0, 1, 2, 3, 4][..], 3));
 }

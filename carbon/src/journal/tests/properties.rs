@@ -21,7 +21,7 @@ fn bits(points: &[Point]) -> Vec<(u32, u32, u64)> {
 
 /// A segment with one frame for each value, and where the frames start.
 fn segment(values: std::ops::Range<u32>) -> (PathBuf, Vec<u8>) {
-    let mut node = Node::with(JournalConfig::default());
+    let mut node = Node::with(LogConfig::default());
     for value in values {
         let points = [(SeriesId(1), value, f64::from(value)), (SeriesId(2), value, 0.123_456)];
         node.journal
@@ -57,11 +57,11 @@ proptest! {
         let (path, whole) = segment(0..5);
         // Sound parts, in the wrong order and with something between.
         let cut = |at: usize| cuts[at].index(whole.len());
-        let header = if header { &whole[..format::HEADER_BYTES] } else { &[] };
+        let header = if header { &whole[..HEADER_BYTES] } else { &[] };
         let data = [header, &whole[cut(0)..], &random, &whole[..cut(1)], &whole[cut(2)..], &random];
         let disk = SimDisk::default();
         disk.put(&path, data.concat());
-        disk.put(segments::path_of(Path::new(FOLDER), 0), random);
+        disk.put(super::segment(0), random);
         let (read, _) = reopened(&disk);
         prop_assert!(read.all().len() <= 15);
         prop_assert!(read.positions.is_sorted());
@@ -85,10 +85,11 @@ fn a_flipped_bit_costs_one_frame_at_most() {
         let (read, report) = node.read();
         let all = read.all();
         assert!(all.len() >= 11 && all.is_sorted(), "bit {bit}: {all:?}");
-        let found = report.damaged + u64::from(report.torn_bytes > 0);
+        let found = report.log.damaged + u64::from(report.log.torn_bytes > 0);
         // A flip in the version or the number of the header may go unseen only if it does no harm.
         assert!(found == 1 || all.len() == 12, "bit {bit}: {report:?}");
-        let counted = counters.frames_damaged.get() + u64::from(counters.torn_bytes.get() > 0);
+        let counted =
+            counters.log.frames_damaged.get() + u64::from(counters.log.torn_bytes.get() > 0);
         assert_eq!(counted, found, "bit {bit}");
     }
 }

@@ -2,20 +2,20 @@
 
 use super::*;
 
-fn open(folder: &Path, config: JournalConfig) -> (Journal, Replay, JournalCounters) {
+fn open(folder: &Path, config: LogConfig) -> (Journal, Replay, JournalCounters) {
     let counters = JournalCounters::default();
     let clock = Arc::new(daemon::clock::System::new());
-    let disk = Arc::new(RealJournalDisk);
+    let disk = Arc::new(RealDisk);
     let (journal, replay) = Journal::open(folder, config, disk, clock, counters.clone()).unwrap();
     (journal, replay, counters)
 }
 
 /// Neither time nor size makes the committer write: only whoever waits.
-fn patient() -> JournalConfig {
-    JournalConfig {
+fn patient() -> LogConfig {
+    LogConfig {
         commit_interval: Duration::from_secs(3_600),
         sync_interval: SyncInterval::Every(Duration::from_secs(3_600)),
-        ..JournalConfig::default()
+        ..LogConfig::default()
     }
 }
 
@@ -27,7 +27,7 @@ async fn who_waits_wakes_the_committer() {
     journal.wait_written(position).await.unwrap();
     assert!(journal.written() >= position && journal.synced() < position);
     journal.wait_synced(position).await.unwrap();
-    assert_eq!((journal.synced(), counters.syncs.get()), (position, 1));
+    assert_eq!((journal.synced(), counters.log.syncs.get()), (position, 1));
     assert_eq!(journal.held_bytes(), 0);
     // A position that nobody has got counts as the newest one.
     journal.wait_written(journal.appended()).await.unwrap();
@@ -36,7 +36,7 @@ async fn who_waits_wakes_the_committer() {
 #[test]
 fn what_has_gathered_is_written_without_being_asked() {
     let folder = testkit::folder();
-    let (journal, _, _) = open(folder.path(), JournalConfig::default());
+    let (journal, _, _) = open(folder.path(), LogConfig::default());
     let position = journal.append(&[Record::Tombstone(SeriesId(1))]);
     let synced = || (journal.synced() >= position).then_some(());
     testkit::wait_until("the batch to be synced", testkit::PATIENCE, synced);
@@ -55,7 +55,7 @@ fn a_full_buffer_is_written_at_once() {
 #[tokio::test]
 async fn senders_wait_while_there_is_no_room() {
     let folder = testkit::folder();
-    let config = JournalConfig { buffer_bytes_max: 100, ..patient() };
+    let config = LogConfig { buffer_bytes_max: 100, ..patient() };
     let (journal, _, _) = open(folder.path(), config);
     let position = journal.append(&[Record::Points(&vec![(SeriesId(1), 60, 0.1); 100])]);
     assert!(!journal.has_room());
@@ -72,8 +72,8 @@ async fn closing_writes_what_is_left_and_ends_the_wait() {
     assert_eq!(journal.synced(), position);
     journal.wait_synced(position).await.unwrap();
     let late = journal.append(&[Record::Tombstone(SeriesId(1))]);
-    assert!(matches!(journal.wait_written(late).await, Err(JournalError::Closed)));
-    assert!(matches!(journal.close(), Err(JournalError::LeftBehind { .. })));
+    assert!(matches!(journal.wait_written(late).await, Err(LogError::Closed)));
+    assert!(matches!(journal.close(), Err(LogError::LeftBehind { .. })));
     let (_, mut replay, _) = open(folder.path(), patient());
     while replay.step(&mut |_, _| {}) {}
     assert_eq!(replay.report().points, 1);
@@ -82,7 +82,7 @@ async fn closing_writes_what_is_left_and_ends_the_wait() {
 #[test]
 fn batches_of_many_threads_all_come_back_each_in_its_order() {
     let folder = testkit::folder();
-    let config = JournalConfig { segment_bytes: 20_000, ..JournalConfig::default() };
+    let config = LogConfig { segment_bytes: 20_000, ..LogConfig::default() };
     let (journal, _, counters) = open(folder.path(), config);
     std::thread::scope(|scope| {
         for id in 0..4 {
@@ -91,8 +91,8 @@ fn batches_of_many_threads_all_come_back_each_in_its_order() {
         }
     });
     drop(journal);
-    assert_eq!(counters.points_written.get(), 8_000);
-    let (journal, mut replay, _) = open(folder.path(), JournalConfig::default());
+    assert_eq!(counters.log.items_written.get(), 8_000);
+    let (journal, mut replay, _) = open(folder.path(), LogConfig::default());
     assert!(journal.segments().len() > 1);
     let mut read = Read::default();
     while replay.step(&mut |position, record| read.take(position, record)) {}
@@ -119,7 +119,7 @@ fn a_slow_sync_delays_no_write_and_counts_only_for_what_was_written_before_it() 
         Journal::open(folder, patient(), Arc::new(disk.clone()), clock, counters).unwrap();
     disk.shut_gate(true);
     let first = journal.append(&[Record::Tombstone(SeriesId(1))]);
-    journal.shared.want(first, Durability::Synced);
+    journal.want(first, Durability::Synced);
     journal.wait_blocking(first, Durability::Written).unwrap();
     let second = journal.append(&[Record::Tombstone(SeriesId(2))]);
     journal.wait_blocking(second, Durability::Written).unwrap();
@@ -137,7 +137,7 @@ fn whatever_call_fails_beside_the_writing_nothing_is_lost() {
             let disk = SimDisk::default();
             let clock = Arc::new(daemon::clock::System::new());
             let counters = JournalCounters::default();
-            let config = JournalConfig { sync_interval: SyncInterval::Always, ..config() };
+            let config = LogConfig { sync_interval: SyncInterval::Always, ..config() };
             let (journal, _) =
                 Journal::open(Path::new(FOLDER), config, Arc::new(disk.clone()), clock, counters)
                     .unwrap();

@@ -5,20 +5,20 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use super::{JournalFile, Shared};
+use crate::{LogFile, Shared};
 
 /// What is to be made safe.
-pub(super) struct Job {
-    pub(super) file: Arc<dyn JournalFile>,
+pub(crate) struct Job {
+    pub(crate) file: Arc<dyn LogFile>,
     /// Whether the file's name is new.
-    pub(super) with_folder: bool,
+    pub(crate) with_folder: bool,
 }
 
 impl Job {
     /// The result counts for all that was written before.
-    pub(super) fn run(&self, shared: &Shared) -> io::Result<()> {
+    pub(crate) fn run(&self, shared: &Shared) -> io::Result<()> {
         if self.with_folder {
-            shared.disk.sync_folder(shared.segments.folder())?;
+            shared.disk.sync_folder(shared.files.folder())?;
         }
         self.file.sync_data()
     }
@@ -26,22 +26,22 @@ impl Job {
 
 /// Does one job at a time; the result goes to the inbox.
 #[derive(Debug)]
-pub(super) struct Syncer {
+pub(crate) struct Syncer {
     jobs: Option<SyncSender<Job>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Syncer {
-    pub(super) fn start(shared: &Arc<Shared>) -> io::Result<Self> {
+    pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<Self> {
         let (jobs, received) = sync_channel(1);
+        let name = shared.kind.sync_thread;
         let shared = Arc::clone(shared);
-        let work = move || work(&shared, &received);
-        let thread = daemon::threads::spawn("carbon-jsync", work)?;
+        let thread = daemon::threads::spawn(name, move || work(&shared, &received))?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
     /// Hands a job over; gives it back if nobody takes it.
-    pub(super) fn hand(&self, job: Job) -> Result<(), Job> {
+    pub(crate) fn hand(&self, job: Job) -> Result<(), Job> {
         match &self.jobs {
             Some(jobs) => jobs.send(job).map_err(|error| error.0),
             None => Err(job),
@@ -53,7 +53,7 @@ impl Drop for Syncer {
     fn drop(&mut self) {
         self.jobs = None;
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the journal's sync thread had panicked");
+            tracing::error!("a log's sync thread had panicked");
         }
     }
 }

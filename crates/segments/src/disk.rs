@@ -1,17 +1,17 @@
-//! The disk as the journal sees it: few calls, so that a test can fail each of them.
+//! The disk as a log sees it: few calls, so that a test can fail each of them.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What the journal asks of the disk.
-pub trait JournalDisk: Send + Sync + std::fmt::Debug {
+/// What a log asks of the disk.
+pub trait LogDisk: Send + Sync + std::fmt::Debug {
     /// Makes a folder and those above it.
     fn create_folder(&self, folder: &Path) -> io::Result<()>;
 
     /// Creates a file that must not exist, to be appended to.
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn JournalFile>>;
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn LogFile>>;
 
     /// Opens a file to be read from its start.
     fn open(&self, path: &Path) -> io::Result<Box<dyn Read + Send>>;
@@ -33,7 +33,7 @@ pub trait JournalDisk: Send + Sync + std::fmt::Debug {
 }
 
 /// A file that is appended to by one thread, and may be synced by another meanwhile.
-pub trait JournalFile: Send + Sync {
+pub trait LogFile: Send + Sync {
     /// Writes all of `bytes` at the end. After an error some may have been written.
     fn append(&self, bytes: &[u8]) -> io::Result<()>;
 
@@ -43,14 +43,14 @@ pub trait JournalFile: Send + Sync {
 
 /// The machine's file systems.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct RealJournalDisk;
+pub struct RealDisk;
 
-impl JournalDisk for RealJournalDisk {
+impl LogDisk for RealDisk {
     fn create_folder(&self, folder: &Path) -> io::Result<()> {
         fs::create_dir_all(folder)
     }
 
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn JournalFile>> {
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn LogFile>> {
         Ok(Arc::new(OpenOptions::new().append(true).create_new(true).open(path)?))
     }
 
@@ -87,7 +87,7 @@ impl JournalDisk for RealJournalDisk {
     }
 }
 
-impl JournalFile for File {
+impl LogFile for File {
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
         let mut file = self;
         file.write_all(bytes)

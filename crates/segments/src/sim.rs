@@ -8,12 +8,14 @@ use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::super::{JournalDisk, JournalFile};
+use crate::{LogDisk, LogFile};
 
 /// What happens at the chosen call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub enum Fault {
+    /// An I/O error.
     Eio,
+    /// No space.
     Enospc,
     /// Half of a write is done before the error.
     Short,
@@ -23,7 +25,7 @@ pub(super) enum Fault {
 
 /// What a power cut leaves of bytes that were not synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PowerLoss {
+pub enum PowerLoss {
     /// Nothing, new names neither.
     All,
     /// The first half; its last 4 KiB are torn.
@@ -54,8 +56,9 @@ struct Inner {
     full: bool,
 }
 
+/// The disk; clones are the same one.
 #[derive(Debug, Default, Clone)]
-pub(super) struct SimDisk(Arc<Mutex<Inner>>, Arc<Gate>);
+pub struct SimDisk(Arc<Mutex<Inner>>, Arc<Gate>);
 
 /// Holds syncs up.
 #[derive(Debug, Default)]
@@ -66,23 +69,24 @@ struct Gate {
 
 impl SimDisk {
     /// Fails the call with this number, counted from now.
-    pub(super) fn fail_at(&self, call: usize, fault: Fault) {
+    pub fn fail_at(&self, call: usize, fault: Fault) {
         let mut inner = self.0.lock();
         inner.plan = Some((inner.calls + call, fault));
     }
 
     /// Takes no more bytes, until told otherwise.
-    pub(super) fn set_full(&self, full: bool) {
+    pub fn set_full(&self, full: bool) {
         self.0.lock().full = full;
     }
 
     /// Syncs that have begun do not end before the gate is open again.
-    pub(super) fn shut_gate(&self, shut: bool) {
+    pub fn shut_gate(&self, shut: bool) {
         *self.1.shut.lock() = shut;
         self.1.changed.notify_all();
     }
 
-    pub(super) fn calls(&self) -> usize {
+    /// Calls so far.
+    pub fn calls(&self) -> usize {
         self.0.lock().calls
     }
 
@@ -91,12 +95,13 @@ impl SimDisk {
     }
 
     /// The process has died; what the kernel has stays.
-    pub(super) fn after_kill(&self) -> Self {
+    pub fn after_kill(&self) -> Self {
         let files = self.0.lock().files.clone();
         Self::of(files)
     }
 
-    pub(super) fn after_power_loss(&self, loss: PowerLoss) -> Self {
+    /// The power has gone; what the disk has stays.
+    pub fn after_power_loss(&self, loss: PowerLoss) -> Self {
         let inner = self.0.lock();
         let deleted = inner.deleted.clone().into_iter();
         let files = deleted.chain(inner.files.clone());
@@ -107,22 +112,27 @@ impl SimDisk {
         Self::of(files)
     }
 
-    pub(super) fn put(&self, path: impl Into<PathBuf>, data: Vec<u8>) {
+    /// Puts a file there, synced.
+    pub fn put(&self, path: impl Into<PathBuf>, data: Vec<u8>) {
         let synced = data.len();
         let file = SimFile { data, synced, never_on_disk: Vec::new(), name_synced: true };
         self.0.lock().files.insert(path.into(), file);
     }
 
-    pub(super) fn get(&self, path: &Path) -> Option<Vec<u8>> {
+    /// What a file holds.
+    pub fn get(&self, path: &Path) -> Option<Vec<u8>> {
         self.0.lock().files.get(path).map(|file| file.data.clone())
     }
 
-    pub(super) fn names(&self) -> Vec<String> {
-        let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
+    /// Names of all files.
+    pub fn names(&self) -> Vec<String> {
+        let name =
+            |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         self.0.lock().files.keys().map(name).collect()
     }
 
-    pub(super) fn paths(&self) -> Vec<PathBuf> {
+    /// Paths of all files.
+    pub fn paths(&self) -> Vec<PathBuf> {
         self.0.lock().files.keys().cloned().collect()
     }
 
@@ -183,12 +193,12 @@ impl Inner {
     }
 }
 
-impl JournalDisk for SimDisk {
+impl LogDisk for SimDisk {
     fn create_folder(&self, _folder: &Path) -> io::Result<()> {
         self.call()
     }
 
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn JournalFile>> {
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn LogFile>> {
         self.call()?;
         let previous = self.0.lock().files.insert(path.to_owned(), SimFile::default());
         assert!(previous.is_none(), "{} existed", path.display());
@@ -246,7 +256,7 @@ struct SimHandle {
     path: PathBuf,
 }
 
-impl JournalFile for SimHandle {
+impl LogFile for SimHandle {
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
         let inner = &mut *self.disk.0.lock();
         let was_dead = inner.dead;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::Notify;
 
-use super::{JournalError, Position};
+use crate::{LogError, Position};
 
 /// How safe something is to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum Durability {
 }
 
 #[derive(Debug)]
-pub(super) struct Watermarks {
+pub(crate) struct Watermarks {
     written: AtomicU64,
     synced: AtomicU64,
     /// Bytes in memory that are not synced.
@@ -32,7 +32,7 @@ pub(super) struct Watermarks {
 }
 
 impl Watermarks {
-    pub(super) fn new(at: Position) -> Self {
+    pub(crate) fn new(at: Position) -> Self {
         Self {
             written: AtomicU64::new(at.0),
             synced: AtomicU64::new(at.0),
@@ -45,7 +45,7 @@ impl Watermarks {
         }
     }
 
-    pub(super) fn reached(&self, durability: Durability) -> Position {
+    pub(crate) fn reached(&self, durability: Durability) -> Position {
         let mark = match durability {
             Durability::Written => &self.written,
             Durability::Synced => &self.synced,
@@ -53,62 +53,62 @@ impl Watermarks {
         Position(mark.load(Ordering::Acquire))
     }
 
-    pub(super) fn raise(&self, written: u64, synced: u64) {
+    pub(crate) fn raise(&self, written: u64, synced: u64) {
         self.written.fetch_max(written, Ordering::Release);
         self.synced.fetch_max(synced, Ordering::Release);
     }
 
-    pub(super) fn add_held(&self, bytes: usize) {
+    pub(crate) fn add_held(&self, bytes: usize) {
         self.held.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    pub(super) fn sub_held(&self, bytes: usize) {
+    pub(crate) fn sub_held(&self, bytes: usize) {
         self.held.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    pub(super) fn held(&self) -> usize {
+    pub(crate) fn held(&self) -> usize {
         self.held.load(Ordering::Relaxed)
     }
 
-    pub(super) fn set_stalled(&self, stalled: bool) {
+    pub(crate) fn set_stalled(&self, stalled: bool) {
         self.stalled.store(stalled, Ordering::Release);
     }
 
-    pub(super) fn is_stalled(&self) -> bool {
+    pub(crate) fn is_stalled(&self) -> bool {
         self.stalled.load(Ordering::Acquire)
     }
 
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.tell();
     }
 
-    pub(super) fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
 
     /// Wakes all who wait; to be called after changes.
-    pub(super) fn tell(&self) {
+    pub(crate) fn tell(&self) {
         drop(self.turn.lock());
         self.changed.notify_all();
         self.changed_for_tasks.notify_waiters();
     }
 
-    /// For waiting: done when `position` is safe, over when the journal is.
-    pub(super) fn state_of(
+    /// For waiting: done when `position` is safe, over when the log is.
+    pub(crate) fn state_of(
         &self,
         position: Position,
         durability: Durability,
-    ) -> Option<Result<(), JournalError>> {
-        // In this order: what is reached when the journal closes counts as reached.
+    ) -> Option<Result<(), LogError>> {
+        // In this order: what is reached when the log closes counts as reached.
         let closed = self.is_closed();
         if self.reached(durability) >= position {
             return Some(Ok(()));
         }
-        closed.then_some(Err(JournalError::Closed))
+        closed.then_some(Err(LogError::Closed))
     }
 
-    pub(super) async fn until<T>(&self, mut look: impl FnMut() -> Option<T>) -> T {
+    pub(crate) async fn until<T>(&self, mut look: impl FnMut() -> Option<T>) -> T {
         loop {
             let mut changed = pin!(self.changed_for_tasks.notified());
             changed.as_mut().enable();
@@ -119,7 +119,7 @@ impl Watermarks {
         }
     }
 
-    pub(super) fn until_blocking<T>(&self, mut look: impl FnMut() -> Option<T>) -> T {
+    pub(crate) fn until_blocking<T>(&self, mut look: impl FnMut() -> Option<T>) -> T {
         let mut turn = self.turn.lock();
         loop {
             if let Some(found) = look() {

@@ -1,4 +1,4 @@
-//! The one thread that writes the journal, and decides when it is synced.
+//! The one thread that writes the log, and decides when it is synced.
 
 use std::collections::VecDeque;
 use std::io;
@@ -6,17 +6,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::buffer::Chunk;
-use super::format::{HEADER_BYTES, Header};
-use super::segments::path_of;
-use super::syncer::{Job, Syncer};
-use super::{JournalFile, Shared, SyncInterval};
+use crate::buffer::Chunk;
+use crate::frame::{HEADER_BYTES, Header};
+use crate::syncer::{Job, Syncer};
+use crate::{Durability, LogFile, Shared, SyncInterval};
 
 /// Wait after a failure; it doubles with each further one.
 const BACK_OFF_MIN: Duration = Duration::from_millis(100);
 /// Longest wait after failures.
 const BACK_OFF_MAX: Duration = Duration::from_secs(1);
-/// Attempts before the journal counts as stalled: the second one is in a new segment.
+/// Attempts before the log counts as stalled: the second one is in a new segment.
 const ATTEMPTS: usize = 2;
 /// Buffers kept to be filled again, and how large they may be.
 const SPARE_MAX: usize = 4;
@@ -26,7 +25,7 @@ const EARLY_SYNC_PART: usize = 4;
 
 /// The segment that is being written.
 struct OpenSegment {
-    file: Arc<dyn JournalFile>,
+    file: Arc<dyn LogFile>,
     path: PathBuf,
     number: u64,
     /// What has been written without an error.
@@ -42,8 +41,8 @@ struct InFlight {
     since: Duration,
 }
 
-/// What is not known to be synced stays here, so that it can be written again.
-pub(super) struct Committer {
+/// Writes and syncs; what is not known to be synced stays here, so that it can be written again.
+pub struct Committer {
     shared: Arc<Shared>,
     /// Not synced yet, oldest first.
     held: VecDeque<Chunk>,
@@ -69,8 +68,8 @@ impl std::fmt::Debug for Committer {
 }
 
 impl Committer {
-    pub(super) fn new(shared: Arc<Shared>, next_segment: u64) -> Self {
-        let at = shared.watermarks.reached(super::Durability::Written).0;
+    pub(crate) fn new(shared: Arc<Shared>, next_segment: u64) -> Self {
+        let at = shared.watermarks.reached(Durability::Written).0;
         Self {
             shared,
             held: VecDeque::new(),
@@ -89,13 +88,13 @@ impl Committer {
     }
 
     /// Lets `syncer` wait for the disk.
-    pub(super) fn with_syncer(mut self, syncer: Syncer) -> Self {
+    pub(crate) fn with_syncer(mut self, syncer: Syncer) -> Self {
         self.syncer = Some(syncer);
         self
     }
 
-    /// Writes and syncs until the journal is closed.
-    pub(super) fn run(mut self) {
+    /// Writes and syncs until the log is closed.
+    pub(crate) fn run(mut self) {
         loop {
             let closing = self.wait_for_work();
             self.commit(closing);
@@ -150,7 +149,7 @@ impl Committer {
     }
 
     /// Writes all that has gathered, and begins to sync it if that is due or wanted; with `sync` it also waits for that.
-    pub(super) fn commit(&mut self, sync: bool) {
+    pub fn commit(&mut self, sync: bool) {
         let shared = Arc::clone(&self.shared);
         let mut inbox = shared.inbox.lock();
         let chunk = inbox.buffer.take(self.spare.pop().unwrap_or_default());
@@ -215,14 +214,14 @@ impl Committer {
             }
             segment.bytes += chunk.bytes.len() as u64;
             let (number, bytes) = (segment.number, segment.bytes);
-            let Shared { counters, segments, clock, .. } = &*self.shared;
-            segments.change(number, |info| {
+            let Shared { counters, files, clock, .. } = &*self.shared;
+            files.change(number, |info| {
                 (info.last.0, info.bytes) = (last, bytes);
             });
             counters.writes.inc();
             counters.bytes_written.add(chunk.bytes.len() as u64);
             if last > self.written_to {
-                counters.points_written.add(chunk.points);
+                counters.items_written.add(chunk.items);
                 self.written_to = last;
             }
             self.in_segment += 1;
@@ -240,13 +239,13 @@ impl Committer {
         let Some(segment) = &self.segment else { return false };
         let full = segment.bytes >= self.shared.config.segment_bytes;
         let has_frames = segment.bytes > HEADER_BYTES as u64;
-        has_frames && (full || self.shared.segments.take_rotation())
+        has_frames && (full || self.shared.files.take_rotation())
     }
 
     fn end_segment(&mut self) -> Result<(), Failed> {
         self.sync()?;
         if let Some(segment) = self.segment.take() {
-            self.shared.segments.change(segment.number, |info| info.open = false);
+            self.shared.files.change(segment.number, |info| info.open = false);
         }
         Ok(())
     }
@@ -254,16 +253,16 @@ impl Committer {
     fn begin_segment(&mut self, first_frame: u64) -> Result<(), Failed> {
         let shared = Arc::clone(&self.shared);
         let number = self.next_segment;
-        let path = path_of(shared.segments.folder(), number);
+        let path = shared.files.path_of(number);
         self.next_segment += 1;
         let file = match shared.disk.create(&path) {
             Ok(file) => file,
             Err(error) => return Err(self.write_failed(&error)),
         };
-        shared.segments.begin(number, first_frame);
+        shared.files.begin(number, first_frame);
         let created_s = shared.clock.now_unix_seconds().max(0);
         let created_s = u32::try_from(created_s).unwrap_or(u32::MAX);
-        let header = Header { segment: number, first_frame, created_s }.encode();
+        let header = Header { segment: number, first_frame, created_s }.encode(shared.kind.magic);
         let result = file.append(&header);
         let bytes = HEADER_BYTES as u64;
         self.segment = Some(OpenSegment { file, path, number, bytes, folder_synced: false });
@@ -345,12 +344,12 @@ impl Committer {
     fn write_failed(&mut self, error: &io::Error) -> Failed {
         let shared = Arc::clone(&self.shared);
         shared.counters.write_errors.inc();
-        daemon::warn_limited!(shared.clock, %error, "journal cannot be written, will try again");
+        daemon::warn_limited!(shared.clock, %error, log = shared.kind.name, "log cannot be written, will try again");
         let Some(segment) = &self.segment else { return Failed };
         let (number, bytes) = (segment.number, segment.bytes);
         if bytes <= HEADER_BYTES as u64 {
             drop(shared.disk.remove(&segment.path));
-            shared.segments.forget(number);
+            shared.files.forget(number);
             self.segment = None;
             return Failed;
         }
@@ -359,7 +358,7 @@ impl Committer {
         if self.sync().is_err() {
             return Failed;
         }
-        shared.segments.change(number, |info| info.open = false);
+        shared.files.change(number, |info| info.open = false);
         self.segment = None;
         Failed
     }
@@ -369,9 +368,9 @@ impl Committer {
         let shared = &self.shared;
         shared.counters.sync_errors.inc();
         shared.counters.alarm.set(1.0);
-        tracing::error!(%error, "journal cannot be synced; all that is not known to be safe is written again elsewhere");
+        tracing::error!(%error, log = shared.kind.name, "log cannot be synced; all that is not known to be safe is written again elsewhere");
         if let Some(segment) = self.segment.take() {
-            shared.segments.change(segment.number, |info| info.open = false);
+            shared.files.change(segment.number, |info| info.open = false);
         }
         self.in_segment = 0;
         self.unsynced_since = None;

@@ -1,0 +1,328 @@
+//! Reading back what former runs have left: frames in the order of their numbers, whatever happened to the files.
+//!
+//! The rules: docs/formats/journal.md.
+
+use std::collections::VecDeque;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::files::FoundFile;
+use crate::frame::{FRAME_HEAD_BYTES, FrameHead, HEADER_BYTES, NUMBER_END, next_mark};
+use crate::{LogDisk, Position, Shared};
+
+/// Bytes read at once.
+const READ_BYTES: usize = 256 << 10;
+
+/// What a replay has found so far.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct ReplayReport {
+    /// Segments read to their end.
+    pub segments: u64,
+    /// Frames handed on.
+    pub frames: u64,
+    /// Frames that stood in a second segment too.
+    pub duplicates: u64,
+    /// Stretches that did not check.
+    pub damaged: u64,
+    /// Bytes cut off the last segment.
+    pub torn_bytes: u64,
+    /// Segments that could not be read to their end.
+    pub unreadable: u64,
+}
+
+/// A window over a file: it always holds what is asked for, if the file has it.
+struct Window {
+    file: Box<dyn Read + Send>,
+    bytes: Vec<u8>,
+    at: usize,
+    /// Where the window's first unread byte stands in the file.
+    offset: u64,
+    at_end: bool,
+    failed: Option<io::Error>,
+}
+
+impl Window {
+    fn fill(&mut self, wanted: usize) -> &[u8] {
+        if !self.at_end && self.bytes.len() - self.at < wanted {
+            self.bytes.drain(..self.at);
+            self.at = 0;
+            let missing = wanted.saturating_sub(self.bytes.len()).max(READ_BYTES);
+            let mut part = Read::take(&mut self.file, missing as u64);
+            match part.read_to_end(&mut self.bytes) {
+                Ok(read) => self.at_end = read < missing,
+                Err(error) => {
+                    self.at_end = true;
+                    self.failed = Some(error);
+                }
+            }
+        }
+        &self.bytes[self.at..]
+    }
+
+    fn skip(&mut self, bytes: usize) {
+        self.at += bytes;
+        self.offset += bytes as u64;
+    }
+}
+
+/// Reads one segment: from sound frame to sound frame.
+pub(crate) struct SegmentReader {
+    window: Window,
+    /// The frame at the start of the window, which has been checked.
+    frame: Option<FrameHead>,
+    /// Numbers that the next frame may have.
+    numbers: std::ops::Range<u64>,
+    sound_end: u64,
+    in_damage: bool,
+    damaged: u64,
+}
+
+impl std::fmt::Debug for SegmentReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SegmentReader").field("frame", &self.frame).finish_non_exhaustive()
+    }
+}
+
+impl SegmentReader {
+    /// Before the first frame of a file. Without `numbers` any frame will do.
+    pub(crate) fn open(
+        path: &Path,
+        numbers: Option<std::ops::Range<u64>>,
+        disk: &dyn LogDisk,
+    ) -> io::Result<Self> {
+        let file = disk.open(path)?;
+        let window =
+            Window { file, bytes: Vec::new(), at: 0, offset: 0, at_end: false, failed: None };
+        let mut reader = Self {
+            window,
+            frame: None,
+            numbers: numbers.unwrap_or(0..NUMBER_END),
+            sound_end: HEADER_BYTES as u64,
+            in_damage: false,
+            damaged: 0,
+        };
+        let header_bytes = reader.window.fill(HEADER_BYTES).len().min(HEADER_BYTES);
+        reader.window.skip(header_bytes);
+        Ok(reader)
+    }
+
+    /// The number of the frame that is at hand.
+    pub(crate) fn number(&self) -> Option<u64> {
+        self.frame.map(|frame| frame.number)
+    }
+
+    fn body(&self) -> &[u8] {
+        let start = self.window.at + FRAME_HEAD_BYTES;
+        self.frame.map_or(&[], |frame| &self.window.bytes[start..start + frame.body_bytes])
+    }
+
+    /// Goes on to the next sound frame, or to the end.
+    pub(crate) fn advance(&mut self) {
+        if let Some(frame) = self.frame.take() {
+            self.window.skip(FRAME_HEAD_BYTES + frame.body_bytes);
+        }
+        loop {
+            let bytes = self.window.fill(FRAME_HEAD_BYTES);
+            if bytes.is_empty() {
+                return;
+            }
+            let head = FrameHead::decode(bytes).filter(|head| self.numbers.contains(&head.number));
+            let Some(head) = head else {
+                let skipped = next_mark(bytes);
+                self.skip_damage(skipped);
+                continue;
+            };
+            let frame_bytes = FRAME_HEAD_BYTES + head.body_bytes;
+            let bytes = self.window.fill(frame_bytes);
+            let Some(body) = bytes.get(FRAME_HEAD_BYTES..frame_bytes) else {
+                let skipped = next_mark(bytes);
+                self.skip_damage(skipped);
+                continue;
+            };
+            if !head.holds(body) {
+                self.skip_damage(frame_bytes);
+                continue;
+            }
+            self.damaged += u64::from(std::mem::take(&mut self.in_damage));
+            self.sound_end = self.window.offset + frame_bytes as u64;
+            self.numbers.start = head.number + 1;
+            self.frame = Some(head);
+            return;
+        }
+    }
+
+    fn skip_damage(&mut self, bytes: usize) {
+        self.in_damage = true;
+        self.window.skip(bytes);
+    }
+
+    /// Bytes at the end that did not check.
+    fn tail_bytes(&self) -> u64 {
+        self.window.offset.saturating_sub(self.sound_end)
+    }
+}
+
+/// What former runs have left, handed on frame by frame.
+#[derive(Debug)]
+pub struct Replay {
+    shared: Arc<Shared>,
+    /// Not opened yet, oldest first.
+    waiting: VecDeque<FoundFile>,
+    /// Oldest first; more than two only where segments overlap.
+    active: Vec<(FoundFile, SegmentReader)>,
+    last_segment: u64,
+    last_frame: u64,
+    report: ReplayReport,
+}
+
+impl Replay {
+    pub(crate) fn new(shared: Arc<Shared>, files: Vec<FoundFile>) -> Self {
+        Self {
+            shared,
+            last_segment: files.last().map_or(0, |file| file.info.number),
+            waiting: files.into(),
+            active: Vec::new(),
+            last_frame: 0,
+            report: ReplayReport::default(),
+        }
+    }
+
+    /// Bytes of segments that have not been opened yet.
+    #[must_use]
+    pub fn bytes_left(&self) -> u64 {
+        self.waiting.iter().map(|file| file.info.bytes).sum()
+    }
+
+    /// What was found so far.
+    #[must_use]
+    pub fn report(&self) -> ReplayReport {
+        self.report
+    }
+
+    /// Hands the body of the next frame to `each`, with the frame's position; false when there are no more.
+    pub fn step(&mut self, each: &mut dyn FnMut(Position, &[u8])) -> bool {
+        while let Some(index) = self.next() {
+            let reader = &mut self.active[index].1;
+            let number = reader.number().expect("only readers at a frame are chosen");
+            let fresh = number > self.last_frame;
+            if fresh {
+                self.last_frame = number;
+                self.report.frames += 1;
+                each(Position(number), reader.body());
+            } else {
+                self.report.duplicates += 1;
+            }
+            reader.advance();
+            if fresh {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The reader with the lowest number, after a look at the segment behind it.
+    fn next(&mut self) -> Option<usize> {
+        loop {
+            while let Some(at) = self.active.iter().position(|(_, r)| r.number().is_none()) {
+                let (file, reader) = self.active.remove(at);
+                self.finish(&file, &reader);
+            }
+            let lowest = self.active.iter().enumerate().min_by_key(|(_, (_, r))| r.number());
+            let lowest = lowest.map(|(index, _)| index);
+            let is_newest = lowest.is_none_or(|index| index + 1 == self.active.len());
+            if !is_newest || !self.open_next() {
+                return lowest;
+            }
+        }
+    }
+
+    /// False when all segments have been opened.
+    fn open_next(&mut self) -> bool {
+        let Some(file) = self.waiting.pop_front() else { return false };
+        let numbers = file.info.first.0..file.info.last.0 + 1;
+        match SegmentReader::open(&file.path, Some(numbers), &*self.shared.disk) {
+            Ok(mut reader) => {
+                reader.in_damage = !file.header_holds;
+                reader.advance();
+                self.active.push((file, reader));
+            }
+            Err(error) => self.unreadable(&file, &error),
+        }
+        true
+    }
+
+    fn unreadable(&mut self, file: &FoundFile, error: &io::Error) {
+        self.report.unreadable += 1;
+        self.shared.counters.files_unusable.inc();
+        tracing::error!(path = %file.path.display(), %error, "segment cannot be read");
+    }
+
+    fn finish(&mut self, file: &FoundFile, reader: &SegmentReader) {
+        let number = file.info.number;
+        let mut damaged = reader.damaged;
+        let mut bytes = file.info.bytes;
+        if let Some(error) = &reader.window.failed {
+            // What could not be read may be sound: nothing is cut, and the segment is not released.
+            self.unreadable(file, error);
+        } else {
+            if reader.in_damage && number == self.last_segment {
+                bytes = reader.sound_end;
+                self.cut(file, reader);
+            } else {
+                damaged += u64::from(reader.in_damage);
+            }
+            self.report.segments += 1;
+            let last = Position(reader.numbers.start.saturating_sub(1));
+            self.shared.files.change(number, |info| {
+                (info.last, info.bytes, info.replayed) = (last, bytes, true);
+            });
+        }
+        if damaged > 0 {
+            self.report.damaged += damaged;
+            self.shared.counters.frames_damaged.add(damaged);
+            tracing::error!(path = %file.path.display(), damaged, "segment is damaged");
+        }
+    }
+
+    fn cut(&mut self, file: &FoundFile, reader: &SegmentReader) {
+        let torn = reader.tail_bytes();
+        self.report.torn_bytes += torn;
+        self.shared.counters.torn_bytes.add(torn);
+        tracing::warn!(path = %file.path.display(), bytes = torn, "torn tail cut off");
+        if let Err(error) = self.shared.disk.truncate(&file.path, reader.sound_end) {
+            tracing::warn!(path = %file.path.display(), %error, "torn tail stays");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::RealDisk;
+    use crate::frame::{BODY_BYTES_MAX, begin_frame, end_frame, seal};
+
+    /// Frames of the longest length, all damaged, with heads that promise more than there is.
+    #[test]
+    fn a_window_never_holds_more_than_a_frame_and_a_read() {
+        let folder = testkit::folder();
+        let path = folder.path().join("1.segment");
+        let mut bytes = vec![0; HEADER_BYTES];
+        for number in 0..8 {
+            let start = bytes.len();
+            begin_frame(&mut bytes);
+            bytes.resize(start + FRAME_HEAD_BYTES + BODY_BYTES_MAX, 7);
+            end_frame(&mut bytes, start, number);
+            seal(&mut bytes[start..]);
+            let cut = if number % 2 == 0 { bytes.len() - 1 } else { start + FRAME_HEAD_BYTES };
+            bytes.truncate(cut);
+        }
+        std::fs::write(&path, &bytes).unwrap();
+        let mut reader = SegmentReader::open(&path, None, &RealDisk).unwrap();
+        reader.advance();
+        assert_eq!(reader.number(), None);
+        assert_eq!(reader.tail_bytes(), (bytes.len() - HEADER_BYTES) as u64);
+        let most = 2 * (FRAME_HEAD_BYTES + BODY_BYTES_MAX + READ_BYTES);
+        assert!(reader.window.bytes.capacity() <= most, "{}", reader.window.bytes.capacity());
+    }
+}
