@@ -7,6 +7,7 @@
 //! What the relay is not: it knows no disk format of the nodes and no schemas.
 #![forbid(unsafe_code)]
 
+pub mod aggregate;
 mod config;
 mod forward;
 mod route;
