@@ -12,12 +12,13 @@ use toml::de::DeTable;
 use crate::dialect::UnknownName;
 use crate::node::{Node, read_port, split_address};
 use crate::placement::{Ring, RingError, RingSpec};
+use crate::zones::{ZoneError, check_zones};
 use document::Section;
 
 mod document;
 
 const FILE_KEYS: &[&str] = &["ring", "transition", "node"];
-const RING_KEYS: &[&str] = &["hash", "collision", "replicas", "copies"];
+const RING_KEYS: &[&str] = &["hash", "collision", "replicas", "copies", "require_zones"];
 const TRANSITION_KEYS: &[&str] = &["hash", "collision", "replicas", "copies", "nodes", "leaving"];
 const NODE_KEYS: &[&str] = &["name", "host", "instance", "zone", "line", "link", "read", "admin"];
 
@@ -55,6 +56,7 @@ pub struct Cluster {
     ring: Ring,
     nodes: Vec<ClusterNode>,
     transition: Option<Transition>,
+    require_zones: bool,
 }
 
 /// What is wrong with a cluster, and where in its file.
@@ -135,6 +137,9 @@ pub enum Fault {
     /// The nodes and rules make no ring.
     #[error(transparent)]
     Ring(#[from] RingError),
+    /// Copies of one series would be in one zone.
+    #[error(transparent)]
+    Zone(#[from] ZoneError),
 }
 
 fn hint(nearest: &Option<&str>, known: &str) -> String {
@@ -154,6 +159,7 @@ impl Fault {
                 | RingError::PortUnknown { index, .. }
                 | RingError::Node { index, .. },
             ) => Some(*index),
+            Self::Zone(error) => Some(error.index()),
             _ => None,
         }
     }
@@ -253,7 +259,8 @@ impl Transition {
 impl Cluster {
     /// A cluster at rest.
     pub fn new(spec: RingSpec, nodes: Vec<ClusterNode>) -> Result<Self, Fault> {
-        Ok(Self { ring: ring_of(spec, &nodes)?, nodes, transition: None })
+        let ring = ring_of(spec, &nodes)?;
+        Ok(Self { ring, nodes, transition: None, require_zones: false })
     }
 
     /// The cluster while files move to it from an old ring. A node of both has the same name in both.
@@ -264,6 +271,16 @@ impl Cluster {
     ) -> Result<Self, Fault> {
         let transition = Some(Transition::new(old_spec, old_nodes)?);
         Ok(Self { transition, ..self })
+    }
+
+    /// The same, refused if zones are required and copies of one series may share one.
+    pub fn with_zones_required(self, require_zones: bool) -> Result<Self, Fault> {
+        if require_zones {
+            let zones: Vec<Option<&str>> =
+                self.nodes.iter().map(|node| node.zone.as_deref()).collect();
+            check_zones(&self.ring, &zones)?;
+        }
+        Ok(Self { require_zones, ..self })
     }
 
     /// Reads the text of a cluster file.
@@ -280,6 +297,8 @@ impl Cluster {
         let place =
             |fault: Fault| fault.node().map_or(&ring, |index| &sections[index]).error(fault);
         let cluster = Self::new(spec, nodes).map_err(place)?;
+        let require_zones = ring.flag("require_zones")?.unwrap_or(false);
+        let cluster = cluster.with_zones_required(require_zones).map_err(place)?;
         let Some(section) = file.section("transition", TRANSITION_KEYS)? else {
             return Ok(cluster);
         };
@@ -292,6 +311,9 @@ impl Cluster {
     pub fn to_toml(&self) -> String {
         let mut out = String::from("[ring]\n");
         write_spec(&mut out, self.ring.spec());
+        if self.require_zones {
+            line(&mut out, "require_zones", "true");
+        }
         let mut leaving: Vec<&ClusterNode> = Vec::new();
         if let Some(transition) = &self.transition {
             out.push_str("\n[transition]\n");

@@ -21,19 +21,25 @@ pub(crate) fn md5_64(bytes: &[u8]) -> u64 {
 
 /// 32-bit FNV-1a, its halves folded onto each other.
 pub(crate) fn fnv1a_position(bytes: &[u8], sign_extends: bool) -> u16 {
-    let hash = bytes.iter().fold(FNV1A_32_BASIS, |hash, &byte| {
+    let hash = fnv1a_32(bytes, sign_extends);
+    ((hash >> 16) ^ (hash & 0xffff)) as u16
+}
+
+/// 32-bit FNV-1a; with `sign_extends` bytes outside ASCII count as negative numbers, as in
+/// carbon-c-relay.
+pub fn fnv1a_32(bytes: &[u8], sign_extends: bool) -> u32 {
+    bytes.iter().fold(FNV1A_32_BASIS, |hash, &byte| {
         let word = if sign_extends {
             i32::from(byte.cast_signed()).cast_unsigned()
         } else {
             u32::from(byte)
         };
         (hash ^ word).wrapping_mul(FNV1A_32_PRIME)
-    });
-    ((hash >> 16) ^ (hash & 0xffff)) as u16
+    })
 }
 
-/// 64-bit FNV-1a.
-pub(crate) fn fnv1a_64(bytes: &[u8], sign_extends: bool) -> u64 {
+/// 64-bit FNV-1a; `sign_extends` as in [`fnv1a_32`].
+pub fn fnv1a_64(bytes: &[u8], sign_extends: bool) -> u64 {
     bytes.iter().fold(FNV1A_64_BASIS, |hash, &byte| {
         let word = if sign_extends {
             i64::from(byte.cast_signed()).cast_unsigned()

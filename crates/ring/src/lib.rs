@@ -13,12 +13,15 @@ mod jump;
 mod node;
 mod owners;
 mod placement;
+mod zones;
 
 #[cfg(test)]
 mod recorded;
 
 pub use dialect::{Collision, Hash, Replicas, UnknownName};
 pub use fingerprint::{BadFingerprint, Fingerprint};
+pub use hashes::{fnv1a_32, fnv1a_64};
 pub use node::{Node, NodeError};
 pub use owners::{COPIES_MAX, Owners};
 pub use placement::{NODES_MAX, Ring, RingError, RingSpec};
+pub use zones::{ZoneError, check_zones};

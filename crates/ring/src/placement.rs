@@ -158,6 +158,33 @@ impl Ring {
         }
     }
 
+    /// Every set of owners that a name can have. Of a jump hash that walks on for its copies: each
+    /// two nodes, since any may meet.
+    pub fn owner_sets(&self) -> Vec<Owners> {
+        let count = self.nodes.len() as u16;
+        let mut sets = match (&self.placement, self.spec.replicas) {
+            (Placement::Circle(circle), _) => {
+                let mut sets = Vec::new();
+                for position in 0..=u16::MAX {
+                    let owners = self.owners_on(circle, position);
+                    if sets.last() != Some(&owners) {
+                        sets.push(owners);
+                    }
+                }
+                sets
+            }
+            (Placement::Jump(_), Replicas::Next) => (0..count).map(|n| self.next_from(n)).collect(),
+            (Placement::Jump(_), _) if self.copies() > 1 => {
+                let pairs = (0..count).flat_map(|a| (a + 1..count).map(move |b| [a, b]));
+                pairs.map(|pair| self.first_of(pair.into_iter())).collect()
+            }
+            (Placement::Jump(_), _) => (0..count).map(|n| self.first_of([n].into_iter())).collect(),
+        };
+        sets.sort_by(|a, b| a.as_slice().cmp(b.as_slice()));
+        sets.dedup();
+        sets
+    }
+
     /// The nodes in config order.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes

@@ -54,6 +54,13 @@ impl<'t> Section<'t> {
         count.map(Some).ok_or_else(|| self.mistyped(key, value, "a whole number from 0 on"))
     }
 
+    /// `true` or `false`, if the key is there.
+    pub(super) fn flag(&self, key: &'static str) -> Result<Option<bool>, ClusterError> {
+        let Some(value) = self.table.get(key) else { return Ok(None) };
+        let flag = value.get_ref().as_bool();
+        flag.map(Some).ok_or_else(|| self.mistyped(key, value, "true or false"))
+    }
+
     /// A string that is the name of a choice, if the key is there.
     pub(super) fn choice<T>(&self, key: &'static str) -> Result<Option<T>, ClusterError>
     where

@@ -57,6 +57,21 @@ fn the_shortest_file_has_the_documented_defaults() {
 }
 
 #[test]
+fn required_zones_are_checked_and_written() {
+    let file = |zone: &str| {
+        format!(
+            "[ring]\ncopies = 2\nrequire_zones = true\n[[node]]\nhost='a'\nzone='x'\n[[node]]\nhost='b'\nzone='{zone}'\n"
+        )
+    };
+    let cluster = Cluster::parse(&file("y")).unwrap();
+    assert!(cluster.to_toml().contains("\nrequire_zones = true\n"));
+    assert!(
+        complaint(&file("x"))
+            .starts_with("line 7, column 1: nodes `a` and `b` are both in zone `x`")
+    );
+}
+
+#[test]
 fn addresses_do_not_change_the_fingerprint() {
     let file = |line: &str, read: &str| {
         let text = format!("[ring]\n[[node]]\nhost='a'\nline='{line}'\nread='{read}'\nzone='x'\n");
@@ -75,7 +90,7 @@ fn complaints_name_the_place_and_the_way_out() {
         ("[ring]\n[rung]\n", "line 2, column 2: unknown key `rung`, did you mean `ring`?"),
         (
             "[ring]\nwombat = 1\n",
-            "line 2, column 1: unknown key `wombat`, expected one of hash, collision, replicas, copies",
+            "line 2, column 1: unknown key `wombat`, expected one of hash, collision, replicas, copies, require_zones",
         ),
         (
             "[ring]\nhash = 'md5'\n",
