@@ -118,7 +118,6 @@ impl Forwarder {
     }
 
     /// Gives the node no more lines. What waits for it is still sent, then its connection ends.
-    #[cfg_attr(not(test), expect(dead_code, reason = "a reload of the configuration calls it"))]
     pub(crate) fn remove(&self, node: NodeId) {
         let queue = self.nodes.write().queues.get_mut(node.0).and_then(Option::take);
         if let Some(queue) = queue {

@@ -7,15 +7,21 @@
 //! What the relay is not: it knows no disk format of the nodes and no schemas.
 #![forbid(unsafe_code)]
 
+mod actions;
 pub mod aggregate;
+mod clusters;
 mod config;
+mod explain;
+mod files;
 mod forward;
 mod route;
+mod routes;
+mod rules;
 mod tables;
 
 use std::sync::Arc;
 
-use daemon::{Context, PanicPolicy, Program, Running, StartError, Values};
+use daemon::{Context, Fault, PanicPolicy, Program, Running, StartError, Values};
 use ingest::{Counters, Listeners, Refusals, Service};
 
 pub use config::Config;
@@ -23,6 +29,7 @@ pub use tables::{METRICS, SETTINGS};
 
 use forward::Forwarder;
 use route::Router;
+use routes::Routes;
 
 /// What tells this daemon from the others.
 pub const PROGRAM: Program = Program {
@@ -31,7 +38,7 @@ pub const PROGRAM: Program = Program {
     settings: SETTINGS,
     metrics: METRICS,
     check: |values| Config::from_values(values).map(drop),
-    actions: &[],
+    actions: actions::ACTIONS,
     panics: PanicPolicy::Abort,
 };
 
@@ -50,9 +57,9 @@ pub async fn start(values: Values, context: Context) -> Result<Running, StartErr
 /// An address that cannot be listened on, or a folder that cannot be used.
 pub fn run(config: Config, context: Context) -> Result<Running, StartError> {
     let mut running = Running::new(context.clone());
-    context.facts.set("ring_fingerprint", config.ring.fingerprint().to_string());
+    publish_fingerprint(config.routes.clusters.fingerprint(), &context);
     let forwarder = Arc::new(Forwarder::open(&config, &context)?);
-    let nodes = config.nodes.iter().map(|node| forwarder.add(node)).collect::<Result<_, _>>()?;
+    let router = Arc::new(Router::new(config.routes, Arc::clone(&forwarder), &context)?);
     let counters = Counters::new(
         &context.metrics,
         "plumbago_relay_lines_received_total",
@@ -60,7 +67,7 @@ pub fn run(config: Config, context: Context) -> Result<Running, StartError> {
     );
     let refusals = Arc::new(Refusals::new(counters, Arc::clone(&context.clock)));
     let service = Service {
-        sink: Arc::new(Router::new(config.ring, nodes, Arc::clone(&forwarder))),
+        sink: Arc::clone(&router),
         refusals: Arc::clone(&refusals),
         clock: Arc::clone(&context.clock),
         shutdown: context.shutdown.clone(),
@@ -72,7 +79,29 @@ pub fn run(config: Config, context: Context) -> Result<Running, StartError> {
         let forwarder = Arc::clone(&forwarder);
         async move { forwarder.drain().await }
     });
+    running.add_stage("files", {
+        let router = Arc::clone(&router);
+        async move { router.close_files() }
+    });
+    running.on_reload({
+        let context = context.clone();
+        move |values| reload(&router, values, &context)
+    });
     daemon::admin::start(&mut running, &config.admin, ingest::admin_routes(refusals))?;
     context.ready.set();
     Ok(running)
+}
+
+/// Puts the settings' routes in force; with a fault in them the old ones stay.
+fn reload(router: &Router, values: &Values, context: &Context) -> Result<(), Vec<Fault>> {
+    let routes = Routes::from_values(values)?;
+    let fingerprint = routes.clusters.fingerprint();
+    router.replace(routes).map_err(|error| vec![values.fault("clusters", error.to_string())])?;
+    publish_fingerprint(fingerprint, context);
+    Ok(())
+}
+
+/// Lets other daemons see by `/health` whether their ring is ours.
+fn publish_fingerprint(fingerprint: Option<String>, context: &Context) {
+    context.facts.set("ring_fingerprint", fingerprint.unwrap_or_default());
 }

@@ -1,69 +1,275 @@
-//! From a batch of points to one batch of lines for each set of owners.
+//! From a batch of points to one batch of lines for each set of destinations.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use daemon::{Context, Counter, StartError};
 use ingest::{Point, Sink};
-use metric::map::Map;
 use parking_lot::RwLock;
-use ring::Ring;
 
+use crate::clusters::Place;
+use crate::files::FileSink;
 use crate::forward::{Forwarder, LineBatch, NodeId, SetId};
+use crate::routes::Routes;
+use crate::rules::{self, End, Follower, Scratch};
 
-/// Places each point by the ring and queues it for its owners.
+/// Takes each point through the rules and queues it for whom they name.
 #[derive(Debug)]
 pub(crate) struct Router {
-    ring: Ring,
-    /// The forwarder's numbers of the ring's nodes.
-    nodes: Vec<NodeId>,
-    sets: RwLock<Sets>,
+    active: RwLock<Active>,
     forwarder: Arc<Forwarder>,
+    context: Context,
+    dropped: Dropped,
 }
 
-/// The sets of owners that were met so far.
-#[derive(Debug, Default)]
-struct Sets {
-    places: Map<Box<[u16]>, usize>,
-    ids: Vec<SetId>,
+/// Lines that end here, by reason.
+#[derive(Debug)]
+struct Dropped {
+    by_rule: Counter,
+    unrouted: Counter,
+    bad_name: Counter,
+}
+
+/// The routes in force, and whom they are about.
+#[derive(Debug)]
+struct Active {
+    routes: Routes,
+    /// The forwarder's numbers of the routes' destinations.
+    nodes: Vec<NodeId>,
+    /// The forwarder's numbers of the sets that lines were put in so far.
+    sets: RwLock<Vec<SetId>>,
+    files: Vec<Arc<FileSink>>,
+    hits: Vec<Counter>,
+    to_cluster: Vec<Counter>,
 }
 
 impl Router {
-    /// A router over `nodes`, which are in the ring's order.
-    pub(crate) fn new(ring: Ring, nodes: Vec<NodeId>, forwarder: Arc<Forwarder>) -> Self {
-        Self { ring, nodes, sets: RwLock::default(), forwarder }
+    /// A router over `routes`, whose destinations are added to `forwarder`.
+    ///
+    /// # Errors
+    /// A file that cannot be opened, or lines of the last run that cannot be read.
+    pub(crate) fn new(
+        routes: Routes,
+        forwarder: Arc<Forwarder>,
+        context: &Context,
+    ) -> Result<Self, StartError> {
+        let reason =
+            |reason| context.metrics.counter_with("plumbago_relay_lines_dropped_total", &[reason]);
+        Ok(Self {
+            active: RwLock::new(Active::new(routes, &forwarder, context, &[])?),
+            forwarder,
+            context: context.clone(),
+            dropped: Dropped {
+                by_rule: reason("rule"),
+                unrouted: reason("unrouted"),
+                bad_name: reason("bad_rewrite"),
+            },
+        })
     }
 
-    /// Where the batch for these owners stands.
-    fn place(&self, owners: &[u16]) -> usize {
-        if let Some(place) = self.sets.read().places.get(owners) {
-            return *place;
+    /// Puts new routes in force. Nodes and files of both keep their connections and what waits for
+    /// them; a node that is left still gets what waits.
+    ///
+    /// # Errors
+    /// As [`Router::new`]; then the old routes stay.
+    pub(crate) fn replace(&self, routes: Routes) -> Result<(), StartError> {
+        let files = self.active.read().files.clone();
+        let fresh = Active::new(routes, &self.forwarder, &self.context, &files)?;
+        // Every batch that is being routed is done by the time the write lock is held, so nobody
+        // queues for a node after it was removed.
+        let old = std::mem::replace(&mut *self.active.write(), fresh);
+        let active = self.active.read();
+        for node in old.nodes.iter().filter(|node| !active.nodes.contains(node)) {
+            self.forwarder.remove(*node);
         }
-        let nodes: Vec<NodeId> = owners.iter().map(|&node| self.nodes[usize::from(node)]).collect();
-        let id = self.forwarder.set(&nodes);
+        for file in old.files.iter().filter(|file| !active.has_file(file.path())) {
+            file.close();
+        }
+        for file in &active.files {
+            file.reopen();
+        }
+        old.forget_metrics(&active, &self.context);
+        Ok(())
+    }
+
+    /// Writes out what waits for files.
+    pub(crate) fn close_files(&self) {
+        for file in &self.active.read().files {
+            file.close();
+        }
+    }
+}
+
+impl Active {
+    fn new(
+        routes: Routes,
+        forwarder: &Forwarder,
+        context: &Context,
+        open_files: &[Arc<FileSink>],
+    ) -> Result<Self, StartError> {
+        let file = |path: &PathBuf| match open_files.iter().find(|file| file.path() == path) {
+            Some(file) => Ok(Arc::clone(file)),
+            None => FileSink::open(path, context),
+        };
+        let files = routes.clusters.files().iter().map(file).collect::<Result<_, _>>()?;
+        let destinations = routes.clusters.destinations().iter();
+        let nodes = destinations.map(|node| forwarder.add(node)).collect::<Result<_, _>>()?;
+        let counter = |metric, name: &String| context.metrics.counter_with(metric, &[name]);
+        let rules = routes.rules.rules().iter();
+        let hits =
+            rules.map(|rule| counter("plumbago_relay_rule_hits_total", &rule.name)).collect();
+        let clusters = routes.clusters.clusters().iter();
+        let to_cluster = clusters
+            .map(|cluster| counter("plumbago_relay_cluster_lines_total", &cluster.name))
+            .collect();
+        Ok(Self { routes, nodes, sets: RwLock::default(), files, hits, to_cluster })
+    }
+
+    fn has_file(&self, path: &std::path::Path) -> bool {
+        self.files.iter().any(|file| file.path() == path)
+    }
+
+    /// Forgets the numbers of rules and clusters that are no more.
+    fn forget_metrics(&self, now: &Self, context: &Context) {
+        let rules = |active: &Self| -> Vec<String> {
+            active.routes.rules.rules().iter().map(|rule| rule.name.clone()).collect()
+        };
+        let clusters = |active: &Self| -> Vec<String> {
+            active.routes.clusters.clusters().iter().map(|cluster| cluster.name.clone()).collect()
+        };
+        let families = [
+            ("plumbago_relay_rule_hits_total", rules(self), rules(now)),
+            ("plumbago_relay_cluster_lines_total", clusters(self), clusters(now)),
+        ];
+        for (metric, old, now) in families {
+            for name in old.iter().filter(|name| !now.contains(name)) {
+                context.metrics.remove(metric, &[name]);
+            }
+        }
+    }
+
+    /// The forwarder's number of a set.
+    fn set(&self, set: usize, forwarder: &Forwarder) -> SetId {
+        if let Some(id) = self.sets.read().get(set) {
+            return *id;
+        }
         let mut sets = self.sets.write();
-        let next = sets.ids.len();
-        let place = *sets.places.entry(owners.into()).or_insert(next);
-        if place == next {
-            sets.ids.push(id);
+        for next in sets.len()..=set {
+            let members = self.routes.clusters.members(next);
+            let nodes: Vec<NodeId> = members.into_iter().map(|node| self.nodes[node]).collect();
+            sets.push(forwarder.set(&nodes));
         }
-        place
+        sets[set]
+    }
+}
+
+/// The lines of one batch of points, by who gets them.
+struct Batches<'a> {
+    active: &'a Active,
+    by_set: Vec<LineBatch>,
+    by_file: Vec<LineBatch>,
+    hits: Vec<u64>,
+    to_cluster: Vec<u64>,
+}
+
+impl<'a> Batches<'a> {
+    fn new(active: &'a Active) -> Self {
+        let (hits, to_cluster) = (vec![0; active.hits.len()], vec![0; active.to_cluster.len()]);
+        Self { active, by_set: Vec::new(), by_file: Vec::new(), hits, to_cluster }
+    }
+
+    fn send(&mut self, cluster: usize, key: &str, point: &Point<'_>, name: Option<&str>) {
+        self.to_cluster[cluster] += 1;
+        self.active.routes.clusters.place(cluster, key, |place| {
+            let (batches, number) = match place {
+                Place::Set(set) => (&mut self.by_set, set),
+                Place::File(file) => (&mut self.by_file, file),
+            };
+            if number >= batches.len() {
+                batches.resize_with(number + 1, LineBatch::default);
+            }
+            match name {
+                Some(name) => batches[number].push_renamed(point, name),
+                None => batches[number].push(point),
+            }
+        });
+    }
+
+    /// Queues everything and counts it.
+    fn finish(self, forwarder: &Forwarder) {
+        let filled = self.by_set.into_iter().enumerate().filter(|(_, batch)| !batch.is_empty());
+        forwarder
+            .queue(filled.map(|(set, batch)| (self.active.set(set, forwarder), batch)).collect());
+        for (file, batch) in self.active.files.iter().zip(&self.by_file) {
+            if !batch.is_empty() {
+                file.push(batch);
+            }
+        }
+        let counters = self.active.hits.iter().zip(&self.hits);
+        for (counter, count) in counters.chain(self.active.to_cluster.iter().zip(&self.to_cluster))
+        {
+            if *count > 0 {
+                counter.add(*count);
+            }
+        }
+    }
+}
+
+/// One point on its way through the rules.
+struct Routing<'b, 'a, 'p> {
+    batches: &'b mut Batches<'a>,
+    point: &'p Point<'p>,
+    renamed: bool,
+}
+
+impl Follower for Routing<'_, '_, '_> {
+    fn hit(&mut self, rule: usize) {
+        self.batches.hits[rule] += 1;
+    }
+
+    fn renamed(&mut self, _name: &str) {
+        self.renamed = true;
+    }
+
+    fn send(&mut self, cluster: usize, name: &str, key: &str) {
+        self.batches.send(cluster, key, self.point, self.renamed.then_some(name));
     }
 }
 
 impl Sink for Router {
     fn accept(&self, points: &[Point<'_>]) {
-        let mut batches: Vec<LineBatch> = Vec::new();
-        for point in points {
-            let place = self.place(&self.ring.owners(point.name.as_bytes()));
-            if place >= batches.len() {
-                batches.resize_with(place + 1, LineBatch::default);
+        let active = self.active.read();
+        let rules = &active.routes.rules;
+        let mut batches = Batches::new(&active);
+        if let (true, Some(cluster)) = (rules.is_empty(), rules.default_cluster()) {
+            for point in points {
+                batches.send(cluster, rules.key().of(&point.name), point, None);
             }
-            batches[place].push(point);
+            return batches.finish(&self.forwarder);
         }
-        let ids = self.sets.read().ids[..batches.len()].to_vec();
-        self.forwarder.queue(ids.into_iter().zip(batches).collect());
+        let mut scratch = Scratch::default();
+        let (mut by_rule, mut unrouted, mut bad_name) = (0, 0, 0);
+        for point in points {
+            let name = rules::Point { name: &point.name, timestamp: point.timestamp };
+            let mut routing = Routing { batches: &mut batches, point, renamed: false };
+            match rules.walk(name, &mut scratch, &mut routing) {
+                End::Sent => {}
+                End::Dropped(_) => by_rule += 1,
+                End::Unrouted => unrouted += 1,
+                End::BadName(..) => bad_name += 1,
+            }
+        }
+        batches.finish(&self.forwarder);
+        self.dropped.by_rule.add(by_rule);
+        self.dropped.unrouted.add(unrouted);
+        self.dropped.bad_name.add(bad_name);
     }
 
     async fn room(&self) {
         self.forwarder.room().await;
+        let files = self.active.read().files.clone();
+        for file in files {
+            file.room().await;
+        }
     }
 }

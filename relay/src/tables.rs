@@ -27,7 +27,7 @@ pub const SETTINGS: &[Setting] = &[
          Without it they are dropped at the stop, counted.",
     )
     .value_name("DIR"),
-    cluster::CLUSTER,
+    cluster::CLUSTER.reload(),
     Setting::new(
         "node",
         Kind::Text,
@@ -35,11 +35,37 @@ pub const SETTINGS: &[Setting] = &[
         "A storage node as HOST:PORT or HOST:PORT=INSTANCE. The order is part of the ring.",
     )
     .value_name("HOST:PORT[=INSTANCE]")
-    .list(),
-    cluster::RING,
-    cluster::COLLISION,
-    cluster::REPLICAS,
-    cluster::REPLICATION,
+    .list()
+    .reload(),
+    cluster::RING.reload(),
+    cluster::COLLISION.reload(),
+    cluster::REPLICAS.reload(),
+    cluster::REPLICATION.reload(),
+    Setting::new(
+        "clusters",
+        Kind::Tables,
+        "",
+        "Named clusters that rules send to; docs/relay-rules.md has every key.",
+    )
+    .value_name("[clusters.NAME]")
+    .reload(),
+    Setting::new(
+        "rule",
+        Kind::Tables,
+        "",
+        "What becomes of a line, in order: match, rewrite, drop, sample, send, stop; \
+         docs/relay-rules.md has every key.",
+    )
+    .value_name("[[rule]]")
+    .reload(),
+    Setting::new(
+        "routing_key",
+        Kind::Choice(&["series", "name"]),
+        "series",
+        "What of a tagged series rules match and rings hash: the whole canonical name, or what \
+         stands before the tags, as carbon-c-relay does.",
+    )
+    .reload(),
     Setting::new(
         "queue_bytes_max",
         Kind::Bytes,
@@ -64,6 +90,13 @@ pub const METRICS: &[Metric] = &[
         "Lines that went nowhere, by reason; one that only some owners missed counts for each.",
     )
     .labels(&["reason"]),
+    Metric::counter("plumbago_relay_rule_hits_total", "Lines for which a rule held.")
+        .labels(&["rule"]),
+    Metric::counter(
+        "plumbago_relay_cluster_lines_total",
+        "Lines that rules sent to a cluster; a copy on several nodes counts once.",
+    )
+    .labels(&["cluster"]),
     Metric::counter(
         "plumbago_relay_lines_sent_total",
         "Lines handed to the kernel for a node and drained from the queue.",

@@ -337,6 +337,11 @@ impl Cluster {
         self.ring
     }
 
+    /// The ring alone, and the one that is being left.
+    pub fn into_rings(self) -> (Ring, Option<Ring>) {
+        (self.ring, self.transition.map(|transition| transition.ring))
+    }
+
     /// The ring; its node indices are those of [`Self::nodes`].
     pub const fn ring(&self) -> &Ring {
         &self.ring

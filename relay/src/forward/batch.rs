@@ -24,9 +24,21 @@ impl LineBatch {
             self.lines += 1;
             return;
         }
-        let name = point.name.as_bytes();
-        let written =
-            wire::line::write_line(&mut self.bytes, name, point.value, i64::from(point.timestamp));
+        self.write(point, &point.name);
+    }
+
+    /// Adds a point under another name; the text of its value stays as it was sent.
+    pub(crate) fn push_renamed(&mut self, point: &Point<'_>, name: &str) {
+        let Some(line) = point.line else { return self.write(point, name) };
+        self.bytes.extend_from_slice(name.as_bytes());
+        self.bytes.extend_from_slice(&line[point.name.len()..]);
+        self.bytes.push(b'\n');
+        self.lines += 1;
+    }
+
+    fn write(&mut self, point: &Point<'_>, name: &str) {
+        let (name, timestamp) = (name.as_bytes(), i64::from(point.timestamp));
+        let written = wire::line::write_line(&mut self.bytes, name, point.value, timestamp);
         // Listeners admit finite values only, so there is always a line for a point.
         self.lines += u64::from(written.is_ok());
     }

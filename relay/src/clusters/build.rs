@@ -1,0 +1,340 @@
+//! From settings to clusters, or to every fault in them.
+
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use daemon::settings::{Document, Placed};
+use daemon::{Fault, Values};
+use ring::cluster::{Cluster as ClusterFile, ClusterNode};
+use ring::{Node, Ring, RingSpec, check_zones};
+use toml::Spanned;
+
+use super::placement::{Members, Placement, RingPlacement};
+use super::text::{ClusterText, Kind, NodeText};
+use super::{Cluster, Clusters, DEFAULT};
+use crate::config::Destination;
+
+/// The clusters of the settings: the one that `node` or `cluster` give, and those under `clusters`.
+///
+/// # Errors
+/// Every fault in any cluster.
+pub(crate) fn build(values: &Values) -> Result<Clusters, Vec<Fault>> {
+    let mut clusters = Clusters::default();
+    let mut faults = Vec::new();
+    match default_cluster(values, &mut clusters) {
+        Ok(cluster) => clusters.clusters.extend(cluster),
+        Err(found) => faults.extend(found),
+    }
+    if let Some(document) = values.document("clusters") {
+        let mut reader = Reader { document, clusters: &mut clusters, faults: &mut faults };
+        let tables: Vec<Placed<ClusterText>> = reader.document.read(reader.faults);
+        for table in tables {
+            reader.cluster(table);
+        }
+    }
+    if clusters.clusters.is_empty() && faults.is_empty() {
+        faults.push(cluster::no_node(values));
+    }
+    if faults.is_empty() { Ok(clusters) } else { Err(faults) }
+}
+
+/// The cluster of `cluster` or `node`, if either is given.
+fn default_cluster(
+    values: &Values,
+    clusters: &mut Clusters,
+) -> Result<Option<Cluster>, Vec<Fault>> {
+    if let Some(file) = cluster::file(values)? {
+        let cluster = clusters.of_file(DEFAULT, file);
+        return cluster.map(Some).map_err(|problem| vec![cluster::fault(values, &problem)]);
+    }
+    let (mut nodes, mut faults) = (Vec::new(), Vec::new());
+    for text in values.list("node") {
+        match NodeEntry::short(text) {
+            Ok(node) => nodes.push(node),
+            Err(problem) => faults.push(values.fault("node", problem)),
+        }
+    }
+    let spec = cluster::spec(values, &mut faults);
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    if nodes.is_empty() {
+        return Ok(None);
+    }
+    let cluster = clusters.of_nodes(DEFAULT, spec, nodes, false);
+    cluster.map(Some).map_err(|(_, problem)| vec![values.fault("node", problem)])
+}
+
+/// A node as any of the forms gives it.
+struct NodeEntry {
+    name: String,
+    node: Node,
+    line: String,
+    zone: Option<String>,
+}
+
+impl NodeEntry {
+    /// From `HOST:PORT[=INSTANCE]`, which is its name too.
+    fn short(text: &str) -> Result<Self, String> {
+        let node = Node::parse(text).map_err(|error| error.to_string())?;
+        let line = text.split_once('=').map_or(text, |(address, _)| address).to_owned();
+        Ok(Self { name: text.to_owned(), node, line, zone: None })
+    }
+
+    fn read(text: NodeText) -> Result<Self, String> {
+        let table = match text {
+            NodeText::Short(text) => return Self::short(&text),
+            NodeText::Table(table) => table,
+        };
+        let given = match &table.instance {
+            Some(instance) => format!("{}={instance}", table.line),
+            None => table.line.clone(),
+        };
+        let mut node = Node::parse(&given).map_err(|error| error.to_string())?;
+        if let Some(host) = table.host {
+            node.host = host;
+        }
+        let name = table.name.unwrap_or(given);
+        Ok(Self { name, node, line: table.line, zone: table.zone })
+    }
+}
+
+impl Clusters {
+    /// The number of a node. One that is named before is the same if its addresses are.
+    fn destination(&mut self, name: &str, addresses: Vec<String>) -> Result<usize, String> {
+        let destination = Destination { name: name.to_owned(), addresses };
+        let known = self.destinations.iter().position(|other| other.name == destination.name);
+        match known {
+            Some(number) if self.destinations[number] == destination => Ok(number),
+            Some(_) => Err(format!("two different nodes are called `{name}`; give one a `name`")),
+            None => {
+                self.destinations.push(destination);
+                Ok(self.destinations.len() - 1)
+            }
+        }
+    }
+
+    /// A ring of a cluster.toml, with the ring that is being left.
+    fn of_file(&mut self, name: &str, file: ClusterFile) -> Result<Cluster, String> {
+        let now = self.lines_of(file.nodes())?;
+        let old = file.transition().map(|old| self.lines_of(old.nodes())).transpose()?;
+        let (ring, old_ring) = file.into_rings();
+        let kind = ring.spec().hash.name();
+        let now = Members { ring, destinations: now };
+        let old = old_ring.zip(old).map(|(ring, destinations)| Members { ring, destinations });
+        let placement = RingPlacement::new(now, old, &self.sets);
+        Ok(Cluster { name: name.to_owned(), kind, placement: Placement::Ring(Box::new(placement)) })
+    }
+
+    fn lines_of(&mut self, nodes: &[ClusterNode]) -> Result<Vec<usize>, String> {
+        let line = |node: &ClusterNode| {
+            let line = node.line.clone();
+            line.ok_or_else(|| format!("node `{}` has no `line`", node.name))
+        };
+        nodes.iter().map(|node| self.destination(&node.name, vec![line(node)?])).collect()
+    }
+
+    /// A ring of nodes; a fault comes with the number of the node it is about, where it is of one.
+    fn of_nodes(
+        &mut self,
+        name: &str,
+        spec: RingSpec,
+        nodes: Vec<NodeEntry>,
+        require_zones: bool,
+    ) -> Result<Cluster, (Option<usize>, String)> {
+        let mut destinations = Vec::with_capacity(nodes.len());
+        for (number, node) in nodes.iter().enumerate() {
+            let destination = self.destination(&node.name, vec![node.line.clone()]);
+            destinations.push(destination.map_err(|problem| (Some(number), problem))?);
+        }
+        let zones: Vec<Option<String>> = nodes.iter().map(|node| node.zone.clone()).collect();
+        let nodes = nodes.into_iter().map(|node| node.node).collect();
+        let ring = Ring::new(spec, nodes).map_err(|error| (None, error.to_string()))?;
+        if require_zones {
+            let zones: Vec<Option<&str>> = zones.iter().map(Option::as_deref).collect();
+            check_zones(&ring, &zones).map_err(|error| (Some(error.index()), error.to_string()))?;
+        }
+        let placement = RingPlacement::new(Members { ring, destinations }, None, &self.sets);
+        let kind = spec.hash.name();
+        Ok(Cluster { name: name.to_owned(), kind, placement: Placement::Ring(Box::new(placement)) })
+    }
+
+    /// A cluster without a ring.
+    fn of_list(
+        &mut self,
+        name: &str,
+        kind: Kind,
+        nodes: &[NodeEntry],
+    ) -> Result<Placement, String> {
+        let lines: Vec<String> = nodes.iter().map(|node| node.line.clone()).collect();
+        Ok(match kind {
+            Kind::Failover => {
+                let stand_ins = self.destination(name, lines)?;
+                Placement::All(self.sets.number(&[stand_ins]))
+            }
+            Kind::AnyOf => {
+                // Each lane begins with another node and falls back on the ones after it.
+                let lane = |first: usize| {
+                    let addresses = [&lines[first..], &lines[..first]].concat();
+                    (format!("{name}/{}", nodes[first].name), addresses)
+                };
+                let mut lanes = Vec::with_capacity(lines.len());
+                for (name, addresses) in (0..lines.len()).map(lane) {
+                    let lane = self.destination(&name, addresses)?;
+                    lanes.push(self.sets.number(&[lane]));
+                }
+                Placement::Spread(lanes)
+            }
+            _ => {
+                let all: Result<Vec<usize>, String> = nodes
+                    .iter()
+                    .map(|node| self.destination(&node.name, vec![node.line.clone()]))
+                    .collect();
+                Placement::All(self.sets.number(&all?))
+            }
+        })
+    }
+
+    fn of_paths(&mut self, paths: &[Spanned<String>]) -> Placement {
+        let mut numbers = Vec::with_capacity(paths.len());
+        for path in paths.iter().map(|path| PathBuf::from(path.get_ref())) {
+            let known = self.files.iter().position(|file| *file == path);
+            numbers.push(known.unwrap_or_else(|| {
+                self.files.push(path);
+                self.files.len() - 1
+            }));
+        }
+        Placement::Files(numbers)
+    }
+}
+
+/// Reads the `[clusters.NAME]` tables.
+struct Reader<'a> {
+    document: &'a Document,
+    clusters: &'a mut Clusters,
+    faults: &'a mut Vec<Fault>,
+}
+
+impl Reader<'_> {
+    fn fault(&mut self, offset: usize, problem: impl Into<String>) {
+        self.faults.push(self.document.fault(offset, problem));
+    }
+
+    fn cluster(&mut self, table: Placed<ClusterText>) {
+        let Placed { name, offset, value: text } = table;
+        if self.clusters.clusters.iter().any(|cluster| cluster.name == name) {
+            return self.fault(
+                offset,
+                format!(
+                    "`{name}` is the cluster that `node` or `cluster` describe; choose another name"
+                ),
+            );
+        }
+        let cluster = match (&text.kind, &text.cluster_file) {
+            (None, Some(path)) => self.of_file(&name, path),
+            (Some(kind), None) => {
+                let kind = *kind.get_ref();
+                self.of_kind(Placed { name, offset, value: text }, kind)
+            }
+            _ => {
+                self.fault(offset, "a cluster has either `type` or `cluster_file`");
+                None
+            }
+        };
+        self.clusters.clusters.extend(cluster);
+    }
+
+    fn of_file(&mut self, name: &str, path: &Spanned<String>) -> Option<Cluster> {
+        let file = std::fs::read_to_string(path.get_ref())
+            .map_err(|error| error.to_string())
+            .and_then(|text| ClusterFile::parse(&text).map_err(|error| error.to_string()))
+            .and_then(|file| self.clusters.of_file(name, file));
+        let problem = |problem| format!("{}: {problem}", path.get_ref());
+        file.map_err(|error| self.fault(path.span().start, problem(error))).ok()
+    }
+
+    fn of_kind(&mut self, table: Placed<ClusterText>, kind: Kind) -> Option<Cluster> {
+        let Placed { name, offset, value: text } = table;
+        let faults_before = self.faults.len();
+        self.check(offset, &text, kind);
+        let spec = self.spec(&text, kind);
+        let places: Vec<usize> = text.node.iter().map(|node| node.span().start).collect();
+        let nodes = self.nodes(text.node);
+        if self.faults.len() > faults_before {
+            return None;
+        }
+        let cluster = match spec {
+            Some(spec) => self.clusters.of_nodes(&name, spec, nodes, text.require_zones),
+            None => {
+                let placement = match kind {
+                    Kind::File => Ok(self.clusters.of_paths(&text.path)),
+                    _ => self.clusters.of_list(&name, kind, &nodes),
+                };
+                let kind = kind.name();
+                placement
+                    .map(|placement| Cluster { name, kind, placement })
+                    .map_err(|problem| (None, problem))
+            }
+        };
+        let place = |node: Option<usize>| node.map_or(offset, |node| places[node]);
+        cluster.map_err(|(node, problem)| self.fault(place(node), problem)).ok()
+    }
+
+    /// What a cluster of this type must have, and may not have.
+    fn check(&mut self, offset: usize, text: &ClusterText, kind: Kind) {
+        let is_ring = kind.hash().is_some();
+        let is_file = kind == Kind::File;
+        let has_ring_keys = text.collision.is_some()
+            || text.replicas.is_some()
+            || text.copies.is_some()
+            || text.require_zones;
+        let problems = [
+            (is_file && text.path.is_empty(), "a cluster of files needs `path`, a list"),
+            (is_file && !text.node.is_empty(), "a cluster of files has no nodes"),
+            (!is_file && text.node.is_empty(), "the cluster needs `node`, a list"),
+            (!is_file && !text.path.is_empty(), "only a cluster of type `file` has `path`"),
+            (
+                !is_ring && has_ring_keys,
+                "collision, replicas, copies and require_zones are for rings: carbon_ch, fnv1a_ch, jump_fnv1a_ch",
+            ),
+        ];
+        for (is_wrong, problem) in problems {
+            if is_wrong {
+                self.fault(offset, problem);
+            }
+        }
+    }
+
+    fn spec(&mut self, text: &ClusterText, kind: Kind) -> Option<RingSpec> {
+        Some(RingSpec {
+            hash: kind.hash()?,
+            collision: self.choice(text.collision.as_ref()),
+            replicas: self.choice(text.replicas.as_ref()),
+            copies: text.copies.as_ref().map_or(1, |copies| *copies.get_ref()),
+        })
+    }
+
+    fn choice<T: FromStr + Default>(&mut self, text: Option<&Spanned<String>>) -> T
+    where
+        T::Err: Display,
+    {
+        let Some(text) = text else { return T::default() };
+        text.get_ref().parse().unwrap_or_else(|error: T::Err| {
+            self.fault(text.span().start, error.to_string());
+            T::default()
+        })
+    }
+
+    fn nodes(&mut self, texts: Vec<Spanned<NodeText>>) -> Vec<NodeEntry> {
+        let mut nodes = Vec::with_capacity(texts.len());
+        for text in texts {
+            let offset = text.span().start;
+            match NodeEntry::read(text.into_inner()) {
+                Ok(node) => nodes.push(node),
+                Err(problem) => self.fault(offset, problem),
+            }
+        }
+        nodes
+    }
+}

@@ -1,0 +1,91 @@
+//! What becomes of each line: the rules, and the clusters that they send to.
+//!
+//! The router, `explain` and `diff` all ask here, so that they cannot disagree.
+
+use daemon::{Fault, Values};
+
+use crate::clusters::{self, Clusters, DEFAULT};
+use crate::rules::{self, Key, Rule, Rules};
+
+/// Rules and clusters of one state of the settings.
+#[derive(Debug, Default)]
+pub(crate) struct Routes {
+    pub(crate) rules: Rules,
+    pub(crate) clusters: Clusters,
+}
+
+impl Routes {
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// Every fault in clusters and rules.
+    pub(crate) fn from_values(values: &Values) -> Result<Self, Vec<Fault>> {
+        let key = match values.text("routing_key") {
+            "name" => Key::Name,
+            _ => Key::Series,
+        };
+        let clusters = clusters::build(values)?;
+        let names: Vec<String> =
+            clusters.clusters().iter().map(|cluster| cluster.name.clone()).collect();
+        let default_cluster = names.iter().position(|name| name == DEFAULT);
+        let rules = rules::build(values.document("rule"), key, &names, default_cluster)?;
+        if default_cluster.is_none() && !rules.rules().iter().any(Rule::sends) {
+            let problem = "no rule sends anywhere, and no cluster is called `default`";
+            return Err(vec![values.fault("clusters", problem)]);
+        }
+        Ok(Self { rules, clusters })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use daemon::settings::{Command, Sources, load};
+
+    use super::*;
+
+    /// The settings that a file with this text gives, or its faults with `relay.toml` for the path.
+    pub(crate) fn values(text: &str) -> Result<Values, Vec<String>> {
+        let folder = testkit::folder();
+        let path = folder.path().join("relay.toml");
+        std::fs::write(&path, text).unwrap();
+        let path = path.to_str().unwrap();
+        let arguments = ["--config".to_owned(), path.to_owned()];
+        let sources = Sources {
+            daemon: "relay",
+            table: crate::SETTINGS,
+            arguments: &arguments,
+            environment: &[],
+        };
+        let shown = |faults: Vec<Fault>| -> Vec<String> {
+            faults.iter().map(|fault| fault.to_string().replace(path, "relay.toml")).collect()
+        };
+        match load(sources).map_err(shown)? {
+            Command::Run(values) => Routes::from_values(&values).map_err(shown).map(|_| values),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The routes of a file with this text, or its faults.
+    pub(crate) fn routes(text: &str) -> Result<Routes, Vec<String>> {
+        values(text).map(|values| Routes::from_values(&values).unwrap())
+    }
+
+    #[test]
+    fn the_documented_example_is_sound() {
+        let page = include_str!("../../docs/relay-rules.md");
+        let block = page.split("```toml\n").nth(1).unwrap();
+        let routes = routes(block.split("```").next().unwrap()).unwrap();
+        assert_eq!(routes.rules.rules().len(), 4);
+        assert_eq!(routes.clusters.clusters().len(), 2);
+    }
+
+    #[test]
+    fn rules_that_send_nowhere_need_a_default_cluster() {
+        let rule = "[[rule]]\nmatch = { prefix = 'a' }\ndrop = true\n";
+        let cluster = "[clusters.store]\ntype = 'forward'\nnode = ['a:1']\n";
+        let faults = routes(&format!("{cluster}{rule}")).unwrap_err();
+        assert!(faults[0].contains("no rule sends anywhere"), "{faults:?}");
+        assert!(routes(&format!("node = ['a:1']\n{rule}")).is_ok());
+        assert!(routes(&format!("{}{rule}", cluster.replace("store", "default"))).is_ok());
+    }
+}
