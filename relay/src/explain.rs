@@ -39,7 +39,7 @@ pub(crate) fn explain(routes: &Routes, raw_name: &str) -> Account {
         account.steps.push(format!("received as {name}"));
     }
     let mut narrator = Narrator { routes, account: &mut account, renamed: false };
-    let point = Point { name: &name, timestamp: 0 };
+    let point = Point { name: &name, timestamp: 0, result_of: None };
     let end = routes.rules.walk(point, &mut Scratch::default(), &mut narrator);
     let rule = |index: usize| &routes.rules.rules()[index].name;
     match end {
@@ -70,6 +70,16 @@ impl Follower for Narrator<'_> {
     fn renamed(&mut self, name: &str) {
         self.renamed = true;
         self.account.steps.push(format!("  rewritten to {name}"));
+    }
+
+    fn aggregate(&mut self, aggregate: usize, output: &str) {
+        let aggregate = &self.routes.rules.aggregates()[aggregate];
+        let clusters = self.routes.clusters.clusters();
+        let mut to = String::new();
+        for &cluster in &aggregate.send {
+            to += &format!(" to {}", clusters[cluster].name);
+        }
+        self.account.steps.push(format!("  aggregated into {output}{to}"));
     }
 
     fn send(&mut self, cluster: usize, name: &str, key: &str) {

@@ -9,6 +9,7 @@
 
 mod actions;
 pub mod aggregate;
+mod aggregates;
 mod clusters;
 mod config;
 mod explain;
@@ -20,6 +21,7 @@ mod rules;
 mod tables;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use daemon::{Context, Fault, PanicPolicy, Program, Running, StartError, Values};
 use ingest::{Counters, Listeners, Refusals, Service};
@@ -30,6 +32,9 @@ pub use tables::{METRICS, SETTINGS};
 use forward::Forwarder;
 use route::Router;
 use routes::Routes;
+
+/// How often aggregates are asked for what is due.
+const AGGREGATE_TICK: Duration = Duration::from_secs(1);
 
 /// What tells this daemon from the others.
 pub const PROGRAM: Program = Program {
@@ -75,6 +80,15 @@ pub fn run(config: Config, context: Context) -> Result<Running, StartError> {
         settings: config.intake,
     };
     Listeners::new(service).open(&mut running, &config.line, &config.pickle)?;
+    let ticking = tokio::spawn(tick(Arc::clone(&router), context.clone()));
+    running.add_stage("aggregates", {
+        let router = Arc::clone(&router);
+        async move {
+            // It ends by itself after the signal.
+            drop(ticking.await);
+            router.flush_aggregates();
+        }
+    });
     running.add_stage("queues", {
         let forwarder = Arc::clone(&forwarder);
         async move { forwarder.drain().await }
@@ -90,6 +104,16 @@ pub fn run(config: Config, context: Context) -> Result<Running, StartError> {
     daemon::admin::start(&mut running, &config.admin, ingest::admin_routes(refusals))?;
     context.ready.set();
     Ok(running)
+}
+
+/// Sends what the aggregates have due, once a second.
+async fn tick(router: Arc<Router>, context: Context) {
+    while !context.shutdown.is_fired() {
+        tokio::select! {
+            () = tokio::time::sleep(AGGREGATE_TICK) => router.send_aggregates(),
+            () = context.shutdown.wait() => {}
+        }
+    }
 }
 
 /// Puts the settings' routes in force; with a fault in them the old ones stay.

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use daemon::{Context, Counter, StartError};
+use daemon::{Clock, Context, Counter, StartError};
 use ingest::{Point, Sink};
 use parking_lot::RwLock;
 
+use crate::aggregates::{Aggregates, Contribution, Outcome};
 use crate::clusters::Place;
 use crate::files::FileSink;
 use crate::forward::{Forwarder, LineBatch, NodeId, SetId};
@@ -39,6 +40,7 @@ struct Active {
     /// The forwarder's numbers of the sets that lines were put in so far.
     sets: RwLock<Vec<SetId>>,
     files: Vec<Arc<FileSink>>,
+    aggregates: Aggregates,
     hits: Vec<Counter>,
     to_cluster: Vec<Counter>,
 }
@@ -56,7 +58,7 @@ impl Router {
         let reason =
             |reason| context.metrics.counter_with("plumbago_relay_lines_dropped_total", &[reason]);
         Ok(Self {
-            active: RwLock::new(Active::new(routes, &forwarder, context, &[])?),
+            active: RwLock::new(Active::new(routes, &forwarder, context, None)?),
             forwarder,
             context: context.clone(),
             dropped: Dropped {
@@ -73,12 +75,16 @@ impl Router {
     /// # Errors
     /// As [`Router::new`]; then the old routes stay.
     pub(crate) fn replace(&self, routes: Routes) -> Result<(), StartError> {
-        let files = self.active.read().files.clone();
-        let fresh = Active::new(routes, &self.forwarder, &self.context, &files)?;
+        let fresh = {
+            let active = self.active.read();
+            Active::new(routes, &self.forwarder, &self.context, Some(&active))?
+        };
         // Every batch that is being routed is done by the time the write lock is held, so nobody
         // queues for a node after it was removed.
         let old = std::mem::replace(&mut *self.active.write(), fresh);
         let active = self.active.read();
+        let ended = old.aggregates.flush_those_not_in(&active.aggregates);
+        self.send_outcomes(&old, ended);
         for node in old.nodes.iter().filter(|node| !active.nodes.contains(node)) {
             self.forwarder.remove(*node);
         }
@@ -90,6 +96,54 @@ impl Router {
         }
         old.forget_metrics(&active, &self.context);
         Ok(())
+    }
+
+    /// Sends what the aggregates have due.
+    pub(crate) fn send_aggregates(&self) {
+        let active = self.active.read();
+        let due = active.aggregates.advance(self.context.clock.now_unix_seconds());
+        self.send_outcomes(&active, due);
+    }
+
+    /// Sends all that the aggregates have, ended or not.
+    pub(crate) fn flush_aggregates(&self) {
+        let active = self.active.read();
+        self.send_outcomes(&active, active.aggregates.flush());
+    }
+
+    /// Results go to the clusters that their rule names, or through the rules like any line.
+    fn send_outcomes(&self, active: &Active, outcomes: Vec<Outcome>) {
+        let mut routed = self.routed(active);
+        for Outcome { aggregate, name, point } in outcomes {
+            let name = metric::canonicalise(name.as_bytes(), &metric::Limits::default());
+            let (Ok(name), Ok(timestamp)) = (name, u32::try_from(point.timestamp)) else {
+                routed.bad_name += 1;
+                continue;
+            };
+            let point = Point { name, value: point.value, timestamp, line: None };
+            let aggregate = &active.routes.rules.aggregates()[aggregate];
+            if aggregate.send.is_empty() {
+                routed.point(&point, Some(aggregate.rule));
+            }
+            for &cluster in &aggregate.send {
+                let key = active.routes.rules.key().of(&point.name);
+                routed.batches.send(cluster, key, &point, None);
+            }
+        }
+        self.finish(routed);
+    }
+
+    fn routed<'a>(&self, active: &'a Active) -> Routed<'a> {
+        let batches = Batches::new(active);
+        Routed { batches, scratch: Scratch::default(), by_rule: 0, unrouted: 0, bad_name: 0 }
+    }
+
+    /// Queues and counts.
+    fn finish(&self, routed: Routed<'_>) {
+        routed.batches.finish(&self.forwarder, self.context.clock.as_ref());
+        self.dropped.by_rule.add(routed.by_rule);
+        self.dropped.unrouted.add(routed.unrouted);
+        self.dropped.bad_name.add(routed.bad_name);
     }
 
     /// Writes out what waits for files.
@@ -105,12 +159,15 @@ impl Active {
         routes: Routes,
         forwarder: &Forwarder,
         context: &Context,
-        open_files: &[Arc<FileSink>],
+        before: Option<&Self>,
     ) -> Result<Self, StartError> {
-        let file = |path: &PathBuf| match open_files.iter().find(|file| file.path() == path) {
+        let open = |path: &PathBuf| before?.files.iter().find(|file| file.path() == path);
+        let file = |path: &PathBuf| match open(path) {
             Some(file) => Ok(Arc::clone(file)),
             None => FileSink::open(path, context),
         };
+        let kept = before.map(|before| &before.aggregates);
+        let aggregates = Aggregates::new(&routes.rules, kept, context);
         let files = routes.clusters.files().iter().map(file).collect::<Result<_, _>>()?;
         let destinations = routes.clusters.destinations().iter();
         let nodes = destinations.map(|node| forwarder.add(node)).collect::<Result<_, _>>()?;
@@ -122,7 +179,8 @@ impl Active {
         let to_cluster = clusters
             .map(|cluster| counter("plumbago_relay_cluster_lines_total", &cluster.name))
             .collect();
-        Ok(Self { routes, nodes, sets: RwLock::default(), files, hits, to_cluster })
+        let sets = RwLock::default();
+        Ok(Self { routes, nodes, sets, files, aggregates, hits, to_cluster })
     }
 
     fn has_file(&self, path: &std::path::Path) -> bool {
@@ -137,7 +195,11 @@ impl Active {
         let clusters = |active: &Self| -> Vec<String> {
             active.routes.clusters.clusters().iter().map(|cluster| cluster.name.clone()).collect()
         };
+        let aggregates = |metric| (metric, self.aggregates.rules(), now.aggregates.rules());
         let families = [
+            aggregates("plumbago_relay_aggregate_points_sent_total"),
+            aggregates("plumbago_relay_aggregate_series"),
+            aggregates("plumbago_relay_aggregate_bytes"),
             ("plumbago_relay_rule_hits_total", rules(self), rules(now)),
             ("plumbago_relay_cluster_lines_total", clusters(self), clusters(now)),
         ];
@@ -168,6 +230,7 @@ struct Batches<'a> {
     active: &'a Active,
     by_set: Vec<LineBatch>,
     by_file: Vec<LineBatch>,
+    contributions: Vec<Contribution>,
     hits: Vec<u64>,
     to_cluster: Vec<u64>,
 }
@@ -175,7 +238,8 @@ struct Batches<'a> {
 impl<'a> Batches<'a> {
     fn new(active: &'a Active) -> Self {
         let (hits, to_cluster) = (vec![0; active.hits.len()], vec![0; active.to_cluster.len()]);
-        Self { active, by_set: Vec::new(), by_file: Vec::new(), hits, to_cluster }
+        let (by_set, by_file, contributions) = (Vec::new(), Vec::new(), Vec::new());
+        Self { active, by_set, by_file, contributions, hits, to_cluster }
     }
 
     fn send(&mut self, cluster: usize, key: &str, point: &Point<'_>, name: Option<&str>) {
@@ -196,7 +260,10 @@ impl<'a> Batches<'a> {
     }
 
     /// Queues everything and counts it.
-    fn finish(self, forwarder: &Forwarder) {
+    fn finish(self, forwarder: &Forwarder, clock: &dyn Clock) {
+        if !self.contributions.is_empty() {
+            self.active.aggregates.add(&self.contributions, clock.now_unix_seconds());
+        }
         let filled = self.by_set.into_iter().enumerate().filter(|(_, batch)| !batch.is_empty());
         forwarder
             .queue(filled.map(|(set, batch)| (self.active.set(set, forwarder), batch)).collect());
@@ -215,7 +282,31 @@ impl<'a> Batches<'a> {
     }
 }
 
-/// One point on its way through the rules.
+/// Points on their way through the rules, and how many ended there.
+struct Routed<'a> {
+    batches: Batches<'a>,
+    scratch: Scratch,
+    by_rule: u64,
+    unrouted: u64,
+    bad_name: u64,
+}
+
+impl Routed<'_> {
+    /// Takes a point through; `result_of` is the rule of the aggregate that made it, if one did.
+    fn point(&mut self, point: &Point<'_>, result_of: Option<usize>) {
+        let name = rules::Point { name: &point.name, timestamp: point.timestamp, result_of };
+        let rules = &self.batches.active.routes.rules;
+        let mut routing = Routing { batches: &mut self.batches, point, renamed: false };
+        match rules.walk(name, &mut self.scratch, &mut routing) {
+            End::Sent => {}
+            End::Dropped(_) => self.by_rule += 1,
+            End::Unrouted => self.unrouted += 1,
+            End::BadName(..) => self.bad_name += 1,
+        }
+    }
+}
+
+/// One point and what becomes of it.
 struct Routing<'b, 'a, 'p> {
     batches: &'b mut Batches<'a>,
     point: &'p Point<'p>,
@@ -234,35 +325,28 @@ impl Follower for Routing<'_, '_, '_> {
     fn send(&mut self, cluster: usize, name: &str, key: &str) {
         self.batches.send(cluster, key, self.point, self.renamed.then_some(name));
     }
+
+    fn aggregate(&mut self, aggregate: usize, output: &str) {
+        let point = metric::Point::new(i64::from(self.point.timestamp), self.point.value);
+        let output = output.to_owned();
+        self.batches.contributions.push(Contribution { aggregate, output, point });
+    }
 }
 
 impl Sink for Router {
     fn accept(&self, points: &[Point<'_>]) {
         let active = self.active.read();
         let rules = &active.routes.rules;
-        let mut batches = Batches::new(&active);
-        if let (true, Some(cluster)) = (rules.is_empty(), rules.default_cluster()) {
-            for point in points {
-                batches.send(cluster, rules.key().of(&point.name), point, None);
+        let mut routed = self.routed(&active);
+        match rules.default_cluster().filter(|_| rules.is_empty()) {
+            Some(cluster) => {
+                for point in points {
+                    routed.batches.send(cluster, rules.key().of(&point.name), point, None);
+                }
             }
-            return batches.finish(&self.forwarder);
+            None => points.iter().for_each(|point| routed.point(point, None)),
         }
-        let mut scratch = Scratch::default();
-        let (mut by_rule, mut unrouted, mut bad_name) = (0, 0, 0);
-        for point in points {
-            let name = rules::Point { name: &point.name, timestamp: point.timestamp };
-            let mut routing = Routing { batches: &mut batches, point, renamed: false };
-            match rules.walk(name, &mut scratch, &mut routing) {
-                End::Sent => {}
-                End::Dropped(_) => by_rule += 1,
-                End::Unrouted => unrouted += 1,
-                End::BadName(..) => bad_name += 1,
-            }
-        }
-        batches.finish(&self.forwarder);
-        self.dropped.by_rule.add(by_rule);
-        self.dropped.unrouted.add(unrouted);
-        self.dropped.bad_name.add(bad_name);
+        self.finish(routed);
     }
 
     async fn room(&self) {

@@ -25,6 +25,11 @@ use condition::{Condition, Found, Pattern};
 use prefilter::{Bits, Prefilter};
 use template::Template;
 
+use crate::aggregate::Spec;
+
+/// In an output `{method}` and `{window}` are still to be filled in.
+const OUTPUT_LIMITS: Limits = Limits { glob_chars_allowed: true, ..Limits::DEFAULT };
+
 /// What rules match and rings hash of a tagged series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Key {
@@ -56,6 +61,8 @@ pub(crate) struct Rule {
     rewrite: Option<Rewrite>,
     /// What the rings of `send` hash in place of the name.
     hash_by: Option<Template>,
+    /// What it aggregates, by the places in [`Rules::aggregates`].
+    aggregates: Vec<usize>,
     /// The clusters that get the line, by their places.
     send: Vec<usize>,
     drop: bool,
@@ -74,6 +81,19 @@ struct Rewrite {
     template: Template,
     /// Every match in the name, not only the first.
     all: bool,
+}
+
+/// Points that become one per window.
+#[derive(Debug)]
+pub(crate) struct Aggregate {
+    /// The rule that it belongs to.
+    pub(crate) rule: usize,
+    into: Template,
+    /// The clusters that get the results; without any they go through the rules.
+    pub(crate) send: Vec<usize>,
+    pub(crate) spec: Spec,
+    /// The same for two states of the settings whose windows are the same.
+    pub(crate) identity: String,
 }
 
 /// Where a name's way through the rules ended.
@@ -97,6 +117,8 @@ pub(crate) trait Follower {
     fn renamed(&mut self, _name: &str) {}
     /// The cluster gets the line under this name, placed by `key`.
     fn send(&mut self, cluster: usize, name: &str, key: &str);
+    /// The point counts in this aggregate's series of this name.
+    fn aggregate(&mut self, aggregate: usize, output: &str);
 }
 
 /// Memory that one walk leaves for the next.
@@ -110,6 +132,7 @@ pub(crate) struct Scratch {
 #[derive(Debug, Default)]
 pub(crate) struct Rules {
     rules: Vec<Rule>,
+    aggregates: Vec<Aggregate>,
     key: Key,
     /// The cluster that gets what no rule stopped.
     default_cluster: Option<usize>,
@@ -130,6 +153,11 @@ impl Rules {
     /// The rules in order.
     pub(crate) fn rules(&self) -> &[Rule] {
         &self.rules
+    }
+
+    /// All aggregates of all rules.
+    pub(crate) fn aggregates(&self) -> &[Aggregate] {
+        &self.aggregates
     }
 
     /// What is matched and hashed.
@@ -156,11 +184,17 @@ impl Rules {
         while let Some(index) = scratch.rules.next(next) {
             next = index + 1;
             let rule = &self.rules[index];
+            if point.result_of.is_some_and(|of| index <= of && !rule.aggregates.is_empty()) {
+                continue;
+            }
             let point = Point { name: &name, ..point };
             let Some(found) = self.find(&rule.condition, point, scratch) else { continue };
             follower.hit(index);
+            if let Err(error) = self.aggregate(rule, &name, &found, follower) {
+                return End::BadName(index, error);
+            }
             self.send(rule, &name, &found, follower);
-            was_sent |= !rule.send.is_empty();
+            was_sent |= !rule.send.is_empty() || !rule.aggregates.is_empty();
             if rule.drop {
                 return End::Dropped(index);
             }
@@ -208,6 +242,21 @@ impl Rules {
             }
             None
         })
+    }
+
+    fn aggregate(
+        &self,
+        rule: &Rule,
+        name: &str,
+        found: &Found,
+        follower: &mut impl Follower,
+    ) -> Result<(), NameError> {
+        for &aggregate in &rule.aggregates {
+            let mut output = String::with_capacity(name.len());
+            self.replace(&self.aggregates[aggregate].into, self.key.of(name), found, &mut output);
+            follower.aggregate(aggregate, &canonicalise(output.as_bytes(), &OUTPUT_LIMITS)?);
+        }
+        Ok(())
     }
 
     fn send(&self, rule: &Rule, name: &str, found: &Found, follower: &mut impl Follower) {

@@ -53,7 +53,7 @@ pub const SETTINGS: &[Setting] = &[
         "rule",
         Kind::Tables,
         "",
-        "What becomes of a line, in order: match, rewrite, drop, sample, send, stop; \
+        "What becomes of a line, in order: match, rewrite, aggregate, drop, sample, send, stop; \
          docs/relay-rules.md has every key.",
     )
     .value_name("[[rule]]")
@@ -91,6 +91,17 @@ pub const METRICS: &[Metric] = &[
     )
     .labels(&["reason"]),
     Metric::counter("plumbago_relay_rule_hits_total", "Lines for which a rule held.")
+        .labels(&["rule"]),
+    Metric::counter(
+        "plumbago_relay_aggregate_points_refused_total",
+        "Points that no aggregate could count, by reason.",
+    )
+    .labels(&["reason"]),
+    Metric::counter("plumbago_relay_aggregate_points_sent_total", "Results of aggregates.")
+        .labels(&["rule"]),
+    Metric::gauge("plumbago_relay_aggregate_series", "Output series with open windows.")
+        .labels(&["rule"]),
+    Metric::gauge("plumbago_relay_aggregate_bytes", "What the open windows take.")
         .labels(&["rule"]),
     Metric::counter(
         "plumbago_relay_cluster_lines_total",

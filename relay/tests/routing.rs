@@ -154,3 +154,34 @@ async fn relays_that_stand_in_for_one_another_get_the_lines_of_one_that_dies() {
         running.stop(STOP).await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn results_of_aggregates_go_through_the_rules_or_to_the_cluster_named_and_a_stop_sends_them()
+{
+    let folder = testkit::folder();
+    let (store, totals) = (LineSink::start(ANY_PORT), LineSink::start(ANY_PORT));
+    let text = format!(
+        "[clusters.default]\ntype = 'forward'\nnode = ['{}']\n\
+         [clusters.totals]\ntype = 'forward'\nnode = ['{}']\n\
+         [[rule]]\nname = 'sums'\nmatch = {{ regex = '^web[0-9]+\\.cpu$' }}\nstop = true\n\
+         aggregate = [{{ into = 'web.cpu.{{method}}', window = '1m', method = ['sum', 'count'] }},\n\
+         {{ into = 'total', window = '1m', method = 'max', send = 'totals' }}]\n\
+         [[rule]]\nmatch = {{ suffix = '.count' }}\nrewrite = '.n'\n",
+        store.address(),
+        totals.address()
+    );
+    let (running, line) = run(settings(folder.path(), &text)).await;
+    let sent = lines(&["web1.cpu 2 1700000040", "web2.cpu 5 1700000090", "db.cpu 1 1700000040"]);
+    send_lines(line, &sent).await;
+    assert_eq!(store.wait_for(1).await, ["db.cpu 1 1700000040"]);
+    // The same rules again: the open windows stay.
+    running.reload(&settings(folder.path(), &format!("{text}# the same\n"))).unwrap();
+    running.stop(STOP).await.unwrap();
+    let mut results = store.wait_for(3).await;
+    results.sort();
+    assert_eq!(
+        results,
+        ["db.cpu 1 1700000040", "web.cpu.n 2 1700000040", "web.cpu.sum 7 1700000040"]
+    );
+    assert_eq!(totals.wait_for(1).await, ["total 5 1700000040"]);
+}

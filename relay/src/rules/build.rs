@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
+use std::time::Duration;
 
 use daemon::Fault;
-use daemon::settings::{Document, Placed};
+use daemon::settings::{Document, Placed, parse_duration};
 use metric::TagExpr;
 use metric::tag_expr::{Operator, REGEX_BYTES_MAX};
 use regex::{Regex, RegexBuilder};
@@ -13,8 +14,9 @@ use toml::Spanned;
 use super::condition::{Condition, Pattern, Sample};
 use super::prefilter::Prefilter;
 use super::template::Template;
-use super::text::{ConditionText, RuleText, SampleBy, Texts};
-use super::{Key, Rewrite, Rule, Rules};
+use super::text::{AggregateText, Aggregates, ConditionText, RuleText, SampleBy, StampText, Texts};
+use super::{Aggregate, Key, Rewrite, Rule, Rules};
+use crate::aggregate::{Spec, Stamp};
 
 /// Compiles the rules of a file. `clusters` are the names that rules may send to.
 ///
@@ -38,6 +40,9 @@ pub(crate) fn build(
     if !builder.faults.is_empty() {
         return Err(builder.faults);
     }
+    for (number, aggregate) in table.aggregates.iter().enumerate() {
+        table.rules[aggregate.rule].aggregates.push(number);
+    }
     table.prefilter = Prefilter::new(table.patterns.iter().map(Pattern::required).collect());
     Ok(table)
 }
@@ -60,9 +65,11 @@ impl Builder<'_> {
         let name = self.name(number, &text);
         let condition = self.condition(&text.condition, number);
         let patterns = self.captured(&condition);
+        let patterns_of_into = patterns.clone();
         let rewrite = self.template(text.rewrite.as_ref(), patterns.clone());
         let hash_by = self.template(text.hash_by.as_ref(), patterns);
         let send = self.clusters(&text.send);
+        self.aggregates(number, &name, &text.aggregate, patterns_of_into);
         self.check(offset, &text);
         if condition.one_of_each.is_empty() {
             self.table.always.insert(number);
@@ -73,6 +80,7 @@ impl Builder<'_> {
             condition,
             rewrite: rewrite.map(|template| Rewrite { template, all: text.rewrite_all }),
             hash_by,
+            aggregates: Vec::new(),
             send,
             drop: text.drop,
             stop: text.stop,
@@ -93,9 +101,10 @@ impl Builder<'_> {
     /// What contradicts itself or does nothing.
     fn check(&mut self, offset: usize, text: &RuleText) {
         let sends = !text.send.0.is_empty();
+        let aggregates = !text.aggregate.0.is_empty();
         let problems = [
             (
-                text.drop && (sends || text.rewrite.is_some()),
+                text.drop && (sends || aggregates || text.rewrite.is_some()),
                 "a rule that drops does nothing else; give the rest a rule of its own before it",
             ),
             (
@@ -105,8 +114,8 @@ impl Builder<'_> {
             (text.rewrite_all && text.rewrite.is_none(), "`rewrite_all` needs `rewrite`"),
             (text.hash_by.is_some() && !sends, "`hash_by` needs `send`"),
             (
-                !sends && !text.drop && !text.stop && text.rewrite.is_none(),
-                "the rule does nothing: give it rewrite, send, drop or stop",
+                !(sends || aggregates || text.drop || text.stop || text.rewrite.is_some()),
+                "the rule does nothing: give it rewrite, aggregate, send, drop or stop",
             ),
         ];
         for (is_wrong, problem) in problems {
@@ -114,6 +123,64 @@ impl Builder<'_> {
                 self.fault(offset, problem);
             }
         }
+    }
+
+    /// Adds what the rule aggregates to the table's list.
+    fn aggregates(
+        &mut self,
+        rule: usize,
+        name: &str,
+        texts: &Aggregates,
+        patterns: Option<Range<usize>>,
+    ) {
+        for text in &texts.0 {
+            let into = self.template(Some(&text.into), patterns.clone());
+            let send = self.clusters(&text.send);
+            let spec = self.spec(text);
+            if let (Some(into), Some(spec)) = (into, spec) {
+                // Windows stay open over a reload where all of this stays as it was.
+                let identity = format!("{name} {} {spec:?}", text.into.get_ref());
+                self.table.aggregates.push(Aggregate { rule, into, send, spec, identity });
+            }
+        }
+    }
+
+    fn spec(&mut self, text: &AggregateText) -> Option<Spec> {
+        let strs = |texts: &Texts| -> Vec<String> {
+            texts.0.iter().map(|text| text.get_ref().clone()).collect()
+        };
+        let (windows, methods) = (strs(&text.window), strs(&text.method));
+        let windows: Vec<&str> = windows.iter().map(String::as_str).collect();
+        let methods: Vec<&str> = methods.iter().map(String::as_str).collect();
+        let wait = self.duration(text.wait.as_ref());
+        let late = self.duration(text.late.as_ref());
+        let splay = self.duration(text.splay.as_ref());
+        let stamp = match text.stamp {
+            StampText::Start => Stamp::Start,
+            StampText::Middle => Stamp::Middle,
+            StampText::End => Stamp::End,
+        };
+        let spec = Spec::new(&windows, &methods, text.into.get_ref())
+            .map(|spec| spec.stamp(stamp).wait(wait.unwrap_or_default()))
+            .map(|spec| splay.map_or(spec.clone(), |splay| spec.splay(splay)))
+            .and_then(|spec| match late {
+                Some(late) => spec.late(late),
+                None => Ok(spec),
+            });
+        spec.map_err(|error| self.fault(text.into.span().start, error.to_string())).ok()
+    }
+
+    fn duration(&mut self, text: Option<&Spanned<String>>) -> Option<Duration> {
+        let text = text?;
+        let duration = parse_duration(text.get_ref());
+        if duration.is_none() {
+            let problem = format!(
+                "expected a duration with its unit, such as 30s, found \"{}\"",
+                text.get_ref().escape_debug()
+            );
+            self.fault(text.span().start, problem);
+        }
+        duration
     }
 
     fn clusters(&mut self, names: &Texts) -> Vec<usize> {

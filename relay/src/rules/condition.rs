@@ -14,6 +14,9 @@ pub(crate) struct Point<'a> {
     pub(crate) name: &'a str,
     /// Seconds since 1970.
     pub(crate) timestamp: u32,
+    /// Of an aggregate's result: the rule that made it. No aggregate up to there takes it in, so
+    /// that nothing is aggregated in a circle.
+    pub(crate) result_of: Option<usize>,
 }
 
 /// One text or expression held against names.
@@ -145,7 +148,7 @@ mod tests {
     fn a_sample_takes_its_share_and_always_the_same() {
         let names: Vec<String> = (0..10_000).map(|i| format!("web{i}.cpu.user")).collect();
         let takes = |name: &str, timestamp, by_point| {
-            Sample { share: 0.1, by_point }.takes(Point { name, timestamp })
+            Sample { share: 0.1, by_point }.takes(Point { name, timestamp, result_of: None })
         };
         let series = names.iter().filter(|name| takes(name, 60, false)).count();
         assert!((900..1_100).contains(&series), "{series}");
@@ -153,9 +156,13 @@ mod tests {
         let points = (0..10_000).filter(|minute| takes("web.cpu", minute * 60, true)).count();
         assert!((900..1_100).contains(&points), "{points}");
         let all = Sample { share: 1.0, by_point: true };
-        assert!(names.iter().all(|name| all.takes(Point { name, timestamp: 1 })));
+        assert!(names.iter().all(|name| all.takes(Point { name, timestamp: 1, result_of: None })));
         let none = Sample { share: 0.0, by_point: false };
-        assert!(!names.iter().any(|name| none.takes(Point { name, timestamp: 1 })));
+        assert!(!names.iter().any(|name| none.takes(Point {
+            name,
+            timestamp: 1,
+            result_of: None
+        })));
     }
 
     #[test]

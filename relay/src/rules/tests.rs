@@ -34,6 +34,10 @@ impl Follower for Diary {
         let by = if key == name { String::new() } else { format!(" by {key}") };
         self.0.push(format!("{name} to {cluster}{by}"));
     }
+
+    fn aggregate(&mut self, aggregate: usize, output: &str) {
+        self.0.push(format!("in {aggregate} as {output}"));
+    }
 }
 
 fn rules(text: &str) -> Rules {
@@ -42,7 +46,11 @@ fn rules(text: &str) -> Rules {
 
 fn walk(rules: &Rules, name: &str) -> (Vec<String>, End) {
     let mut diary = Diary::default();
-    let end = rules.walk(Point { name, timestamp: 60 }, &mut Scratch::default(), &mut diary);
+    let end = rules.walk(
+        Point { name, timestamp: 60, result_of: None },
+        &mut Scratch::default(),
+        &mut diary,
+    );
     (diary.0, end)
 }
 
@@ -166,6 +174,41 @@ fn a_rewritten_name_is_canonical_or_the_line_ends_with_a_reason() {
         told("[[rule]]\nmatch = { contains = ';b=1' }\nrewrite = ';z=1;b=2'\n", "m;b=1;c=3")[1],
         "is m;b=2;c=3;z=1"
     );
+}
+
+#[test]
+fn points_count_in_aggregates_whose_results_take_part_in_no_circle() {
+    let text = r"
+[[rule]]
+match = { regex = '^web[0-9]+\.(.*)$' }
+aggregate = { into = 'web1.\1.{method}', window = '1m', method = ['sum', 'p95'] }
+[[rule]]
+match = { suffix = '.sum' }
+aggregate = [
+  { into = 'all', window = ['1m', '1h'], method = 'max', send = 'b' },
+  { into = 'none.{window}', window = ['1m', '1h'], method = 'max', late = '1m', stamp = 'end' },
+]
+";
+    let rules = rules(&text.replace("into = 'all'", "into = 'all.{window}'"));
+    assert_eq!(
+        walk(&rules, "web7.cpu").0,
+        ["0", "in 0 as web1.cpu.{method}", "web7.cpu to default"]
+    );
+    let mut diary = Diary::default();
+    let result = Point { name: "web1.cpu.sum", timestamp: 60, result_of: Some(0) };
+    rules.walk(result, &mut Scratch::default(), &mut diary);
+    let told = [
+        "1",
+        "in 1 as web1.cpuall.{window}",
+        "in 2 as web1.cpunone.{window}",
+        "web1.cpu.sum to default",
+    ];
+    assert_eq!(diary.0, told);
+    let found = faults(
+        "[[rule]]\naggregate = { into = 'x', window = ['1m', '1h'], method = 'max', wait = '3' }\n",
+    );
+    assert!(found[0].starts_with("relay.toml:2:73: `rule`: expected a duration"), "{found:?}");
+    assert!(found[1].contains("need `{window}` in the output `x`"), "{found:?}");
 }
 
 #[test]

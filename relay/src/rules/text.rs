@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use serde::de::{SeqAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
@@ -17,6 +18,8 @@ pub(super) struct RuleText {
     #[serde(default)]
     pub(super) rewrite_all: bool,
     pub(super) hash_by: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) aggregate: Aggregates,
     #[serde(default)]
     pub(super) send: Texts,
     #[serde(default)]
@@ -49,6 +52,65 @@ pub(super) struct ConditionText {
     pub(super) sample_by: SampleBy,
     /// None of what stands here may match.
     pub(super) not: Option<Box<ConditionText>>,
+}
+
+/// One `aggregate = { … }`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AggregateText {
+    pub(super) into: Spanned<String>,
+    pub(super) window: Texts,
+    pub(super) method: Texts,
+    pub(super) wait: Option<Spanned<String>>,
+    pub(super) late: Option<Spanned<String>>,
+    pub(super) splay: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) stamp: StampText,
+    #[serde(default)]
+    pub(super) send: Texts,
+}
+
+/// Which moment of a window its points carry.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum StampText {
+    #[default]
+    Start,
+    Middle,
+    End,
+}
+
+/// One table or a list of tables.
+#[derive(Debug, Default)]
+pub(super) struct Aggregates(pub(super) Vec<AggregateText>);
+
+impl<'de> Deserialize<'de> for Aggregates {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AggregatesVisitor)
+    }
+}
+
+struct AggregatesVisitor;
+
+impl<'de> Visitor<'de> for AggregatesVisitor {
+    type Value = Aggregates;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a table or a list of tables")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Aggregates, A::Error> {
+        let one = AggregateText::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(Aggregates(vec![one]))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Aggregates, A::Error> {
+        let mut all = Vec::new();
+        while let Some(item) = items.next_element()? {
+            all.push(item);
+        }
+        Ok(Aggregates(all))
+    }
 }
 
 /// What a sample is of.
