@@ -1,5 +1,6 @@
 //! The endpoints: one table of paths, and what every answer has in common.
 
+mod cluster;
 mod expand;
 mod find;
 mod functions;
@@ -58,6 +59,7 @@ impl Api {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Endpoint {
     Page,
+    Cluster,
     Render,
     Find,
     Expand,
@@ -86,6 +88,8 @@ const POST: &[Method] = &[Method::POST];
 /// Paths as they are after [`normalised`]; one that ends in a slash stands for all below it.
 const ENDPOINTS: &[(&str, Endpoint, &[Method])] = &[
     ("/", Endpoint::Page, GET),
+    ("/page/", Endpoint::Page, GET),
+    ("/_internal/cluster", Endpoint::Cluster, GET),
     ("/render", Endpoint::Render, READ),
     ("/metrics", Endpoint::Find, READ),
     ("/metrics/find", Endpoint::Find, READ),
@@ -196,7 +200,8 @@ async fn dispatch(
     path: &str,
 ) -> Result<Response, Refusal> {
     match endpoint {
-        Endpoint::Page => Ok(page::answer()),
+        Endpoint::Page => page::answer(&call.rest),
+        Endpoint::Cluster => cluster::answer(api, call).await,
         Endpoint::Render => render::answer(api, call).await,
         Endpoint::Find => find::answer(api, call).await,
         Endpoint::Expand => expand::answer(api, call).await,

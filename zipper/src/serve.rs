@@ -5,6 +5,7 @@
 
 mod asked;
 mod names;
+mod nodes;
 mod render;
 mod tags;
 
@@ -44,7 +45,7 @@ pub(crate) fn router(view: Arc<View>) -> Router {
             get(handler).post(handler)
         }};
     }
-    let routes: [(&str, MethodRouter<Arc<View>>); 11] = [
+    let routes: [(&str, MethodRouter<Arc<View>>); 12] = [
         ("/render", route!(Kind::Render, render::render)),
         ("/metrics/find", route!(Kind::Find, names::find)),
         ("/metrics/list", route!(Kind::List, names::list)),
@@ -55,6 +56,7 @@ pub(crate) fn router(view: Arc<View>) -> Router {
         ("/tags", route!(Kind::Tags, tags::all)),
         ("/tags/{tag}", route!(Kind::Tags, tags::one)),
         ("/_internal/capabilities", get(names::capabilities).post(names::capabilities)),
+        ("/_internal/nodes", get(nodes::nodes)),
         ("/lb_check", get(async || "Ok\n")),
     ];
     let mut router = Router::new();

@@ -84,12 +84,25 @@ async fn peers_are_told_what_is_spoken() {
 }
 
 #[tokio::test]
-async fn the_page_takes_nothing_from_elsewhere() {
+async fn the_page_and_what_it_loads_run_nothing_but_their_own_scripts() {
     let server = Server::start().await;
-    let page = server.get("/").await;
-    assert!(page.header("content-security-policy").unwrap().starts_with("default-src 'self'"));
-    for reach in ["src=", "href=", "@import", "//www"] {
-        assert!(!page.text().contains(reach), "{reach}");
+    for (path, kind) in [
+        ("/", "text/html; charset=utf-8"),
+        ("/page/app.js", "text/javascript; charset=utf-8"),
+        ("/page/page.css", "text/css; charset=utf-8"),
+    ] {
+        let answer = server.get(path).await;
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some(kind)), "{path}");
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(policy.contains("script-src 'self'") && !policy.contains("unsafe"), "{policy}");
     }
-    assert!(!page.text().contains("innerHTML"), "names must not become markup");
+    assert_eq!(server.get("/page/nosuch.js").await.status, 404);
+}
+
+#[tokio::test]
+async fn the_health_of_the_cluster_is_told_whether_the_backend_answers_or_not() {
+    let health = Server::with(Kind::Empty, &[]).await.get("/_internal/cluster").await.json();
+    assert!(health["backend"]["answered_ms"].is_number() && health["backend"]["error"].is_null());
+    let health = Server::alone().await.get("/_internal/cluster").await.json();
+    assert!(health["backend"]["error"].as_str().unwrap().contains("not connected"), "{health}");
 }

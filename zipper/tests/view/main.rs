@@ -303,3 +303,16 @@ async fn tags_are_united_and_the_small_paths_answer_in_both_spellings() {
     let (_, body) = get(&zipper, "/_internal/capabilities?format=protobuf").await;
     assert!(body.is_empty(), "carbonapi takes this for the old protocol");
 }
+
+#[tokio::test]
+async fn each_node_is_asked_whether_it_is_there() {
+    let nodes = cluster(&[], &[Mood::Well]).await;
+    let away = format!("http://{}", testkit::closed_address());
+    let zipper = zipper(&[nodes[0].url.clone(), away], &[]).await;
+    let (_, body) = get(&zipper, "/_internal/nodes").await;
+    let health: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    let states: Vec<_> =
+        health["nodes"].as_array().unwrap().iter().map(|node| &node["state"]).collect();
+    assert_eq!(states, ["up", "down"], "{health}");
+    assert!(health["nodes"][1]["error"].as_str().unwrap().contains("not connected"), "{health}");
+}
