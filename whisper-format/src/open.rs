@@ -134,18 +134,28 @@ impl<S: Storage> Whisper<S> {
         let Some(first) = points.first() else {
             return Ok(base);
         };
-        let mut overlay = self.overlay();
         let base = if base == 0 { first.interval } else { base };
-        let mut new_base = base;
-        for &point in points {
-            let slot = at.slot(i64::from(point.interval), base);
-            overlay.put(&at, slot, point);
+        let (mut new_base, mut start) = (base, at.slot(i64::from(first.interval), base));
+        let (mut next, mut expected) = (start, first.interval);
+        let mut bytes = Vec::with_capacity(points.len() * POINT_BYTES);
+        for point in points {
+            // The usual point follows the one before, and needs no division to be placed.
+            let slot = match point.interval == expected && next < at.points {
+                true => next,
+                false => at.slot(i64::from(point.interval), base),
+            };
+            if slot != next {
+                self.storage.write_at(&bytes, at.position(start))?;
+                bytes.clear();
+                start = slot;
+            }
             if slot == 0 {
                 new_base = point.interval;
             }
+            bytes.extend_from_slice(&point.to_bytes());
+            (next, expected) = (slot + 1, point.interval.saturating_add(at.seconds_per_point));
         }
-        let runs = overlay.into_runs();
-        self.commit(runs)?;
+        self.storage.write_at(&bytes, at.position(start))?;
         Ok(new_base)
     }
 
