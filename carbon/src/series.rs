@@ -69,7 +69,7 @@ struct Shard {
 
 impl Shard {
     fn find(&self, hash: u64, name: &str) -> Option<u32> {
-        self.locals.find(hash, |&local| self.names.get(local) == name).copied()
+        self.locals.find(hash, |&local| self.names.bytes(local) == name.as_bytes()).copied()
     }
 
     fn id(&self, local: u32) -> SeriesId {

@@ -98,8 +98,9 @@ impl Tree {
     /// The child of `node` called `component`.
     pub(super) fn child(&self, node: u32, component: &str) -> Option<u32> {
         let hash = self.hasher.hash_one(component);
-        let component =
-            *self.texts_by_hash.find(hash, |&text| self.texts.get(text) == component)?;
+        let component = *self
+            .texts_by_hash
+            .find(hash, |&text| self.texts.bytes(text) == component.as_bytes())?;
         let hash = self.hasher.hash_one((node, component));
         let is_it = |&child: &u32| {
             let child = &self.nodes[child as usize];
@@ -196,7 +197,9 @@ impl Tree {
     fn intern(&mut self, component: &str) -> Option<u32> {
         let Self { texts, texts_by_hash, hasher, .. } = self;
         let hash = hasher.hash_one(component);
-        if let Some(&text) = texts_by_hash.find(hash, |&text| texts.get(text) == component) {
+        if let Some(&text) =
+            texts_by_hash.find(hash, |&text| texts.bytes(text) == component.as_bytes())
+        {
             return Some(text);
         }
         let text = texts.push(component)?;

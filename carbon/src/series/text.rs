@@ -40,10 +40,15 @@ impl TextPack {
 
     /// The string with this number; the caller got the number from [`TextPack::push`].
     pub(crate) fn get(&self, local: u32) -> &str {
+        std::str::from_utf8(self.bytes(local)).expect("only whole strings go in")
+    }
+
+    /// Its bytes: to compare, they do.
+    pub(crate) fn bytes(&self, local: u32) -> &[u8] {
         let start = self.starts[local as usize] as usize;
         let (piece, at) = (&self.pieces[start / PIECE_BYTES], start % PIECE_BYTES);
         let length = usize::from(u16::from_le_bytes([piece[at], piece[at + 1]]));
-        std::str::from_utf8(&piece[at + 2..at + 2 + length]).expect("only whole strings go in")
+        &piece[at + 2..at + 2 + length]
     }
 
     /// Bytes held. The room at the end of the last piece is not touched memory and does not count.

@@ -1,8 +1,9 @@
 //! From the bytes of one sender to batches of points.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use metric::{Limits, canonicalise};
+use metric::{Limits, NameError, canonicalise, canonicalise_text};
 use wire::RefusalReason;
 use wire::framing::LineFramer;
 use wire::line::{self, Rules};
@@ -10,6 +11,9 @@ use wire::line::{self, Rules};
 use crate::connection::Protocol;
 use crate::point::{Point, Sink};
 use crate::refusals::Refusals;
+
+/// Bytes of a line to reckon with when making room for a batch.
+const LINE_BYTES_USUAL: usize = 40;
 
 /// One sender: where its points go and how they are judged.
 #[derive(Debug)]
@@ -42,7 +46,7 @@ impl<S: Sink> Intake<S> {
     pub(crate) fn take_rest(&mut self, rest: &[u8], rules: &Rules) {
         if let Some(line) = self.framer.last_line(rest) {
             let mut batch = Batch::new(&self.source);
-            batch.line(line, rules);
+            batch.line(line, None, rules);
             batch.finish();
         }
     }
@@ -52,10 +56,15 @@ impl<S: Sink> Protocol for Intake<S> {
     /// Hands every complete line to the sink as one batch.
     fn take(&mut self, buffer: &[u8], rules: &Rules) -> usize {
         let mut batch = Batch::new(&self.source);
+        batch.points.reserve(buffer.len() / LINE_BYTES_USUAL);
+        let text = readable_start(buffer);
         let mut lines = self.framer.lines(buffer);
-        for line in lines.by_ref() {
+        while let Some(line) = lines.next() {
             match line {
-                Ok(line) => batch.line(line, rules),
+                Ok(line) => {
+                    let end = lines.consumed() - 1;
+                    batch.line(line, text.get(end - line.len()..end), rules);
+                }
                 Err(reason) => batch.refuse(reason, &[]),
             }
         }
@@ -91,36 +100,46 @@ impl<'s, 'b, S: Sink> Batch<'s, 'b, S> {
         Self { source, points: Vec::new(), received: 0 }
     }
 
-    /// Adds a line, or counts why not.
-    fn line(&mut self, text: &'b [u8], rules: &Rules) {
-        match line::parse(text, rules) {
+    /// Adds a line, or counts why not. `text` is the same line where that is known to be UTF-8.
+    fn line(&mut self, bytes: &'b [u8], text: Option<&'b str>, rules: &Rules) {
+        match line::parse(bytes, rules) {
             Ok(None) => {}
             Ok(Some(parsed)) => {
-                let text = text.trim_ascii();
-                let verbatim = is_plain(&text[parsed.name.len()..]).then_some(text);
-                self.point(parsed.name, parsed.value, parsed.timestamp, verbatim);
+                let bytes = bytes.trim_ascii();
+                let verbatim = is_plain(&bytes[parsed.name.len()..]).then_some(bytes);
+                let limits = &self.source.limits;
+                let name = match text.and_then(|text| text.trim_ascii().get(..parsed.name.len())) {
+                    Some(name) => canonicalise_text(name, limits),
+                    None => canonicalise(parsed.name, limits),
+                };
+                self.named(name, (parsed.value, parsed.timestamp), parsed.name, verbatim);
             }
-            Err(reason) => self.refuse(reason, text),
+            Err(reason) => self.refuse(reason, bytes),
         }
     }
 
     /// Adds a point under its raw name, or counts why not.
-    pub(crate) fn point(
+    pub(crate) fn point(&mut self, raw_name: &'b [u8], value: f64, timestamp: i64) {
+        let name = canonicalise(raw_name, &self.source.limits);
+        self.named(name, (value, timestamp), raw_name, None);
+    }
+
+    fn named(
         &mut self,
+        name: Result<Cow<'b, str>, NameError>,
+        (value, timestamp): (f64, i64),
         raw_name: &'b [u8],
-        value: f64,
-        timestamp: i64,
         line: Option<&'b [u8]>,
     ) {
         let shown = line.unwrap_or(raw_name);
-        let name = match canonicalise(raw_name, &self.source.limits) {
+        let name = match name {
             Ok(name) => name,
             Err(error) => return self.refuse(error.into(), shown),
         };
         let Ok(timestamp) = u32::try_from(timestamp) else {
             return self.refuse(RefusalReason::TooFarFuture, shown);
         };
-        let unchanged = matches!(name, std::borrow::Cow::Borrowed(_));
+        let unchanged = matches!(name, Cow::Borrowed(_));
         self.received += 1;
         self.points.push(Point { name, value, timestamp, line: line.filter(|_| unchanged) });
     }
@@ -140,13 +159,44 @@ impl<'s, 'b, S: Sink> Batch<'s, 'b, S> {
     }
 }
 
-/// Whether what follows the name is one space, the value, one space and a whole absolute time:
-/// a line that every carbon takes, and means the same at any moment.
+/// What can be read as text at the front of a buffer: all of it, unless a sender has sent something else.
+fn readable_start(buffer: &[u8]) -> &str {
+    str::from_utf8(buffer).unwrap_or_else(|error| {
+        let readable = &buffer[..error.valid_up_to()];
+        str::from_utf8(readable).expect("valid up to there")
+    })
+}
+
+/// Whether what follows the name of a line that was parsed is one space, the value, one space and a
+/// whole absolute time: a line that every carbon takes, and means the same at any moment.
 fn is_plain(rest: &[u8]) -> bool {
-    let mut fields = rest.split(|byte| *byte == b' ');
-    let (before, value, time) = (fields.next(), fields.next(), fields.next());
-    before == Some(b"")
-        && value.is_some_and(|value| !value.is_empty() && !value.contains(&b'\t'))
-        && time.is_some_and(|time| !time.is_empty() && time.iter().all(u8::is_ascii_digit))
-        && fields.next().is_none()
+    let digits = rest.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let (before, _time) = rest.split_at(rest.len() - digits);
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    match before {
+        [b' ', value @ .., b' '] => digits > 0 && !value.iter().any(is_blank),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_lines_that_mean_the_same_everywhere_are_plain() {
+        for rest in [" 1 2", " -1e5 1700000000", " 0.5 0"] {
+            assert!(is_plain(rest.as_bytes()), "{rest:?}");
+        }
+        for rest in ["  1 2", " 1  2", "\t1 2", " 1\t2", " 1 -1", " 1 2.5", " 1 N", " 1 1e9"] {
+            assert!(!is_plain(rest.as_bytes()), "{rest:?}");
+        }
+    }
+
+    #[test]
+    fn what_comes_before_foreign_bytes_is_readable() {
+        assert_eq!(readable_start("a é\n".as_bytes()), "a é\n");
+        assert_eq!(readable_start(b"a 1\nb\xff 2\nc"), "a 1\nb");
+        assert_eq!(readable_start("a é".as_bytes().split_last().unwrap().1), "a ");
+    }
 }

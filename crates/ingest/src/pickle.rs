@@ -29,7 +29,7 @@ impl<S: Sink> PickleIntake<S> {
             Ok(document) => {
                 for point in document.points(rules) {
                     match point {
-                        Ok(point) => batch.point(point.name, point.value, point.timestamp, None),
+                        Ok(point) => batch.point(point.name, point.value, point.timestamp),
                         Err(reason) => batch.refuse(reason, &[]),
                     }
                 }

@@ -14,7 +14,7 @@ pub mod window;
 
 pub use glob::{Glob, GlobError, NodeMatcher};
 pub use map::{Map, Set};
-pub use name::{Limits, NameError, canonicalise};
+pub use name::{Limits, NameError, canonicalise, canonicalise_text};
 pub use point::Point;
 pub use series::{Consolidation, SeriesData};
 pub use tag_expr::{TagExpr, TagExprError, TagQuery};

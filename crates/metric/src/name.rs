@@ -116,6 +116,26 @@ pub fn canonicalise<'a>(raw: &'a [u8], limits: &Limits) -> Result<Cow<'a, str>, 
     let Ok(text) = str::from_utf8(raw) else {
         return Err(NameError::InvalidUtf8);
     };
+    canonicalise_text(text, limits)
+}
+
+/// [`canonicalise`] for a name that is known to be UTF-8: whoever has many of them in one buffer looks at all bytes at
+/// once.
+///
+/// # Errors
+/// Why the name cannot be a series.
+pub fn canonicalise_text<'a>(text: &'a str, limits: &Limits) -> Result<Cow<'a, str>, NameError> {
+    if text.len() > limits.name_bytes_max {
+        return Err(NameError::NameTooLong);
+    }
+    if is_plainly_canonical(text.as_bytes(), limits) {
+        return Ok(Cow::Borrowed(text));
+    }
+    judge(text, limits)
+}
+
+/// Looks at every rule.
+fn judge<'a>(text: &'a str, limits: &Limits) -> Result<Cow<'a, str>, NameError> {
     let path = check_path(text, limits)?;
     let tags_canonical = path.end == text.len() || check_tags(&text[path.end + 1..], limits)?;
     // Python splits lines at Unicode's spaces too, so such a name would not survive the next hop.
@@ -128,6 +148,23 @@ pub fn canonicalise<'a>(raw: &'a [u8], limits: &Limits) -> Result<Cow<'a, str>, 
     } else {
         rebuild(text, path.end, limits).map(Cow::Owned)
     }
+}
+
+/// Whether a look without branches is enough: nearly all names are a few short components and no tags.
+fn is_plainly_canonical(bytes: &[u8], limits: &Limits) -> bool {
+    let (mut dots, mut odd, mut empty_component, mut after_dot) = (0, false, false, true);
+    for &byte in bytes {
+        let is_dot = byte == b'.';
+        dots += usize::from(is_dot);
+        odd |= !matches!(BYTES[usize::from(byte)], Byte::Plain | Byte::Dot);
+        empty_component |= is_dot & after_dot;
+        after_dot = is_dot;
+    }
+    !odd && !empty_component
+        && !after_dot
+        && bytes.len() <= limits.component_bytes_max
+        && dots < limits.components_max
+        && !bytes.starts_with(TAGGED_FOLDER.as_bytes())
 }
 
 /// What a look at the part before the tags has shown.

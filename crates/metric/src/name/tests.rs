@@ -145,6 +145,14 @@ proptest! {
     }
 
     #[test]
+    fn a_short_look_says_what_a_long_one_says(raw in "[a-c._]{0,9}(_tagged|é|[*;/~ ]){0,2}[a-c.]{0,9}") {
+        let limits = Limits { components_max: 4, component_bytes_max: 12, ..Limits::default() };
+        let quick = canonicalise_text(&raw, &limits);
+        prop_assert_eq!(&quick, &judge(&raw, &limits));
+        prop_assert!(quick.is_err() || !is_plainly_canonical(raw.as_bytes(), &limits) || quick.unwrap() == raw);
+    }
+
+    #[test]
     fn arbitrary_bytes_never_panic(raw in proptest::collection::vec(any::<u8>(), 0..200)) {
         if let Ok(name) = canonicalise(&raw, &Limits::default()) {
             prop_assert!(!name.starts_with('.') && !name.is_empty());
