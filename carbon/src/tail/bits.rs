@@ -1,5 +1,10 @@
 //! Bits into bytes and back, the highest first.
 
+const WORD_BYTES: usize = 16;
+
+/// Bits that a window of eight bytes shows wherever it begins.
+const WINDOW_BITS_MIN: u32 = 57;
+
 /// The bits of one point: few enough for one number.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Bits {
@@ -22,11 +27,18 @@ impl Bits {
     pub(super) fn write(self, bytes: &mut [u8], start: u32) {
         let (first, used) = (start as usize / 8, start % 8);
         let word = (self.bits << (u128::BITS - self.len)) >> used;
-        let count = (used + self.len).div_ceil(8) as usize;
-        let word = word.to_be_bytes();
-        let places = &mut bytes[first..first + count];
-        places[0] |= word[0];
-        places[1..].copy_from_slice(&word[1..count]);
+        let word_of = |bytes: &[u8; WORD_BYTES]| u128::from_be_bytes(*bytes);
+        match bytes[first..].first_chunk_mut::<WORD_BYTES>() {
+            Some(place) => *place = (word_of(place) | word).to_be_bytes(),
+            None => {
+                let count = (used + self.len).div_ceil(8) as usize;
+                let places = &mut bytes[first..first + count];
+                let mut whole = [0; WORD_BYTES];
+                whole[..count].copy_from_slice(places);
+                let whole = (word_of(&whole) | word).to_be_bytes();
+                places.copy_from_slice(&whole[..count]);
+            }
+        }
     }
 }
 
@@ -44,33 +56,35 @@ impl<'a> BitReader<'a> {
 
     /// The next `width` bits, at most 64; none if fewer are left.
     pub(super) fn take(&mut self, width: u32) -> Option<u64> {
-        let (first, used) = (self.at / 8, self.at % 8);
-        let end = self.at + width as usize;
-        let word = match self.bytes.get(first..first + 16) {
-            Some(whole) => u128::from_be_bytes(whole.try_into().ok()?),
-            None => near_end(self.bytes.get(first..end.div_ceil(8))?),
-        };
-        self.at = end;
-        let word = (word << used).checked_shr(u128::BITS - width).unwrap_or(0);
-        u64::try_from(word).ok()
+        if width > WINDOW_BITS_MIN {
+            let high = self.take(32)?;
+            return Some(high << (width - 32) | self.take(width - 32)?);
+        }
+        let bits = self.window().checked_shr(u64::BITS - width).unwrap_or(0);
+        self.advance(width)?;
+        Some(bits)
     }
 
     /// How many ones come next, at most `max`; the zero that ends fewer is taken too.
     pub(super) fn ones(&mut self, max: u32) -> Option<u32> {
-        let (first, used) = (self.at / 8, self.at % 8);
-        let window = [self.bytes.get(first), self.bytes.get(first + 1)];
-        let [high, low] = window.map(|byte| byte.copied().unwrap_or(0));
-        let word = u16::from_be_bytes([high, low]) << used;
-        let ones = word.leading_ones().min(max);
-        let end = self.at + (ones + u32::from(ones < max)) as usize;
-        self.at = end;
-        (end <= self.bytes.len() * 8).then_some(ones)
+        let ones = self.window().leading_ones().min(max);
+        self.advance(ones + u32::from(ones < max))?;
+        Some(ones)
     }
-}
 
-/// Fewer than 16 bytes, as if zeros followed.
-fn near_end(bytes: &[u8]) -> u128 {
-    let mut word = [0; 16];
-    word[..bytes.len()].copy_from_slice(bytes);
-    u128::from_be_bytes(word)
+    fn advance(&mut self, bits: u32) -> Option<()> {
+        self.at += bits as usize;
+        (self.at <= self.bytes.len() * 8).then_some(())
+    }
+
+    /// The next bits, [`WINDOW_BITS_MIN`] at least, from the highest on; zeros follow the last.
+    fn window(&self) -> u64 {
+        let rest = self.bytes.get(self.at / 8..).unwrap_or_default();
+        let word = rest.first_chunk().copied().unwrap_or_else(|| {
+            let mut word = [0; 8];
+            word[..rest.len()].copy_from_slice(rest);
+            word
+        });
+        u64::from_be_bytes(word) << (self.at % 8)
+    }
 }
