@@ -107,14 +107,15 @@ impl Archives {
             return None;
         }
         let mut after = Self { newest, known: Vec::with_capacity(archives.len()) };
-        let mut fresh = points.clone();
+        let mut rolled_up = None;
         for (index, known) in self.known.iter().enumerate() {
-            let mut next = known.with(&fresh, index > 0, now_s);
+            let fresh = rolled_up.as_ref().unwrap_or(&points);
+            let mut next = known.with(fresh, index > 0, now_s);
             if let Some(coarser) = archives.get(index + 1) {
                 // Python stops at the first archive in which nothing was written.
                 if !fresh.is_empty() {
                     let finer = &archives[index];
-                    fresh = rollups(header, (finer, coarser), &points, &next.points);
+                    rolled_up = Some(rollups(header, (finer, coarser), &points, &next.points));
                 }
                 next.forget_before(floor_u32(newest, coarser));
             } else {
@@ -177,14 +178,14 @@ fn rollups(
 ) -> Vec<Point> {
     let mut found: Vec<Point> = Vec::new();
     let mut values = Vec::new();
-    let mut done = None;
+    let mut done_until = 0;
     for point in points {
-        let interval = floor_u32(point.interval, coarser);
-        if done == Some(interval) {
+        if u64::from(point.interval) < done_until {
             continue;
         }
-        done = Some(interval);
+        let interval = floor_u32(point.interval, coarser);
         let end = u64::from(interval) + u64::from(coarser.seconds_per_point);
+        done_until = end;
         let start = known.partition_point(|point| point.interval < interval);
         let inside = known[start..].iter().take_while(|point| u64::from(point.interval) < end);
         values.clear();
@@ -254,9 +255,14 @@ pub(super) fn clocks_s(header: &Header, first_s: u32, next_s: u32) -> Vec<u32> {
 
 /// Intervals instead of timestamps; of several points in one interval the last stays.
 fn align(archive: &Archive, batch: &[(i64, f64)]) -> Option<Vec<Point>> {
+    let step = i64::from(archive.seconds_per_point);
     let mut points: Vec<Point> = Vec::with_capacity(batch.len());
     for &(timestamp, value) in batch {
-        let interval = u32::try_from(archive.align(timestamp)).ok()?;
+        // The usual point is one step after the one before, and needs no division.
+        let next = points.last().map(|last| i64::from(last.interval) + step);
+        let aligned = next.filter(|&next| next == timestamp);
+        let aligned = aligned.unwrap_or_else(|| archive.align(timestamp));
+        let interval = u32::try_from(aligned).ok()?;
         match points.last_mut() {
             Some(last) if last.interval == interval => last.value = value,
             _ => points.push(Point { interval, value }),

@@ -10,10 +10,12 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use parking_lot::{Mutex, MutexGuard};
 
 use self::agenda::Agenda;
+use self::positions::Positions;
 use crate::series::SeriesId;
 use crate::tail::Tail;
 
 mod agenda;
+mod positions;
 
 /// Parts of the series, each with its own lock.
 pub(super) const SHARDS: usize = 64;
@@ -97,6 +99,8 @@ struct Shard {
     groups: Vec<Option<Box<[Held]>>>,
     points: Agenda,
     rollups: Agenda,
+    /// Of the series with waiting points.
+    positions: Positions,
     /// Series that have reached the number of points at which they are due.
     hurried: Vec<u32>,
 }
@@ -180,7 +184,7 @@ impl Pending {
             let mut shard = self.shard(run[0].0);
             let (group, _) = place(run[0].0.0);
             shard.reach(group);
-            let Shard { groups, points, hurried, .. } = &mut *shard;
+            let Shard { groups, points, positions, hurried, .. } = &mut *shard;
             let group = groups[group].as_mut().expect("reached above");
             for &(id, timestamp, value) in run {
                 let held = &mut group[place(id.0).1];
@@ -190,10 +194,15 @@ impl Pending {
                 if held.tail.is_empty() {
                     self.waiting.fetch_add(1, Ordering::Relaxed);
                     held.begin(position, now_s);
+                    positions.add(position);
                     let age_s = NonZero::new(held.age_s).map_or(unknown_age_s, NonZero::get);
                     held.due_s = points.add(now_s.saturating_add(age_s), id.0);
                 }
-                held.position = held.position.min(position);
+                if position < held.position {
+                    positions.remove(held.position);
+                    positions.add(position);
+                    held.position = position;
+                }
                 held.fresh_position = held.fresh_position.min(position);
                 bytes += held.tail.push(timestamp, value);
                 if held.tail.len() == self.series_points_due {
@@ -237,20 +246,22 @@ impl Pending {
         let mut shard = self.shard(id);
         let (group, at) = place(id.0);
         shard.reach(group);
-        let Shard { groups, points, rollups, .. } = &mut *shard;
+        let Shard { groups, points, rollups, positions, .. } = &mut *shard;
         let held = &mut groups[group].as_mut().expect("reached above")[at];
         let count = count.min(held.tail.len());
-        self.take_points(held, count);
+        self.take_points(held, count, positions);
         if !held.tail.is_empty() && count > 0 {
             held.since_s = now_s;
-            held.position = held.fresh_position;
             held.due_s = points.add(now_s.saturating_add(held.age_s.max(1)), id.0);
         }
         (held.failures, held.doubtful, held.settled) = (0, false, true);
         self.keep(held, known, |due_s| rollups.add(due_s, id.0));
     }
 
-    fn take_points(&self, held: &mut Held, count: usize) {
+    fn take_points(&self, held: &mut Held, count: usize, positions: &mut Positions) {
+        if count == 0 {
+            return;
+        }
         let before = held.tail.bytes_held();
         let rest: Vec<(u32, f64)> = match held.tail.len() == count {
             true => Vec::new(),
@@ -261,8 +272,12 @@ impl Pending {
         for (timestamp, value) in rest {
             held.tail.push(timestamp, value);
         }
-        if count > 0 && held.tail.is_empty() {
+        positions.remove(held.position);
+        if held.tail.is_empty() {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
+        } else {
+            held.position = held.fresh_position;
+            positions.add(held.position);
         }
         self.points.fetch_sub(count, Ordering::Relaxed);
         self.tail_bytes.fetch_sub(before, Ordering::Relaxed);
@@ -298,9 +313,12 @@ impl Pending {
     /// Takes all points of a series out and forgets its file; returns how many points there were.
     pub(super) fn discard(&self, id: SeriesId) -> usize {
         let mut shard = self.shard(id);
-        let Some(held) = shard.get(id.0) else { return 0 };
+        let Shard { groups, positions, .. } = &mut *shard;
+        let (group, at) = place(id.0);
+        let Some(group) = groups.get_mut(group).and_then(Option::as_mut) else { return 0 };
+        let held = &mut group[at];
         let count = held.tail.len();
-        self.take_points(held, count);
+        self.take_points(held, count, positions);
         self.keep(held, None, |due_s| due_s);
         held.settled = true;
         count
@@ -370,21 +388,22 @@ impl Pending {
 
     /// Where the journal has the oldest point that is in no file yet.
     pub(super) fn oldest_position(&self) -> Option<JournalPosition> {
-        self.waiting_positions().map(|(position, _id)| position).min()
+        self.shards.iter().filter_map(|shard| shard.lock().positions.first()).min()
     }
 
     /// Series with points that the journal has before `position`.
     pub(super) fn before(&self, position: JournalPosition) -> Vec<SeriesId> {
-        let early = self.waiting_positions().filter(|(first, _id)| *first < position);
-        early.map(|(_position, id)| id).collect()
-    }
-
-    fn waiting_positions(&self) -> impl Iterator<Item = (JournalPosition, SeriesId)> {
-        self.shards.iter().enumerate().flat_map(|(number, shard)| {
+        let mut early = Vec::new();
+        for (number, shard) in self.shards.iter().enumerate() {
             let shard = shard.lock();
-            let waiting = shard.each(number).filter(|(_, held)| !held.tail.is_empty());
-            waiting.map(|(id, held)| (held.position, id)).collect::<Vec<_>>()
-        })
+            if shard.positions.first().is_some_and(|first| first < position) {
+                let held = shard.each(number);
+                let held =
+                    held.filter(|(_, held)| !held.tail.is_empty() && held.position < position);
+                early.extend(held.map(|(id, _held)| id));
+            }
+        }
+        early
     }
 
     /// Whether it is known that nothing is owed to the series' file from before the node started.
@@ -501,7 +520,9 @@ mod tests {
         pending.append(&[(A, 120, 1.0)], LATER, 0, |_, _| {});
         pending.confirm(A, 1, None, 0);
         assert_eq!(pending.oldest_position(), Some(LATER));
-        pending.confirm(A, 1, None, 0);
+        pending.append(&[(A, 180, 1.0)], FIRST, 0, |_, _| {});
+        assert_eq!((pending.oldest_position(), pending.before(LATER)), (Some(FIRST), vec![A]));
+        pending.confirm(A, 2, None, 0);
         pending.confirm(B, 1, None, 0);
         assert_eq!(pending.oldest_position(), None);
     }

@@ -13,10 +13,10 @@ use super::write::{Creates, Rollups, Written};
 use crate::series::SeriesId;
 
 /// How often a writer looks for what is due when nobody wakes it.
-const ROUND_INTERVAL: Duration = Duration::from_millis(250);
+const ROUND_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often new names go to the log.
-const NAMES_INTERVAL: Duration = Duration::from_millis(100);
+/// How often new names go to the log. The journal has them until they are synced there.
+const NAMES_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often the file system is asked for its free space.
 const FREE_SPACE_INTERVAL: Duration = Duration::from_secs(1);
