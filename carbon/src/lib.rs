@@ -26,7 +26,7 @@ mod tail;
 use std::sync::Arc;
 
 use daemon::{Context, PanicPolicy, Program, Registry, Running, StartError, Values};
-use ingest::{Counters, Listeners, Refusals, Service};
+use ingest::{Counters, Listeners, Refusals, SelfMetrics, Service};
 use segments::{LogConfig, LogCounters};
 
 pub use config::{Config, ReadLimits};
@@ -79,7 +79,7 @@ pub async fn run(config: Config, context: Context) -> Result<Running, StartError
     publish(&engine, &context.metrics);
     let journal = open_journal(&config.data, config.journal, &context)?;
     let keeper = start_keeper(&engine, journal, config.keeper, &context)?;
-    let host = config.self_name.clone().unwrap_or_else(host_name);
+    let host = config.self_name.clone().unwrap_or_else(ingest::self_metrics::host_name);
     let fingerprint = config.fingerprint.map_or(0, ring::Fingerprint::as_u64);
     if let Some(fingerprint) = config.fingerprint {
         context.facts.set("ring_fingerprint", fingerprint.to_string());
@@ -132,9 +132,13 @@ pub async fn run(config: Config, context: Context) -> Result<Running, StartError
         let started = scanner.start(config.scan_interval);
         started.map_err(|error| StartError::io("scan thread", error))?;
     }
-    if !config.self_metrics_interval.is_zero() {
-        self_metrics::start(sink, refusals, (&context, &host), config.self_metrics_interval);
-    }
+    let own_numbers = SelfMetrics {
+        prefix: ingest::self_metrics::prefix("agents", &host),
+        interval: config.self_metrics_interval,
+        since_start: false,
+        complete: self_metrics::add_points_per_update,
+    };
+    own_numbers.start(sink, refusals, &context);
     Ok(running)
 }
 
@@ -343,13 +347,4 @@ fn add_last_stage(
         }
         drop(lock);
     });
-}
-
-/// What the machine calls itself.
-fn host_name() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    match name.trim() {
-        "" => "localhost".to_owned(),
-        name => name.to_owned(),
-    }
 }

@@ -1,49 +1,7 @@
-//! The node's own numbers as series of its own, under go-carbon's names where it has them.
-
-use std::borrow::Cow;
-use std::sync::Arc;
-use std::time::Duration;
-
-use daemon::{Context, GraphiteReporter};
-use ingest::{Point, Refusals, Sink};
-
-use crate::accept::Accept;
-
-/// Stores all numbers every `interval` until the stop.
-pub(crate) fn start(
-    sink: Arc<Accept>,
-    refusals: Arc<Refusals>,
-    (context, host): (&Context, &str),
-    interval: Duration,
-) {
-    let mut reporter = GraphiteReporter::new(prefix(host));
-    let context = context.clone();
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(interval) => {}
-                () = context.shutdown.wait() => return,
-            }
-            let series = with_points_per_update(reporter.sample(&context.metrics));
-            let Ok(timestamp) = u32::try_from(context.clock.now_unix_seconds()) else { continue };
-            let point =
-                |(name, value)| Point { name: Cow::Owned(name), value, timestamp, line: None };
-            let points: Vec<Point<'_>> = series.into_iter().map(point).collect();
-            refusals.received(points.len() as u64);
-            sink.accept(&points);
-        }
-    });
-}
-
-/// go-carbon's prefix; the dots of a host's name do not make branches.
-fn prefix(host: &str) -> String {
-    let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    let host: String = host.chars().map(|c| if sound(c) { c } else { '_' }).collect();
-    format!("carbon.agents.{host}")
-}
+//! What go-carbon's dashboards expect of a node's own numbers beyond the table of metrics.
 
 /// Adds the ratio that dashboards watch first.
-fn with_points_per_update(mut series: Vec<(String, f64)>) -> Vec<(String, f64)> {
+pub(crate) fn add_points_per_update(series: &mut Vec<(String, f64)>) {
     let find = |ending: &str| series.iter().find(|(name, _)| name.ends_with(ending));
     let (points, updates) =
         (find(".persister.committedPoints"), find(".persister.updateOperations"));
@@ -52,11 +10,12 @@ fn with_points_per_update(mut series: Vec<(String, f64)>) -> Vec<(String, f64)> 
         (name, if *updates > 0.0 { points / updates } else { 0.0 })
     });
     series.extend(ratio);
-    series
 }
 
 #[cfg(test)]
 mod tests {
+    use daemon::{Context, GraphiteReporter};
+
     use super::*;
     use crate::tables::METRICS;
 
@@ -65,8 +24,9 @@ mod tests {
         let context = Context::new("carbon", METRICS);
         context.metrics.counter("plumbago_carbon_points_written_total").add(30);
         context.metrics.counter("plumbago_carbon_updates_total").add(10);
-        let mut reporter = GraphiteReporter::new(prefix("db1.example"));
-        let series = with_points_per_update(reporter.sample(&context.metrics));
+        let prefix = ingest::self_metrics::prefix("agents", "db1.example");
+        let mut series = GraphiteReporter::new(prefix).sample(&context.metrics);
+        add_points_per_update(&mut series);
         for (name, value) in [
             ("persister.committedPoints", 30.0),
             ("persister.updateOperations", 10.0),

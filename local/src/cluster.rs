@@ -145,6 +145,7 @@ impl Cluster {
             .with("pickle", &config.pickle)
             .with("admin", "127.0.0.1:0")
             .with("log", &folder.join("relay").to_string_lossy())
+            .with("self_metrics_interval", "0s")
             .with("cluster", &cluster);
         let relay = relay::start(settings, part("relay", relay::METRICS)).await?;
         Ok([zipper, api, relay])

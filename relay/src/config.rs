@@ -34,6 +34,8 @@ pub struct Config {
     pub queue_bytes_max: usize,
     /// How long a stop may take.
     pub stop_deadline: Duration,
+    /// How often the relay's own numbers become series; zero for never.
+    pub self_metrics_interval: Duration,
     /// What the listeners accept.
     pub intake: ingest::Settings,
 }
@@ -54,6 +56,7 @@ impl Config {
             routes,
             queue_bytes_max: usize::try_from(values.bytes("queue_bytes_max")).unwrap_or(usize::MAX),
             stop_deadline: values.duration("stop_deadline"),
+            self_metrics_interval: values.duration("self_metrics_interval"),
             intake: ingest::Settings::from_values(values),
         })
     }

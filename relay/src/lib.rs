@@ -18,13 +18,14 @@ mod forward;
 mod route;
 mod routes;
 mod rules;
+mod self_metrics;
 mod tables;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::{Context, Fault, PanicPolicy, Program, Running, StartError, Values};
-use ingest::{Counters, Listeners, Refusals, Service};
+use ingest::{Counters, Listeners, Refusals, SelfMetrics, Service};
 
 pub use config::Config;
 pub use tables::{METRICS, SETTINGS};
@@ -98,9 +99,16 @@ pub fn run(config: Config, context: Context) -> Result<Running, StartError> {
         async move { router.close_files() }
     });
     running.on_reload({
-        let context = context.clone();
+        let (router, context) = (Arc::clone(&router), context.clone());
         move |values| reload(&router, values, &context)
     });
+    let own_numbers = SelfMetrics {
+        prefix: ingest::self_metrics::prefix("relays", &ingest::self_metrics::host_name()),
+        interval: config.self_metrics_interval,
+        since_start: true,
+        complete: self_metrics::add_totals,
+    };
+    own_numbers.start(router, Arc::clone(&refusals), &context);
     daemon::admin::start(&mut running, &config.admin, ingest::admin_routes(refusals))?;
     context.ready.set();
     Ok(running)

@@ -72,6 +72,13 @@ pub const SETTINGS: &[Setting] = &[
         "256MiB",
         "How much waits in memory for one node before senders have to wait.",
     ),
+    Setting::new(
+        "self_metrics_interval",
+        Kind::Duration,
+        "60s",
+        "How often the relay's own numbers are sent through its rules as series under \
+         carbon.relays, with carbon-c-relay's names; 0 for never.",
+    ),
     ingest::settings::LINE_BYTES_MAX,
     ingest::settings::FRAME_BYTES_MAX,
     ingest::settings::CONNECTIONS_MAX,
@@ -89,7 +96,8 @@ pub const METRICS: &[Metric] = &[
         "plumbago_relay_lines_dropped_total",
         "Lines that went nowhere, by reason; one that only some owners missed counts for each.",
     )
-    .labels(&["reason"]),
+    .labels(&["reason"])
+    .graphite("dropped.{reason}"),
     Metric::counter("plumbago_relay_rule_hits_total", "Lines for which a rule held.")
         .labels(&["rule"]),
     Metric::counter(
@@ -112,7 +120,8 @@ pub const METRICS: &[Metric] = &[
         "plumbago_relay_lines_sent_total",
         "Lines handed to the kernel for a node and drained from the queue.",
     )
-    .labels(&["node"]),
+    .labels(&["node"])
+    .graphite("destinations.{node}.sent"),
     Metric::counter(
         "plumbago_relay_lines_resent_total",
         "Lines sent once more after a connection broke, because the node may not have read them.",
@@ -125,10 +134,13 @@ pub const METRICS: &[Metric] = &[
         "Connections to a node that could not be made.",
     )
     .labels(&["node"]),
-    Metric::gauge("plumbago_relay_backlog_lines", "Lines that wait for a node.").labels(&["node"]),
+    Metric::gauge("plumbago_relay_backlog_lines", "Lines that wait for a node.")
+        .labels(&["node"])
+        .graphite("destinations.{node}.queued"),
     Metric::gauge("plumbago_relay_backlog_bytes", "Bytes that wait for a node.").labels(&["node"]),
     Metric::counter(
         "plumbago_relay_senders_waited_total",
         "Reads that waited because a node's queue was full.",
-    ),
+    )
+    .graphite("metricStalls"),
 ];

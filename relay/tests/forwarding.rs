@@ -19,6 +19,7 @@ fn settings(nodes: &[String]) -> Values {
         .with("line", ANY_PORT)
         .with("pickle", ANY_PORT)
         .with("admin", ANY_PORT)
+        .with("self_metrics_interval", "0s")
         .with("replication", "2");
     nodes.iter().zip('a'..).fold(values, |values, (address, instance)| {
         values.with("node", &format!("{address}={instance}"))
@@ -183,4 +184,17 @@ fn settings_that_make_no_ring_name_the_node_or_the_file() {
     assert!(bad[0].contains("nonsense"), "{bad:?}");
     let missing = faults(&Values::defaults(SETTINGS).with("cluster", "/no/such/cluster.toml"));
     assert!(missing[0].contains("/no/such/cluster.toml"), "{missing:?}");
+}
+
+#[tokio::test]
+async fn the_relays_own_numbers_are_series_under_carbon_c_relays_names() {
+    let sink = LineSink::start(ANY_PORT);
+    let values = settings(&[sink.address().to_string()]).with("replication", "1");
+    let (running, _) = run(values.with("self_metrics_interval", "5ms")).await;
+    // Several rounds of some dozens.
+    let arrived = sink.wait_for(200).await;
+    assert!(arrived.iter().all(|line| line.starts_with("carbon.relays.")), "{arrived:?}");
+    let has = |lines: &[String], part: &str| lines.iter().any(|line| line.contains(part));
+    assert!(has(&arrived, ".metricsReceived ") && has(&arrived, ".metricsSent "), "{arrived:?}");
+    running.stop(STOP).await.unwrap();
 }

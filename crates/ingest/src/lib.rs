@@ -14,6 +14,7 @@ mod listeners;
 mod pickle;
 mod point;
 mod refusals;
+pub mod self_metrics;
 pub mod settings;
 mod udp;
 
@@ -21,4 +22,5 @@ pub use admin::admin_routes;
 pub use listeners::{Listeners, Service};
 pub use point::{Point, Sink};
 pub use refusals::{Counters, REJECTED_KEPT, Refusals, Rejected};
+pub use self_metrics::SelfMetrics;
 pub use settings::Settings;

@@ -96,11 +96,12 @@ fn label_text(names: &[&str], values: &[String]) -> String {
     pairs.join(",")
 }
 
-/// Turns the numbers into Graphite series: counters as what came since the last time, as the
-/// peers do, gauges as they stand.
+/// Turns the numbers into Graphite series: gauges as they stand, counters as what came since the
+/// last time, as go-carbon does, or since the start, as carbon-c-relay does.
 #[derive(Debug)]
 pub struct GraphiteReporter {
     prefix: String,
+    since_start: bool,
     last: HashMap<String, f64>,
 }
 
@@ -108,7 +109,14 @@ impl GraphiteReporter {
     /// Series under `prefix`, for instance `carbon.agents.node-1`.
     #[must_use]
     pub fn new(prefix: impl Into<String>) -> Self {
-        Self { prefix: prefix.into(), last: HashMap::new() }
+        Self { prefix: prefix.into(), since_start: false, last: HashMap::new() }
+    }
+
+    /// The same with counters that grow from the daemon's start on.
+    #[must_use]
+    pub fn since_start(mut self, since_start: bool) -> Self {
+        self.since_start = since_start;
+        self
     }
 
     /// Name and value of every series now, in order of the metrics' names.
@@ -133,6 +141,9 @@ impl GraphiteReporter {
     }
 
     fn push_delta(&mut self, series: &mut Vec<(String, f64)>, name: String, now: f64) {
+        if self.since_start {
+            return series.push((name, now));
+        }
         let before = self.last.insert(name.clone(), now).unwrap_or(0.0);
         series.push((name, now - before));
     }

@@ -75,6 +75,8 @@ fn graphite_counters_are_deltas_and_names_are_the_peers() {
     points.add(1);
     let second = reporter.sample(&registry);
     assert_eq!(at(&second, "updateOperations"), Some(1.0));
+    let whole = GraphiteReporter::new("carbon.agents.n1").since_start(true).sample(&registry);
+    assert_eq!(at(&whole, "updateOperations"), Some(6.0));
     assert_eq!(at(&second, "destinations.a_b:1.queue"), Some(9.0));
     assert_eq!(at(&second, "request_seconds.count"), Some(0.0));
 }
