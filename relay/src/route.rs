@@ -7,7 +7,7 @@ use daemon::{Clock, Context, Counter, StartError};
 use ingest::{Point, Sink};
 use parking_lot::RwLock;
 
-use crate::aggregates::{Aggregates, Contribution, Outcome};
+use crate::aggregates::{Aggregates, Contribution, METRICS_OF_RULES, Outcome};
 use crate::clusters::Place;
 use crate::files::FileSink;
 use crate::forward::{Forwarder, LineBatch, NodeId, SetId};
@@ -130,7 +130,8 @@ impl Router {
                 routed.batches.send(cluster, key, &point, None);
             }
         }
-        self.finish(routed);
+        // What is due by these results waits for the next look.
+        let _is_due = self.finish(routed);
     }
 
     fn routed<'a>(&self, active: &'a Active) -> Routed<'a> {
@@ -138,12 +139,13 @@ impl Router {
         Routed { batches, scratch: Scratch::default(), by_rule: 0, unrouted: 0, bad_name: 0 }
     }
 
-    /// Queues and counts.
-    fn finish(&self, routed: Routed<'_>) {
-        routed.batches.finish(&self.forwarder, self.context.clock.as_ref());
+    /// Queues and counts. The answer is whether an aggregate has something due.
+    fn finish(&self, routed: Routed<'_>) -> bool {
+        let is_due = routed.batches.finish(&self.forwarder, self.context.clock.as_ref());
         self.dropped.by_rule.add(routed.by_rule);
         self.dropped.unrouted.add(routed.unrouted);
         self.dropped.bad_name.add(routed.bad_name);
+        is_due
     }
 
     /// Writes out what waits for files.
@@ -167,7 +169,7 @@ impl Active {
             None => FileSink::open(path, context),
         };
         let kept = before.map(|before| &before.aggregates);
-        let aggregates = Aggregates::new(&routes.rules, kept, context);
+        let aggregates = Aggregates::new(&routes, kept, context);
         let files = routes.clusters.files().iter().map(file).collect::<Result<_, _>>()?;
         let destinations = routes.clusters.destinations().iter();
         let nodes = destinations.map(|node| forwarder.add(node)).collect::<Result<_, _>>()?;
@@ -195,15 +197,13 @@ impl Active {
         let clusters = |active: &Self| -> Vec<String> {
             active.routes.clusters.clusters().iter().map(|cluster| cluster.name.clone()).collect()
         };
-        let aggregates = |metric| (metric, self.aggregates.rules(), now.aggregates.rules());
-        let families = [
-            aggregates("plumbago_relay_aggregate_points_sent_total"),
-            aggregates("plumbago_relay_aggregate_series"),
-            aggregates("plumbago_relay_aggregate_bytes"),
+        let of_aggregates = METRICS_OF_RULES
+            .map(|metric| (metric, self.aggregates.rules(), now.aggregates.rules()));
+        let of_others = [
             ("plumbago_relay_rule_hits_total", rules(self), rules(now)),
             ("plumbago_relay_cluster_lines_total", clusters(self), clusters(now)),
         ];
-        for (metric, old, now) in families {
+        for (metric, old, now) in of_aggregates.into_iter().chain(of_others) {
             for name in old.iter().filter(|name| !now.contains(name)) {
                 context.metrics.remove(metric, &[name]);
             }
@@ -259,11 +259,10 @@ impl<'a> Batches<'a> {
         });
     }
 
-    /// Queues everything and counts it.
-    fn finish(self, forwarder: &Forwarder, clock: &dyn Clock) {
-        if !self.contributions.is_empty() {
-            self.active.aggregates.add(&self.contributions, clock.now_unix_seconds());
-        }
+    /// Queues everything and counts it. The answer is whether an aggregate has something due.
+    fn finish(self, forwarder: &Forwarder, clock: &dyn Clock) -> bool {
+        let is_due = !self.contributions.is_empty()
+            && self.active.aggregates.add(&self.contributions, clock.now_unix_seconds());
         let filled = self.by_set.into_iter().enumerate().filter(|(_, batch)| !batch.is_empty());
         forwarder
             .queue(filled.map(|(set, batch)| (self.active.set(set, forwarder), batch)).collect());
@@ -279,6 +278,7 @@ impl<'a> Batches<'a> {
                 counter.add(*count);
             }
         }
+        is_due
     }
 }
 
@@ -346,7 +346,11 @@ impl Sink for Router {
             }
             None => points.iter().for_each(|point| routed.point(point, None)),
         }
-        self.finish(routed);
+        // Old data that pours in passes windows faster than the clock does.
+        if self.finish(routed) {
+            let due = active.aggregates.advance(self.context.clock.now_unix_seconds());
+            self.send_outcomes(&active, due);
+        }
     }
 
     async fn room(&self) {

@@ -4,6 +4,7 @@
 
 use daemon::{Fault, Values};
 
+use crate::aggregate::Limits;
 use crate::clusters::{self, Clusters, DEFAULT};
 use crate::rules::{self, Key, Rule, Rules};
 
@@ -12,6 +13,8 @@ use crate::rules::{self, Key, Rule, Rules};
 pub(crate) struct Routes {
     pub(crate) rules: Rules,
     pub(crate) clusters: Clusters,
+    /// What the windows of aggregates may hold.
+    pub(crate) limits: Limits,
 }
 
 impl Routes {
@@ -33,7 +36,13 @@ impl Routes {
             let problem = "no rule sends anywhere, and no cluster is called `default`";
             return Err(vec![values.fault("clusters", problem)]);
         }
-        Ok(Self { rules, clusters })
+        let size = |number| usize::try_from(number).unwrap_or(usize::MAX);
+        let limits = Limits {
+            series_max: size(values.count("aggregate_series_max")),
+            values_max: size(values.count("aggregate_values_max")),
+            bytes_max: size(values.bytes("aggregate_bytes_max")),
+        };
+        Ok(Self { rules, clusters, limits })
     }
 }
 

@@ -59,6 +59,27 @@ pub const SETTINGS: &[Setting] = &[
     .value_name("[[rule]]")
     .reload(),
     Setting::new(
+        "aggregate_series_max",
+        Kind::Count,
+        "1000000",
+        "Most output series of one aggregate that may have open windows; points of further ones \
+         are refused, counted.",
+    ),
+    Setting::new(
+        "aggregate_values_max",
+        Kind::Count,
+        "10000",
+        "Most values that one window keeps for its percentiles; further ones are left out of \
+         them, counted.",
+    ),
+    Setting::new(
+        "aggregate_bytes_max",
+        Kind::Bytes,
+        "1GiB",
+        "Memory for the open windows of all aggregates; points that need more are refused, \
+         counted.",
+    ),
+    Setting::new(
         "routing_key",
         Kind::Choice(&["series", "name"]),
         "series",
@@ -104,9 +125,32 @@ pub const METRICS: &[Metric] = &[
         "plumbago_relay_aggregate_points_refused_total",
         "Points that no aggregate could count, by reason.",
     )
-    .labels(&["reason"]),
+    .labels(&["reason"])
+    .graphite("aggregators.dropped.{reason}"),
+    Metric::counter(
+        "plumbago_relay_aggregate_points_received_total",
+        "Points that aggregates were given.",
+    )
+    .labels(&["rule"])
+    .graphite("aggregators.{rule}.received"),
     Metric::counter("plumbago_relay_aggregate_points_sent_total", "Results of aggregates.")
-        .labels(&["rule"]),
+        .labels(&["rule"])
+        .graphite("aggregators.{rule}.sent"),
+    Metric::counter(
+        "plumbago_relay_aggregate_windows_corrected_total",
+        "Windows that a late point changed after they were sent, and that are sent again.",
+    )
+    .labels(&["rule"]),
+    Metric::counter(
+        "plumbago_relay_aggregate_windows_incomplete_total",
+        "Windows sent although points of them came before what the log still held at the start.",
+    )
+    .labels(&["rule"]),
+    Metric::counter(
+        "plumbago_relay_aggregate_values_left_out_total",
+        "Values that percentiles lack because their window had too many.",
+    )
+    .labels(&["rule"]),
     Metric::gauge("plumbago_relay_aggregate_series", "Output series with open windows.")
         .labels(&["rule"]),
     Metric::gauge("plumbago_relay_aggregate_bytes", "What the open windows take.")

@@ -46,8 +46,8 @@ pub(crate) fn documents() -> Vec<Generated> {
 fn metrics_page(programs: &[&Program]) -> String {
     let mut page = "# Metrics\n\n\
         Every daemon shows its numbers as Prometheus text at `/metrics` of its admin address. The same numbers flow\n\
-        as Graphite series where that is switched on: counters as what came since the last sending, gauges as they\n\
-        stand, `{label}` standing for a label's value.\n"
+        as Graphite series where that is switched on: counters as what came since the last sending (a relay's since\n\
+        its start, as carbon-c-relay's), gauges as they stand, `{label}` standing for a label's value.\n"
         .to_owned();
     for program in programs.iter().filter(|program| !program.metrics.is_empty()) {
         page.push('\n');

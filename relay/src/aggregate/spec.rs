@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use daemon::settings::parse_duration;
+
 use super::layout::{Field, Layout};
 use super::method::{Asked, MethodKind};
 use super::rows::{Form, LEVELS_MAX};
@@ -81,23 +83,17 @@ pub struct Window {
     pub text: String,
 }
 
-/// What a unit of a window's length means in seconds; graphite's names of them.
-const UNITS: [(&str, u32); 6] =
-    [("s", 1), ("m", 60), ("min", 60), ("h", 3_600), ("d", 86_400), ("w", 604_800)];
-
 impl Window {
     /// Reads `10s`, `1m`, `5min`, `1h`, `1d`, `1w`.
     ///
     /// # Errors
-    /// No number, no unit, nothing, or beyond 68 years.
+    /// No length, nothing, parts of seconds, beyond 68 years, or a space, which no name may hold.
     pub fn parse(text: &str) -> Result<Self, SpecError> {
-        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, unit) = text.split_at(digits);
-        let unit = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, seconds)| *seconds);
-        let seconds = number.parse::<u32>().ok().zip(unit).and_then(|(n, s)| n.checked_mul(s));
-        match seconds {
-            Some(seconds) if seconds > 0 && seconds <= i32::MAX.unsigned_abs() => {
-                Ok(Self { seconds, text: text.to_owned() })
+        let length = parse_duration(text).filter(|_| !text.contains(char::is_whitespace));
+        let whole = length.filter(|length| length.subsec_nanos() == 0);
+        match whole.and_then(|length| i32::try_from(length.as_secs()).ok()) {
+            Some(seconds) if seconds > 0 => {
+                Ok(Self { seconds: seconds.unsigned_abs(), text: text.to_owned() })
             }
             _ => Err(SpecError::Window(text.to_owned())),
         }
@@ -123,7 +119,7 @@ pub struct Limits {
     pub series_max: usize,
     /// Most values that one window keeps for its percentiles.
     pub values_max: usize,
-    /// Most bytes for all of it.
+    /// Most bytes for all windows.
     pub bytes_max: usize,
 }
 

@@ -140,6 +140,23 @@ impl Aggregator {
         self.tally
     }
 
+    /// What has happened since this was last asked.
+    pub fn take_tally(&mut self) -> Tally {
+        std::mem::take(&mut self.tally)
+    }
+
+    /// From now on the windows may take so many bytes.
+    pub fn set_bytes_max(&mut self, bytes_max: usize) {
+        self.spec.limits.bytes_max = bytes_max;
+    }
+
+    /// Whether [`Aggregator::advance`] has something to do.
+    #[must_use]
+    pub fn is_due(&self, now: i64) -> bool {
+        let due = self.agenda.first_key_value().map(|(due, _)| *due);
+        due.zip(self.watermark.running(now)).is_some_and(|(due, clock)| due <= clock)
+    }
+
     /// Counts a point that goes into `output`; `now` is the wall clock's second.
     ///
     /// # Errors
