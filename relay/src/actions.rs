@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use daemon::settings::{Sources, load_for_action};
 use daemon::{Action, ActionResult, Fault, Values};
 
-use crate::explain;
 use crate::routes::Routes;
+use crate::{explain, import};
 
 /// Every action, for the program's table.
 pub(crate) const ACTIONS: &[Action] = &[
@@ -24,6 +25,13 @@ pub(crate) const ACTIONS: &[Action] = &[
         operands: "OLD NEW < names",
         about: "Lists the names whose nodes differ between two settings files; ends with 1 if there are any.",
         run: |arguments, out| diff(arguments, &mut std::io::stdin().lock(), out),
+    },
+    Action {
+        name: "--import",
+        operands: "FILE",
+        about: "Prints the configuration of carbon-c-relay, carbon-relay-ng or Python carbon (carbon.conf and the \
+                files beside it) as our settings file, with a comment for everything that differs.",
+        run: import_file,
     },
 ];
 
@@ -98,11 +106,18 @@ fn diff(arguments: &[String], input: &mut dyn BufRead, out: &mut dyn Write) -> A
     Ok(code)
 }
 
+fn import_file(arguments: &[String], out: &mut dyn Write) -> ActionResult {
+    let [path] = arguments else { return Err(usage("expected one FILE after --import")) };
+    let text = import::import(Path::new(path))?;
+    out.write_all(text.as_bytes()).map_err(write_fault)?;
+    Ok(ExitCode::SUCCESS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn file(folder: &std::path::Path, name: &str, text: &str) -> String {
+    fn file(folder: &Path, name: &str, text: &str) -> String {
         let path = folder.join(name);
         std::fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()

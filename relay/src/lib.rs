@@ -15,6 +15,7 @@ mod config;
 mod explain;
 mod files;
 mod forward;
+mod import;
 mod route;
 mod routes;
 mod rules;

@@ -69,13 +69,6 @@ pub(crate) struct Rule {
     stop: bool,
 }
 
-impl Rule {
-    /// Whether lines that it holds for go to a cluster.
-    pub(crate) fn sends(&self) -> bool {
-        !self.send.is_empty()
-    }
-}
-
 #[derive(Debug)]
 struct Rewrite {
     template: Template,

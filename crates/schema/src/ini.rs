@@ -18,25 +18,40 @@ const DEFAULTS: &str = "DEFAULT";
 
 /// One `[section]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Section {
-    pub(crate) name: String,
-    pub(crate) line: usize,
-    pub(crate) entries: Vec<Entry>,
+pub struct Section {
+    /// What stands in the brackets.
+    pub name: String,
+    /// Where it stands.
+    pub line: usize,
+    /// What stands below.
+    pub entries: Vec<Entry>,
 }
 
 impl Section {
     /// The value of a key, given in lower case.
-    pub(crate) fn get(&self, key: &str) -> Option<&Entry> {
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.key == key)
     }
 }
 
 /// One `key = value`; `line` is where the key stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) key: String,
-    pub(crate) value: String,
-    pub(crate) line: usize,
+pub struct Entry {
+    /// In lower case.
+    pub key: String,
+    /// Without the quotes around it.
+    pub value: String,
+    /// Where the key stands.
+    pub line: usize,
+}
+
+/// The sections of a file called `file` in their order.
+///
+/// # Errors
+/// Every fault in it.
+pub fn sections(file: &str, text: &str) -> Result<Vec<Section>, Vec<SchemaFault>> {
+    parse(text, Reporter { file })
 }
 
 /// The sections of a file in their order, those of `[DEFAULT]` merged into the others.

@@ -8,7 +8,7 @@
 mod aggregation;
 mod fault;
 mod file;
-mod ini;
+pub mod ini;
 mod keys;
 mod retention;
 mod rules;

@@ -33,7 +33,8 @@ pub(crate) fn build(values: &Values) -> Result<Clusters, Vec<Fault>> {
             reader.cluster(table);
         }
     }
-    if clusters.clusters.is_empty() && faults.is_empty() {
+    // Rules alone may be meant to drop everything, or to be tried out with `explain`.
+    if clusters.clusters.is_empty() && faults.is_empty() && values.document("rule").is_none() {
         faults.push(cluster::no_node(values));
     }
     if faults.is_empty() { Ok(clusters) } else { Err(faults) }
