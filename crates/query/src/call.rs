@@ -5,9 +5,11 @@ use jiff::tz::TimeZone;
 use crate::aggregate::Aggregate;
 use crate::args::BoundArgs;
 use crate::ast::Expr;
+use crate::brake::Brake;
 use crate::error::EvalError;
 use crate::eval::{Run, Scope};
 use crate::function::Function;
+use crate::limits::Limits;
 use crate::names::Node;
 use crate::plan::Window;
 use crate::series::Series;
@@ -250,6 +252,17 @@ impl Call<'_> {
         let mut series = Series::new(name, grid.start, grid.end, grid.step, values);
         series.x_files_factor = self.x_files_factor();
         series
+    }
+
+    /// What the request may cost.
+    pub fn limits(&self) -> &Limits {
+        &self.run.request.limits
+    }
+
+    /// What may end this evaluation early: to be looked at by functions that take more than a moment
+    /// for each point.
+    pub fn brake(&self) -> &Brake {
+        self.run.brake
     }
 
     /// Counts points about to be made out of nothing; an error past the limit.

@@ -40,6 +40,9 @@ pub enum EvalError {
     /// The request itself makes no sense.
     #[error("{0}")]
     Request(String),
+    /// The evaluation was ended from outside.
+    #[error("the evaluation was stopped")]
+    Stopped,
     /// A limit was hit.
     #[error("limit {limit} exceeded: asked {asked}, allowed {allowed}")]
     Limit {
@@ -53,10 +56,11 @@ pub enum EvalError {
 }
 
 impl EvalError {
-    /// The HTTP status: 422 for a limit, 400 for everything else.
+    /// The HTTP status: 422 for a limit, 503 for one that was stopped, 400 for everything else.
     pub fn status(&self) -> u16 {
         match self {
             Self::Limit { .. } => 422,
+            Self::Stopped => 503,
             _ => 400,
         }
     }

@@ -11,6 +11,7 @@ use metric::SeriesData;
 
 use crate::args::BoundArgs;
 use crate::ast::{CallExpr, Expr, TemplateExpr};
+use crate::brake::Brake;
 use crate::call::Call;
 use crate::error::EvalError;
 use crate::function::{Body, find};
@@ -34,6 +35,7 @@ struct Fetched {
 #[derive(Clone, Debug, Default)]
 pub struct Data {
     answers: HashMap<Fetch, Arc<[Fetched]>>,
+    bytes: u64,
 }
 
 impl Data {
@@ -50,7 +52,15 @@ impl Data {
             })
             .collect();
         answer.sort_by(|a, b| a.name.cmp(&b.name));
+        let bytes =
+            |s: &Fetched| crate::series::SERIES_BYTES + (s.name.len() + s.values.len() * 8) as u64;
+        self.bytes += answer.iter().map(bytes).sum::<u64>();
         self.answers.insert(fetch, answer.into());
+    }
+
+    /// About how much memory it takes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 }
 
@@ -154,26 +164,31 @@ fn template_text(text: &str) -> Value {
 pub(crate) struct Run<'a> {
     pub(crate) request: &'a Request,
     data: &'a Data,
+    pub(crate) brake: &'a Brake,
     missing: RefCell<Vec<Fetch>>,
     series_read: Cell<u64>,
     points_read: Cell<u64>,
     points_generated: Cell<u64>,
     calls: Cell<u64>,
     depth: Cell<u64>,
+    /// Bytes of the data and of all values that calls hold just now.
+    held: Cell<u64>,
     pub(crate) stacks: RefCell<BTreeMap<String, Vec<f64>>>,
 }
 
 impl<'a> Run<'a> {
-    pub(crate) fn new(request: &'a Request, data: &'a Data) -> Self {
+    pub(crate) fn new(request: &'a Request, data: &'a Data, brake: &'a Brake) -> Self {
         Self {
             request,
             data,
+            brake,
             missing: RefCell::default(),
             series_read: Cell::new(0),
             points_read: Cell::new(0),
             points_generated: Cell::new(0),
             calls: Cell::new(0),
             depth: Cell::new(0),
+            held: Cell::new(data.bytes),
             stacks: RefCell::default(),
         }
     }
@@ -241,9 +256,19 @@ impl<'a> Run<'a> {
     fn evaluate_call(&self, call: &CallExpr, scope: &mut Scope) -> Result<Value, EvalError> {
         self.charge_call()?;
         charge(&self.depth, 1, "depth_max", DEPTH_MAX as u64)?;
+        let held = self.held.get();
         let value = self.evaluate_call_within(call, scope);
         self.depth.set(self.depth.get() - 1);
-        value
+        let value = value?;
+        let bytes = value.bytes();
+        self.hold(bytes)?;
+        // The arguments are gone, the answer stays.
+        self.held.set(held.saturating_add(bytes));
+        Ok(value)
+    }
+
+    fn hold(&self, bytes: u64) -> Result<(), EvalError> {
+        charge(&self.held, bytes, "memory_bytes_max", self.request.limits.memory_bytes_max)
     }
 
     fn evaluate_call_within(&self, call: &CallExpr, scope: &mut Scope) -> Result<Value, EvalError> {
@@ -269,8 +294,13 @@ impl<'a> Run<'a> {
         exprs: &[Expr],
         scope: &mut Scope,
     ) -> Result<Value, EvalError> {
+        self.brake.check()?;
         let unknown = || EvalError::UnknownFunction { name: name.to_owned() };
         let function = find(name).ok_or_else(unknown)?;
+        let (asked, allowed) = (args.len() as u64, self.request.limits.arguments_max);
+        if asked > allowed {
+            return Err(EvalError::Limit { limit: "arguments_max", asked, allowed });
+        }
         let args = BoundArgs::bind(function, name, args, kwargs)?;
         let mut call = Call { function, args, exprs, run: self, scope };
         match function.eval {
@@ -289,11 +319,17 @@ impl<'a> Run<'a> {
             return Ok(Value::List(Vec::new()));
         };
         let limits = &self.request.limits;
+        let (asked, allowed) = (answer.len() as u64, limits.pattern_series_max);
+        if asked > allowed {
+            return Err(EvalError::Limit { limit: "pattern_series_max", asked, allowed });
+        }
         charge(&self.series_read, answer.len() as u64, "series_max", limits.series_max)?;
         let points = answer.iter().map(|s| s.values.len() as u64).sum();
         charge(&self.points_read, points, "points_max", limits.points_max)?;
         let list = answer.iter().map(|s| series_of(s, &fetch.pattern, scope)).collect();
-        Ok(Value::List(list))
+        let list = Value::List(list);
+        self.hold(list.bytes())?;
+        Ok(list)
     }
 
     /// Counts a call planned or evaluated.

@@ -4,6 +4,7 @@
 pub mod aggregate;
 pub mod args;
 pub mod ast;
+pub mod brake;
 pub mod call;
 pub mod consolidate;
 pub mod describe;
@@ -24,9 +25,10 @@ pub mod series;
 pub mod time_expr;
 pub mod value;
 
+pub use brake::Brake;
 pub use error::EvalError;
 pub use eval::Data;
 pub use limits::Limits;
 pub use plan::{Fetch, Window};
-pub use request::{Outcome, Prepared, ROUNDS_MAX, Request, prepare};
+pub use request::{Outcome, Prepared, ROUNDS_MAX, Request, check_pattern, prepare, prepare_parsed};
 pub use series::{Consolidation, Series};

@@ -15,6 +15,24 @@ pub struct Limits {
     pub brace_expansions_max: usize,
     /// Different (pattern, window) reads.
     pub fetches_max: u64,
+    /// Different windows that its reads are over.
+    pub windows_max: u64,
+    /// Nodes of one pattern.
+    pub pattern_nodes_max: u64,
+    /// `**` in one pattern.
+    pub globstars_max: u64,
+    /// Series that one pattern may stand for over one window.
+    pub pattern_series_max: u64,
+    /// Arguments of one call.
+    pub arguments_max: u64,
+    /// Bytes of one target.
+    pub target_bytes_max: u64,
+    /// Points that the windows of one comparison of series over a moving window come to.
+    pub window_points_max: u64,
+    /// Shifts of one `timeStack` or `baseline`.
+    pub time_stack_shifts_max: u64,
+    /// Bytes of what was read and of what functions hold at a time.
+    pub memory_bytes_max: u64,
     /// Calls evaluated. Functions that evaluate their argument again over another window double the
     /// work with every level they are nested.
     pub calls_max: u64,
@@ -29,6 +47,15 @@ impl Default for Limits {
             generated_points_max: 50_000_000,
             brace_expansions_max: 10_000,
             fetches_max: 10_000,
+            windows_max: 1000,
+            pattern_nodes_max: 10_000,
+            globstars_max: 100,
+            pattern_series_max: 1_000_000,
+            arguments_max: 100_000,
+            target_bytes_max: 1 << 20,
+            window_points_max: 500_000_000,
+            time_stack_shifts_max: 1000,
+            memory_bytes_max: 4 << 30,
             calls_max: 100_000,
         }
     }

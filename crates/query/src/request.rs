@@ -1,9 +1,13 @@
 //! A render request: from targets and a window to the series that answer it.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use jiff::tz::TimeZone;
 use metric::{Glob, GlobError, TagQuery};
 
 use crate::ast::Expr;
+use crate::brake::Brake;
 use crate::error::EvalError;
 use crate::eval::{Data, Run, Scope};
 use crate::limits::Limits;
@@ -60,13 +64,27 @@ impl Request {
             limits: Limits::default(),
         }
     }
+
+    /// The targets that say anything, which have to be parsed, within their limits.
+    pub fn targets_to_parse(&self) -> Result<Vec<&str>, EvalError> {
+        if self.from >= self.until {
+            return Err(EvalError::Request("the time range is empty".to_owned()));
+        }
+        within("targets_max", self.targets.len() as u64, self.limits.targets_max)?;
+        let targets = self.targets.iter().map(String::as_str);
+        let targets: Vec<&str> = targets.filter(|target| !target.trim().is_empty()).collect();
+        for target in &targets {
+            within("target_bytes_max", target.len() as u64, self.limits.target_bytes_max)?;
+        }
+        Ok(targets)
+    }
 }
 
 /// A request whose targets are parsed and whose reads are known.
 #[derive(Debug)]
 pub struct Prepared<'r> {
     request: &'r Request,
-    targets: Vec<Expr>,
+    targets: Vec<Arc<Expr>>,
     fetches: Vec<Fetch>,
 }
 
@@ -81,17 +99,20 @@ pub enum Outcome {
 
 /// Parses the targets and plans the first round of reads.
 pub fn prepare(request: &Request) -> Result<Prepared<'_>, EvalError> {
-    if request.from >= request.until {
-        return Err(EvalError::Request("the time range is empty".to_owned()));
-    }
-    let asked = request.targets.len() as u64;
-    within("targets_max", asked, request.limits.targets_max)?;
     let mut targets = Vec::new();
-    for target in request.targets.iter().filter(|t| !t.trim().is_empty()) {
-        targets.push(parse(target)?);
+    for target in request.targets_to_parse()? {
+        targets.push(Arc::new(parse(target)?));
     }
-    let data = Data::default();
-    let run = Run::new(request, &data);
+    prepare_parsed(request, targets)
+}
+
+/// As [`prepare`] for a request whose targets ([`Request::targets_to_parse`]) were parsed before.
+pub fn prepare_parsed(
+    request: &Request,
+    targets: Vec<Arc<Expr>>,
+) -> Result<Prepared<'_>, EvalError> {
+    let (data, brake) = (Data::default(), Brake::default());
+    let run = Run::new(request, &data, &brake);
     let scope = Scope::new(request);
     let mut planner = Planner::new(&run);
     for target in &targets {
@@ -108,12 +129,22 @@ impl Prepared<'_> {
         &self.fetches
     }
 
+    /// The targets as they were understood.
+    pub fn targets(&self) -> &[Arc<Expr>] {
+        &self.targets
+    }
+
     /// Evaluates all targets over what has been fetched so far.
     pub fn evaluate(&self, data: &Data) -> Result<Outcome, EvalError> {
-        let run = Run::new(self.request, data);
+        self.evaluate_until(data, &Brake::default())
+    }
+
+    /// As [`Prepared::evaluate`], ended early with an error if `brake` is pulled.
+    pub fn evaluate_until(&self, data: &Data, brake: &Brake) -> Result<Outcome, EvalError> {
+        let run = Run::new(self.request, data, brake);
         let answer = self.evaluate_targets(&run);
         let missing = run.into_missing();
-        if missing.is_empty() {
+        if missing.is_empty() || brake.is_pulled() {
             return answer.map(Outcome::Done);
         }
         // What went wrong over missing data says nothing: with the data it may go well.
@@ -133,15 +164,21 @@ impl Prepared<'_> {
 
 fn check(fetches: &[Fetch], limits: &Limits) -> Result<(), EvalError> {
     within("fetches_max", fetches.len() as u64, limits.fetches_max)?;
+    let windows: BTreeSet<_> = fetches.iter().map(|f| (f.window.from, f.window.until)).collect();
+    within("windows_max", windows.len() as u64, limits.windows_max)?;
     fetches.iter().try_for_each(|fetch| check_pattern(fetch, limits))
 }
 
 /// Refuses patterns that no store would take, before any store is asked.
-fn check_pattern(fetch: &Fetch, limits: &Limits) -> Result<(), EvalError> {
+pub fn check_pattern(fetch: &Fetch, limits: &Limits) -> Result<(), EvalError> {
     let refused = |e: String| EvalError::Request(format!("{}: {e}", fetch.pattern));
     if fetch.is_tag_query() {
         return TagQuery::parse_call(&fetch.pattern).map(drop).map_err(|e| refused(e.to_string()));
     }
+    let nodes = fetch.pattern.split('.');
+    let globstars = nodes.clone().filter(|node| node.contains("**")).count();
+    within("pattern_nodes_max", nodes.count() as u64, limits.pattern_nodes_max)?;
+    within("globstars_max", globstars as u64, limits.globstars_max)?;
     let allowed = limits.brace_expansions_max;
     match Glob::compile_with(&fetch.pattern, allowed) {
         Ok(_) => Ok(()),

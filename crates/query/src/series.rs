@@ -19,6 +19,11 @@ impl Values {
     pub fn make_mut(&mut self) -> &mut [f64] {
         Arc::make_mut(&mut self.0)
     }
+
+    /// Bytes of the column, none if others share it.
+    fn bytes(&self) -> u64 {
+        if Arc::strong_count(&self.0) > 1 { 0 } else { size_of_val::<[f64]>(&self.0) as u64 }
+    }
 }
 
 impl Deref for Values {
@@ -48,6 +53,9 @@ impl PartialEq for Values {
             && self.iter().zip(other.iter()).all(|(a, b)| a.to_bits() == b.to_bits())
     }
 }
+
+/// What a series takes besides its values and texts, about.
+pub(crate) const SERIES_BYTES: u64 = 400;
 
 /// How a graph draws a series; JSON, csv and the like ignore it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -138,6 +146,12 @@ impl Series {
             values_per_point: 1,
             style: Style::default(),
         }
+    }
+
+    /// About how much memory it takes that nothing else holds.
+    pub(crate) fn bytes(&self) -> u64 {
+        let texts = self.name.len() + self.path_expression.len();
+        SERIES_BYTES + texts as u64 + self.values.bytes()
     }
 
     /// Sets name and path expression together.

@@ -35,6 +35,15 @@ impl Value {
         }
     }
 
+    /// About how much memory it takes that nothing else holds.
+    pub(crate) fn bytes(&self) -> u64 {
+        match self {
+            Self::List(list) => list.iter().map(Series::bytes).sum(),
+            Self::Lists(lists) => lists.iter().flatten().map(Series::bytes).sum(),
+            _ => 0,
+        }
+    }
+
     /// What an error message calls it.
     pub(crate) fn describe(&self) -> String {
         match self {

@@ -60,7 +60,7 @@ fn baseline(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
     let interval = call.interval("timeShiftUnit");
     let (_, seconds) = shift(&interval.text, interval.seconds);
     let shifts = call.int("timeShiftStart")..call.int("timeShiftEnd");
-    check_shifts(&shifts)?;
+    check_shifts(&shifts, call.limits())?;
     let mut current: HashMap<String, Series> = HashMap::new();
     for series in call.series("seriesList") {
         current.insert(series.name.clone(), series);

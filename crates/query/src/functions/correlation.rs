@@ -6,9 +6,6 @@ use crate::function::{Body, Example, Function, Group, Literal, Param, ParamKind,
 use crate::normalize::normalize;
 use crate::series::Series;
 
-/// Points that one call may look at: as many windows as points, as many points as a window has.
-const WINDOW_POINTS_MAX: u64 = 500_000_000;
-
 const OTHER: Param = Param::required("otherSeriesList", ParamKind::SeriesList);
 
 const KOLMOGOROV_SMIRNOV: Function = Function {
@@ -106,17 +103,18 @@ impl Pair {
         });
         let Grid { start, end, step } = both.grid;
         let pair = Self { first, second, window, answer: Series { start, end, step, ..answer } };
-        pair.within_limit()?;
+        pair.within_limit(call.limits().window_points_max)?;
         Ok(Some(pair))
     }
 
-    fn within_limit(&self) -> Result<(), EvalError> {
+    /// As many windows as points, as many points as a window has.
+    fn within_limit(&self, allowed: u64) -> Result<(), EvalError> {
         let points = self.first.len() as u64;
         let asked = points.saturating_mul((self.window as u64).min(points));
-        if asked <= WINDOW_POINTS_MAX {
+        if asked <= allowed {
             return Ok(());
         }
-        Err(EvalError::Limit { limit: "window_points_max", asked, allowed: WINDOW_POINTS_MAX })
+        Err(EvalError::Limit { limit: "window_points_max", asked, allowed })
     }
 
     /// One value for each full window, of which the first ends at point `first`; nulls before.

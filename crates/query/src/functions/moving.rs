@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::aggregate::{Aggregate, middle};
+use crate::brake::Brake;
 use crate::call::{Call, IntOrInterval};
 use crate::error::EvalError;
 use crate::function::{
@@ -173,10 +174,11 @@ fn moving(call: &mut Call<'_>, func: &str) -> Result<Vec<Series>, EvalError> {
     let preview = Preview::of(call)?;
     let shown = |series: &Series| {
         let share_min = x_files_factor.unwrap_or(series.x_files_factor);
-        let values = aggregates(&series.points(), preview.points(series), aggregate, share_min);
-        preview.finish(series, &function, values)
+        let needed = Needed { aggregate, share_min, points: preview.points(series) };
+        let values = aggregates(&series.points(), &needed, call.brake())?;
+        Ok(preview.finish(series, &function, values))
     };
-    Ok(preview.series.iter().map(shown).collect())
+    preview.series.iter().map(shown).collect()
 }
 
 /// First letter large, all others small.
@@ -186,13 +188,21 @@ fn capitalized(word: &str) -> String {
     first.unwrap_or_default() + &letters.as_str().to_lowercase()
 }
 
-/// The aggregate of each window, the first of which ends a point after it would fit; null where a
-/// smaller share than this is there.
-fn aggregates(values: &[f64], points: i64, aggregate: Aggregate, share_min: f64) -> Vec<f64> {
+/// What a window comes to.
+struct Needed {
+    points: i64,
+    aggregate: Aggregate,
+    /// Null where a smaller share of the window is there.
+    share_min: f64,
+}
+
+/// The aggregate of each window, the first of which ends a point after it would fit.
+fn aggregates(values: &[f64], needed: &Needed, brake: &Brake) -> Result<Vec<f64>, EvalError> {
+    let &Needed { points, aggregate, share_min } = needed;
     let Some(window) = usize::try_from(points).ok().filter(|points| *points > 0) else {
         // Windows of no points, or fewer, have no value; graphite-web goes through them all the same.
         let extra = usize::try_from(points.unsigned_abs()).unwrap_or(usize::MAX);
-        return vec![f64::NAN; values.len() + extra.min(values.len())];
+        return Ok(vec![f64::NAN; values.len() + extra.min(values.len())]);
     };
     // What is there without its gaps, and how much of it lies before each point: any window is then
     // one slice.
@@ -209,12 +219,13 @@ fn aggregates(values: &[f64], points: i64, aggregate: Aggregate, share_min: f64)
     ends.map(|end| {
         let place = before[end - window]..before[end];
         if place.is_empty() || (place.len() as f64 / window as f64) < share_min {
-            return f64::NAN;
+            return Ok(f64::NAN);
         }
-        match aggregate {
+        brake.check()?;
+        Ok(match aggregate {
             Aggregate::Median => middle(sorted.moved_to(&present, place)),
             _ => aggregate.of(&present[place]),
-        }
+        })
     })
     .collect()
 }
@@ -295,7 +306,8 @@ mod tests {
         let values = wave(400);
         for window in [1usize, 2, 3, 10, 99, 400] {
             let points = i64::try_from(window).unwrap();
-            let moved = aggregates(&values, points, Aggregate::Median, 0.3);
+            let needed = Needed { points, aggregate: Aggregate::Median, share_min: 0.3 };
+            let moved = aggregates(&values, &needed, &Brake::default()).unwrap();
             assert_eq!(moved.len(), values.len() - window);
             for (i, got) in moved.into_iter().enumerate() {
                 let row = &values[i + 1..i + 1 + window];
@@ -309,9 +321,21 @@ mod tests {
 
     #[test]
     fn windows_longer_than_the_data_or_without_points_have_no_values() {
-        assert!(aggregates(&wave(5), i64::MAX, Aggregate::Sum, 0.0).is_empty());
-        let none = aggregates(&wave(5), i64::MIN, Aggregate::Sum, 0.0);
+        let sums = |points| {
+            let needed = Needed { points, aggregate: Aggregate::Sum, share_min: 0.0 };
+            aggregates(&wave(5), &needed, &Brake::default()).unwrap()
+        };
+        assert!(sums(i64::MAX).is_empty());
+        let none = sums(i64::MIN);
         assert!(none.len() == 10 && none.iter().all(|v| v.is_nan()));
+    }
+
+    #[test]
+    fn a_pulled_brake_ends_it_at_the_next_window() {
+        let needed = Needed { points: 2, aggregate: Aggregate::Sum, share_min: 0.0 };
+        let brake = Brake::default();
+        brake.pull();
+        assert_eq!(aggregates(&wave(5), &needed, &brake), Err(EvalError::Stopped));
     }
 
     #[test]

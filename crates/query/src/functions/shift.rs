@@ -6,6 +6,7 @@ use crate::error::EvalError;
 use crate::function::{
     Body, Example, Function, Group, Literal, Param, ParamKind, SERIES_LIST, WindowRule,
 };
+use crate::limits::Limits;
 use crate::plan::{Window, back_by_default, shifted};
 use crate::request::Request;
 use crate::series::Series;
@@ -13,9 +14,6 @@ use crate::time_expr::parse_interval;
 use crate::value::Value;
 
 use super::calendar::{server_time, wall_clock};
-
-/// Shifts that one `timeStack` may ask for.
-const STACK_SHIFTS_MAX: u64 = 1000;
 
 pub(super) const FAMILY: &[Function] = &[
     Function {
@@ -114,7 +112,7 @@ fn time_stack(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
     let interval = call.interval("timeShiftUnit");
     let (text, seconds) = shift(&interval.text, interval.seconds);
     let shifts = call.int("timeShiftStart")..call.int("timeShiftEnd");
-    check_shifts(&shifts)?;
+    check_shifts(&shifts, call.limits())?;
     let list = call.series("seriesList");
     let Some(original) = list.first() else { return Ok(Vec::new()) };
     let mut stacked = Vec::new();
@@ -130,15 +128,19 @@ fn time_stack(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
     Ok(stacked)
 }
 
-pub(super) fn check_shifts(shifts: &std::ops::Range<i64>) -> Result<(), EvalError> {
+pub(super) fn check_shifts(
+    shifts: &std::ops::Range<i64>,
+    limits: &Limits,
+) -> Result<(), EvalError> {
     let asked = if shifts.is_empty() { 0 } else { shifts.end.abs_diff(shifts.start) };
-    if asked <= STACK_SHIFTS_MAX {
+    let allowed = limits.time_stack_shifts_max;
+    if asked <= allowed {
         return Ok(());
     }
-    Err(EvalError::Limit { limit: "time_stack_shifts_max", asked, allowed: STACK_SHIFTS_MAX })
+    Err(EvalError::Limit { limit: "time_stack_shifts_max", asked, allowed })
 }
 
-pub(super) fn stack_windows(args: &BoundArgs, window: Window, _: &Request) -> Vec<Window> {
+pub(super) fn stack_windows(args: &BoundArgs, window: Window, request: &Request) -> Vec<Window> {
     let (Some(Value::Text(unit)), Some(Value::Int(start)), Some(Value::Int(end))) =
         (args.get("timeShiftUnit"), args.get("timeShiftStart"), args.get("timeShiftEnd"))
     else {
@@ -146,7 +148,7 @@ pub(super) fn stack_windows(args: &BoundArgs, window: Window, _: &Request) -> Ve
     };
     let shifts = *start..*end;
     let Ok(seconds) = parse_interval(unit) else { return Vec::new() };
-    if check_shifts(&shifts).is_err() {
+    if check_shifts(&shifts, &request.limits).is_err() {
         return Vec::new();
     }
     let (_, seconds) = shift(unit, seconds);

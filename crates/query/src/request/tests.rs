@@ -105,6 +105,24 @@ fn limits_are_named_with_what_was_asked() {
     small.targets = vec!["lower(lower(lower(a)))".to_owned()];
     small.limits = Limits { calls_max: 2, ..Limits::default() };
     assert_eq!(prepare(&small).unwrap_err().status(), 422);
+    for (limit, limits, target) in [
+        ("target_bytes_max", Limits { target_bytes_max: 3, ..Limits::default() }, "lower(a)"),
+        ("pattern_nodes_max", Limits { pattern_nodes_max: 2, ..Limits::default() }, "a.*.b"),
+        ("globstars_max", Limits { globstars_max: 1, ..Limits::default() }, "a.**.b.**"),
+        ("pattern_series_max", Limits { pattern_series_max: 1, ..Limits::default() }, "*"),
+        ("arguments_max", Limits { arguments_max: 1, ..Limits::default() }, "sum(a,b)"),
+        ("memory_bytes_max", Limits { memory_bytes_max: 900, ..Limits::default() }, "sum(a,b)"),
+        ("windows_max", Limits { windows_max: 2, ..Limits::default() }, "timeStack(a,\"1d\",0,3)"),
+        (
+            "time_stack_shifts_max",
+            Limits { time_stack_shifts_max: 2, ..Limits::default() },
+            "timeStack(a,\"1d\",0,3)",
+        ),
+    ] {
+        let small = Request { limits, ..request(&[target]) };
+        let error = names(&small, &["a", "b"]).unwrap_err();
+        assert!(error.to_string().starts_with(&format!("limit {limit} exceeded")), "{error}");
+    }
     let mut long = request(&["time(\"t\",1)"]);
     long.until = 100_000_000;
     assert_eq!(names(&long, &[]).unwrap_err().status(), 422);
@@ -123,4 +141,25 @@ fn the_deepest_target_fits_the_stack_and_targets_in_texts_add_to_its_depth() {
 fn an_empty_window_is_refused_and_a_reversed_one_turned_round() {
     assert!(prepare(&Request::new(Vec::new(), 5, 5, 9)).is_err());
     assert_eq!(Request::new(Vec::new(), 9, 5, 9).from, 5);
+}
+
+#[test]
+fn what_is_held_counts_only_while_it_is_held() {
+    // Four calls in a row hold two lists at a time, four side by side hold all their answers.
+    let limits = Limits { memory_bytes_max: 6000, ..Limits::default() };
+    let held =
+        |target: &str| names(&Request { limits: limits.clone(), ..request(&[target]) }, &["a"]);
+    assert_eq!(held(&format!("{}a{}", "scale(".repeat(9), ",2)".repeat(9))).unwrap().len(), 1);
+    let error = held(&format!("group({}scale(a,2))", "scale(a,2),".repeat(9))).unwrap_err();
+    assert!(error.to_string().contains("memory_bytes_max"), "{error}");
+}
+
+#[test]
+fn a_pulled_brake_ends_an_evaluation_whatever_is_missing() {
+    let request = request(&["lower(a)"]);
+    let prepared = prepare(&request).unwrap();
+    let brake = crate::Brake::default();
+    brake.pull();
+    let stopped = prepared.evaluate_until(&Data::default(), &brake).unwrap_err();
+    assert_eq!((stopped.status(), stopped), (503, EvalError::Stopped));
 }
