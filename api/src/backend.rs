@@ -7,18 +7,20 @@ use std::time::Duration;
 
 use daemon::{Clock, Counter, Registry};
 use metric::{Glob, SeriesData, TaggedName, Window};
-use query::Fetch;
+use query::{Answer, Fetch};
 use remote::{
-    Budget, Client, ClientSettings, Deadline, FetchPlan, FetchReply, FetchRequest, FindRequest,
-    RemoteError, RemoteErrorKind, Target,
+    Allowance, Budget, Client, ClientSettings, Deadline, FetchPlan, FetchReply, FetchRequest,
+    FindRequest, RemoteError, RemoteErrorKind, Target,
 };
 use tokio::task::JoinSet;
 use wire::pb_v3::Meta;
 use wire::reply::{Caps, FindReply, InfoReply};
 
+use crate::cache::Cache;
 use crate::config::Config;
 use crate::errors::Refusal;
 use crate::patterns::after_globstars;
+use crate::queries::Query;
 
 /// How long before the end of a request the backend has to answer, so that the answer gets out.
 const MARGIN: Duration = Duration::from_millis(100);
@@ -28,6 +30,22 @@ const MARGIN: Duration = Duration::from_millis(100);
 pub(crate) struct Asking {
     deadline: Deadline,
     plan: FetchPlan,
+    /// How old what was read before may be.
+    good_for: Duration,
+    /// For whom, to count what is read.
+    query: Option<Arc<Query>>,
+}
+
+impl Asking {
+    /// Content with what was read so long ago.
+    pub(crate) fn cached(self, good_for: Duration) -> Self {
+        Self { good_for, ..self }
+    }
+
+    /// Counted against what this request may take.
+    pub(crate) fn counted(self, query: &Arc<Query>) -> Self {
+        Self { query: Some(Arc::clone(query)), ..self }
+    }
 }
 
 /// How complete the answers were.
@@ -80,6 +98,7 @@ pub(crate) struct Backend {
     fetches: Counter,
     series: Counter,
     points: Counter,
+    kept: Cache<Answer>,
 }
 
 impl Backend {
@@ -105,6 +124,7 @@ impl Backend {
             fetches: metrics.counter("plumbago_api_fetches_total"),
             series: metrics.counter("plumbago_api_series_read_total"),
             points: metrics.counter("plumbago_api_points_read_total"),
+            kept: Cache::new("fetches", config.caching.fetch_bytes_max, clock, metrics),
         })
     }
 
@@ -112,37 +132,45 @@ impl Backend {
     pub(crate) fn begin(&self, now: i64) -> Asking {
         let plan_id = self.plans.fetch_add(1, Ordering::Relaxed);
         let plan = FetchPlan { plan_id, now, budget: self.budget, ..FetchPlan::default() };
-        Asking { deadline: Deadline::after(&self.clock, self.timeout), plan }
+        let deadline = Deadline::after(&self.clock, self.timeout);
+        Asking { deadline, plan, good_for: Duration::ZERO, query: None }
     }
 
     /// One round of reads: those of one window in one request, and all requests at once.
     pub(crate) async fn fetch(
         &self,
-        fetches: &[Fetch],
+        fetches: Vec<Fetch>,
         asking: &Asking,
-    ) -> Result<(Vec<(Fetch, Vec<SeriesData>)>, Completeness), Refusal> {
-        self.fetches.add(fetches.len() as u64);
+    ) -> Result<(Vec<(Fetch, Answer)>, Completeness), Refusal> {
         let mut answers = Vec::with_capacity(fetches.len());
         let mut windows: Vec<(Window, Vec<Fetch>)> = Vec::new();
         for fetch in fetches {
-            if is_impossible(fetch) {
-                answers.push((fetch.clone(), Vec::new()));
+            if is_impossible(&fetch) {
+                answers.push((fetch, Answer::new(Vec::new())));
+                continue;
+            }
+            if let Some(kept) = self.kept(&fetch, asking) {
+                answers.push((fetch, kept));
                 continue;
             }
             match windows.iter_mut().find(|(window, _)| *window == fetch.window) {
-                Some((_, group)) => group.push(fetch.clone()),
-                None => windows.push((fetch.window, vec![fetch.clone()])),
+                Some((_, group)) => group.push(fetch),
+                None => windows.push((fetch.window, vec![fetch])),
             }
         }
         // Dropping the set, as an aborted request does, ends its tasks.
         let mut requests = JoinSet::new();
         for (window, group) in windows {
+            self.fetches.add(group.len() as u64);
             let asked: BTreeSet<&str> = group.iter().map(store_pattern).collect();
             let targets = asked.into_iter().map(Target::new).collect();
             let request = FetchRequest { targets, window, plan: asking.plan.clone() };
             let (client, deadline) = (Arc::clone(&self.client), asking.deadline.clone());
+            let query = asking.query.clone();
             requests.spawn(async move {
-                let reply = client.fetch(&request, &deadline).await?;
+                let unlimited = Allowance::new(u64::MAX);
+                let allowance = query.as_ref().map_or(&unlimited, |query| &query.memory);
+                let reply = client.fetch_within(&request, &deadline, allowance).await?;
                 Ok::<_, RemoteError>((group, reply))
             });
         }
@@ -150,12 +178,45 @@ impl Backend {
         while let Some(joined) = requests.join_next().await {
             let (group, FetchReply { series, meta }) =
                 joined.or(Err(Refusal::Lost))?.map_err(refusal)?;
-            self.series.add(series.len() as u64);
-            self.points.add(series.iter().map(|s| s.values.len() as u64).sum());
+            self.count(&series, asking);
+            let is_whole = meta.as_ref().is_none_or(|meta| !meta.partial);
             completeness.add(meta);
-            answers.extend(share_out(group, series));
+            for (fetch, series) in share_out(group, series) {
+                let answer = Answer::new(series);
+                if is_whole {
+                    self.keep(&fetch, &answer, asking);
+                }
+                answers.push((fetch, answer));
+            }
         }
         Ok((answers, completeness))
+    }
+
+    fn count(&self, series: &[SeriesData], asking: &Asking) {
+        let points = series.iter().map(|s| s.values.len() as u64).sum();
+        self.series.add(series.len() as u64);
+        self.points.add(points);
+        if let Some(query) = &asking.query {
+            query.series.fetch_add(series.len() as u64, Ordering::Relaxed);
+            query.points.fetch_add(points, Ordering::Relaxed);
+        }
+    }
+
+    /// What a fetch answered a moment ago.
+    fn kept(&self, fetch: &Fetch, asking: &Asking) -> Option<Answer> {
+        if asking.good_for.is_zero() {
+            return None;
+        }
+        let (answer, age) = self.kept.get(&cache_key(fetch))?;
+        (age < asking.good_for).then_some(answer)
+    }
+
+    /// Nothing found is not kept: it may be there the next moment.
+    fn keep(&self, fetch: &Fetch, answer: &Answer, asking: &Asking) {
+        if self.kept.is_on() && !asking.good_for.is_zero() && answer.series() > 0 {
+            let (key, bytes) = (cache_key(fetch), answer.bytes());
+            self.kept.put(&key, answer.clone(), bytes, asking.good_for);
+        }
     }
 
     /// What the patterns match, one reply each.
@@ -198,6 +259,21 @@ impl Backend {
         self.client.json(&path, &asking.deadline).await.map_err(refusal)
     }
 
+    /// Deletes series by name, and says how many there were.
+    pub(crate) async fn delete_series(
+        &self,
+        names: &[String],
+        asking: &Asking,
+    ) -> Result<u64, Refusal> {
+        let form = remote::encode_pairs(names.iter().map(|name| ("path", name.as_str())));
+        let answer = self.client.post_json("/tags/delSeries", form, &asking.deadline).await;
+        let answer = answer.map_err(refusal)?;
+        answer["deleted"].as_u64().ok_or_else(|| {
+            let message = "the backend cannot delete series".to_owned();
+            Refusal::BackendRefused { status: 501, message }
+        })
+    }
+
     /// Whether it answers at all.
     pub(crate) async fn check(&self, asking: &Asking) -> Result<(), Refusal> {
         self.client.capabilities(&asking.deadline).await.map(drop).map_err(refusal)
@@ -207,6 +283,11 @@ impl Backend {
     pub(crate) fn address(&self) -> String {
         self.client.endpoint().to_string()
     }
+}
+
+/// What the answer to a fetch depends on.
+fn cache_key(fetch: &Fetch) -> String {
+    format!("{} {} {}", fetch.window.from, fetch.window.until, store_pattern(fetch))
 }
 
 /// Whether no series can have this name, because its tags are none; stores refuse such a request.
@@ -259,6 +340,9 @@ fn refusal(error: RemoteError) -> Refusal {
     match &error.kind {
         RemoteErrorKind::Status { code, line } if error.kind.is_refusal() => {
             Refusal::BackendRefused { status: *code, message: line.clone() }
+        }
+        RemoteErrorKind::Allowance { asked, allowed } => {
+            Refusal::Limit { limit: "memory_bytes_max", asked: *asked, allowed: *allowed }
         }
         RemoteErrorKind::TooLarge(message) => Refusal::BackendRefused {
             status: 422,

@@ -45,15 +45,34 @@ pub(crate) enum Refusal {
     /// The answer is partial, and the request allows none such.
     #[error("the answer would be partial and partial=deny was asked: {0}")]
     Partial(String),
+    /// The body did not come in time.
+    #[error("the request's body did not come within body_timeout of {0:?}")]
+    SlowBody(std::time::Duration),
     /// The deadline passed.
     #[error("not answered within request_timeout of {0:?}")]
     TimedOut(std::time::Duration),
-    /// Too many requests wait for a thread.
-    #[error("too many requests wait to be evaluated")]
-    Busy,
+    /// This daemon has too much to do just now; the same request may be answered later.
+    #[error("limit {limit} exceeded: asked {asked}, allowed {allowed}; try again")]
+    Overload {
+        /// The setting's name.
+        limit: &'static str,
+        /// What there would be.
+        asked: u64,
+        /// What the setting allows.
+        allowed: u64,
+    },
+    /// An operator ended the request.
+    #[error("the request was cancelled by an operator")]
+    Cancelled,
     /// The evaluation ended without a result; the log says more.
     #[error("internal error; the log of this server says more")]
     Lost,
+    /// The store of events does not answer.
+    #[error("{0}")]
+    Events(String),
+    /// Series may not be deleted here.
+    #[error("series may not be deleted here: the setting deletes_allowed is false")]
+    DeletesForbidden,
     /// No such thing here.
     #[error("{0}")]
     NotFound(String),
@@ -74,9 +93,12 @@ impl Refusal {
             Self::Parameter { .. } => 400,
             Self::Limit { .. } => 422,
             Self::BackendRefused { status, .. } => *status,
-            Self::BackendDown(_) | Self::Partial(_) | Self::Busy => 503,
+            Self::BackendDown(_) | Self::Partial(_) | Self::Events(_) | Self::Cancelled => 503,
+            Self::Overload { .. } => 429,
+            Self::SlowBody(_) => 408,
             Self::TimedOut(_) => 504,
             Self::Lost => 500,
+            Self::DeletesForbidden => 403,
             Self::NotFound(_) => 404,
             Self::Method(_) => 405,
         };
@@ -86,7 +108,11 @@ impl Refusal {
     /// The limit that was hit, if it is that.
     pub(crate) fn limit(&self) -> Option<&'static str> {
         match self {
-            Self::Limit { limit, .. } | Self::Query(EvalError::Limit { limit, .. }) => Some(limit),
+            Self::Limit { limit, .. }
+            | Self::Overload { limit, .. }
+            | Self::Query(EvalError::Limit { limit, .. }) => Some(limit),
+            // Limits of zippers and nodes have names of their own, which their message says.
+            Self::BackendRefused { status: 422, .. } => Some("backend"),
             _ => None,
         }
     }
@@ -101,11 +127,13 @@ impl Refusal {
             Self::BackendRefused { .. } => "backend_refused",
             Self::BackendDown(_) => "backend_down",
             Self::Partial(_) => "partial",
-            Self::TimedOut(_) => "timeout",
-            Self::Busy => "busy",
+            Self::TimedOut(_) | Self::SlowBody(_) => "timeout",
+            Self::Cancelled => "cancelled",
+            Self::Events(_) => "events",
+            Self::DeletesForbidden => "forbidden",
             Self::NotFound(_) => "not_found",
             Self::Method(_) => "method",
-            Self::Limit { .. } | Self::Lost => "internal",
+            Self::Limit { .. } | Self::Overload { .. } | Self::Lost => "internal",
         }
     }
 
@@ -116,7 +144,7 @@ impl Refusal {
         let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
         // Programs that follow a link into nowhere are better served by JSON, as the rest of the API.
         if !prefers_json(headers) && !matches!(self, Self::NotFound(_)) {
-            return (self.status(), line + "\n").into_response();
+            return self.finished((self.status(), line + "\n").into_response());
         }
         let mut body = json!({ "code": self.code(), "message": line, "error": line });
         if let Self::Query(error) = self
@@ -125,6 +153,7 @@ impl Refusal {
             body["position"] = position.into();
         }
         if let Self::Limit { limit, asked, allowed }
+        | Self::Overload { limit, asked, allowed }
         | Self::Query(EvalError::Limit { limit, asked, allowed }) = self
         {
             body["limit"] = (*limit).into();
@@ -132,7 +161,17 @@ impl Refusal {
             body["allowed"] = (*allowed).into();
         }
         let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-        (self.status(), kind, body.to_string()).into_response()
+        self.finished((self.status(), kind, body.to_string()).into_response())
+    }
+
+    /// No browser guesses a page into it, and who came too early knows when to come again.
+    fn finished(&self, mut response: Response) -> Response {
+        let headers = response.headers_mut();
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if matches!(self.status().as_u16(), 429 | 503) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
     }
 }
 

@@ -1,10 +1,16 @@
 //! The endpoints: one table of paths, and what every answer has in common.
 
+mod access;
+mod answers;
 mod cluster;
+mod compress;
+mod cors;
+mod debug;
+mod events;
 mod expand;
+mod explain;
 mod find;
 mod functions;
-mod gzip;
 mod index;
 mod info;
 mod page;
@@ -18,17 +24,21 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
 use daemon::threads::Pool;
 use daemon::{Clock, Context, Registry, StartError};
+use query::ast::Expr;
 
 use crate::backend::{Backend, Completeness};
+use crate::cache::{Cache, Server};
 use crate::config::Config;
 use crate::errors::Refusal;
+use crate::events::Events;
 use crate::format::{Pretty, json};
 use crate::params::Params;
 use crate::pieces::Wrapping;
+use crate::queries::{Queries, Query, Ticket};
 
 const PARTIAL: HeaderName = HeaderName::from_static("x-plumbago-partial");
 const QUERY_RANGE: HeaderName = HeaderName::from_static("x-query-range");
@@ -41,6 +51,11 @@ pub(crate) struct Api {
     clock: Arc<dyn Clock>,
     evaluators: Pool,
     metrics: Arc<Registry>,
+    queries: Arc<Queries>,
+    events: Events,
+    plans: Cache<Arc<Expr>>,
+    replies: Cache<Arc<answers::Answer>>,
+    cache_server: Option<Arc<Server>>,
 }
 
 impl Api {
@@ -51,7 +66,25 @@ impl Api {
         let backend =
             Backend::new(&config, &context.clock, &context.metrics).map_err(StartError::other)?;
         let (clock, metrics) = (Arc::clone(&context.clock), Arc::clone(&context.metrics));
-        Ok(Self { config, backend, clock, evaluators, metrics })
+        let events = Events::open(&config.events).map_err(StartError::other)?;
+        let queries = Arc::new(Queries::new(config.requests.clone(), &clock, &metrics));
+        let caching = &config.caching;
+        let server = |server| Server::new(server, caching.server_timeout, &clock, &metrics);
+        let cache_server = caching.server.clone().map(|named| Arc::new(server(named)));
+        let plans = Cache::new("plans", caching.plan_bytes_max, &clock, &metrics);
+        let replies = Cache::new("replies", caching.reply_bytes_max, &clock, &metrics);
+        Ok(Self {
+            config,
+            backend,
+            clock,
+            evaluators,
+            metrics,
+            queries,
+            events,
+            plans,
+            replies,
+            cache_server,
+        })
     }
 }
 
@@ -70,7 +103,10 @@ enum Endpoint {
     Version,
     Health,
     Capabilities,
+    Explain,
     Events,
+    EventsData,
+    Event,
     Tags,
     Tag,
     FindSeries,
@@ -78,6 +114,9 @@ enum Endpoint {
     AutoCompleteValues,
     TagSeries,
     TagMultiSeries,
+    DeleteSeries,
+    DeleteByQuery,
+    TagTerms,
     Unknown,
 }
 
@@ -101,15 +140,19 @@ const ENDPOINTS: &[(&str, Endpoint, &[Method])] = &[
     ("/version", Endpoint::Version, READ),
     ("/lb_check", Endpoint::Health, READ),
     ("/_internal/capabilities", Endpoint::Capabilities, READ),
-    ("/events/get_data", Endpoint::Events, READ),
+    ("/explain", Endpoint::Explain, READ),
+    ("/events", Endpoint::Events, READ),
+    ("/events/get_data", Endpoint::EventsData, READ),
+    ("/events/", Endpoint::Event, GET),
     ("/tags", Endpoint::Tags, GET),
     ("/tags/findSeries", Endpoint::FindSeries, READ),
     ("/tags/autoComplete/tags", Endpoint::AutoCompleteTags, READ),
     ("/tags/autoComplete/values", Endpoint::AutoCompleteValues, READ),
     ("/tags/tagSeries", Endpoint::TagSeries, POST),
     ("/tags/tagMultiSeries", Endpoint::TagMultiSeries, POST),
-    // There is no registry of tags to delete from, and no tag of these names either.
-    ("/tags/delSeries", Endpoint::Unknown, READ),
+    ("/tags/delSeries", Endpoint::DeleteSeries, POST),
+    ("/tags/delByQuery", Endpoint::DeleteByQuery, POST),
+    ("/tags/terms", Endpoint::TagTerms, READ),
     ("/tags/", Endpoint::Tag, GET),
 ];
 
@@ -123,6 +166,11 @@ pub(crate) struct Call {
     params: Params,
     /// The body, if it is no form.
     message: Bytes,
+    /// The body, whatever it is.
+    body: Bytes,
+    method: Method,
+    /// What it has come to so far, and what may end it.
+    query: Arc<Query>,
 }
 
 /// The whole API.
@@ -130,34 +178,81 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
     Router::new().fallback(serve).with_state(api)
 }
 
+/// What operators see besides, on the admin address.
+pub(crate) fn admin_router(api: Arc<Api>) -> Router {
+    debug::router(api)
+}
+
 async fn serve(State(api): State<Arc<Api>>, request: Request) -> Response {
     let began = api.clock.monotonic();
-    let path = normalised(request.uri().path());
+    let decoded = normalised(request.uri().path());
+    let path = without_prefix(&decoded, &api.config.serving.url_prefix);
+    let (pattern, endpoint, methods) = endpoint(path);
+    let headers = request.headers().clone();
+    let origins = cors::Origins(&api.config.serving.cors_origins);
+    if request.method() == Method::OPTIONS {
+        let mut response = origins.preflight(&headers);
+        origins.mark(&headers, &mut response);
+        count(&api, pattern, &response, began);
+        return response;
+    }
+    let about = access::about(&request, path);
+    let (mut response, ticket) = match api.queries.begin(about) {
+        Err(refusal) => (refused(&api, &refusal, &headers), None),
+        Ok(ticket) => {
+            let rest = path.strip_prefix(pattern).unwrap_or_default().to_owned();
+            let outcome = match methods.contains(request.method()) {
+                true => work(&api, request, rest, (endpoint, path), &ticket).await,
+                false => Err(Refusal::Method(request.method().to_string())),
+            };
+            (outcome.unwrap_or_else(|refusal| refused(&api, &refusal, &headers)), Some(ticket))
+        }
+    };
+    count(&api, pattern, &response, began);
+    origins.mark(&headers, &mut response);
+    let response = compress::compress(response, &headers);
+    match ticket {
+        None => response,
+        Some(ticket) => access::watched(api, response, ticket, began),
+    }
+}
+
+/// Answers within the time that a request may take, unless an operator ends it before.
+async fn work(
+    api: &Arc<Api>,
+    request: Request,
+    rest: String,
+    (endpoint, path): (Endpoint, &str),
+    ticket: &Ticket,
+) -> Result<Response, Refusal> {
+    let limit = api.config.request_timeout;
+    let answer = tokio::time::timeout(limit, async {
+        let call = read(api, request, rest, Arc::clone(&ticket.query)).await?;
+        dispatch(api, endpoint, &call, path).await
+    });
+    tokio::select! {
+        answer = answer => answer.unwrap_or(Err(Refusal::TimedOut(limit))),
+        () = ticket.query.cancelled.wait() => Err(Refusal::Cancelled),
+    }
+}
+
+/// The row of the table that a path leads to.
+fn endpoint(path: &str) -> (&'static str, Endpoint, &'static [Method]) {
     let below = |pattern: &str| pattern.len() > 1 && pattern.ends_with('/');
-    let (pattern, endpoint, methods) = *ENDPOINTS
+    *ENDPOINTS
         .iter()
         .find(|(pattern, ..)| *pattern == path)
         .or_else(|| ENDPOINTS.iter().find(|(p, ..)| below(p) && path.starts_with(p)))
-        .unwrap_or(&NOWHERE);
-    let headers = request.headers().clone();
-    let mut response = if request.method() == Method::OPTIONS {
-        preflight(&headers)
-    } else {
-        let rest = path.strip_prefix(pattern).unwrap_or_default().to_owned();
-        let limit = api.config.request_timeout;
-        let answer = tokio::time::timeout(limit, async {
-            if !methods.contains(request.method()) {
-                return Err(Refusal::Method(request.method().to_string()));
-            }
-            let call = read(&api, request, rest).await?;
-            dispatch(&api, endpoint, &call, &path).await
-        });
-        let answer = answer.await.unwrap_or(Err(Refusal::TimedOut(limit)));
-        answer.unwrap_or_else(|refusal| refused(&api, &refusal, &headers))
-    };
-    count(&api, pattern, &response, began);
-    allow_all_origins(&mut response);
-    gzip::compress(response, &headers)
+        .unwrap_or(&NOWHERE)
+}
+
+/// A path as the table has it, whether a proxy took the prefix away or not.
+fn without_prefix<'a>(path: &'a str, prefix: &str) -> &'a str {
+    match path.strip_prefix(prefix) {
+        Some("") => "/",
+        Some(rest) if rest.starts_with('/') => rest,
+        _ => path,
+    }
 }
 
 /// Without doubled slashes and without one at the end.
@@ -168,7 +263,12 @@ fn normalised(path: &str) -> String {
 }
 
 /// Reads parameters and body.
-async fn read(api: &Api, request: Request, rest: String) -> Result<Call, Refusal> {
+async fn read(
+    api: &Api,
+    request: Request,
+    rest: String,
+    asked: Arc<Query>,
+) -> Result<Call, Refusal> {
     let (parts, body) = request.into_parts();
     let allowed = api.config.query_bytes_max;
     let too_long = |asked: usize| Refusal::Limit {
@@ -185,16 +285,24 @@ async fn read(api: &Api, request: Request, rest: String) -> Result<Call, Refusal
     if let Some(length) = length.filter(|length| *length > allowed) {
         return Err(too_long(length));
     }
-    let body = axum::body::to_bytes(body, allowed).await.or(Err(too_long(allowed + 1)))?;
+    let timeout = api.config.serving.body_timeout;
+    let body = tokio::time::timeout(timeout, axum::body::to_bytes(body, allowed)).await;
+    let body = body.or(Err(Refusal::SlowBody(timeout)))?.or(Err(too_long(allowed + 1)))?;
     let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let is_form = kind.is_none_or(|kind| kind.starts_with("application/x-www-form-urlencoded"));
-    let (form, message) = if is_form { (body, Bytes::new()) } else { (Bytes::new(), body) };
+    let (form, message) = match is_form {
+        true => (body.clone(), Bytes::new()),
+        false => (Bytes::new(), body.clone()),
+    };
     let params = Params::parse(query, &form);
-    Ok(Call { rest, params, message })
+    let form = String::from_utf8_lossy(&form);
+    let texts: Vec<&str> = [query, &form].into_iter().filter(|text| !text.is_empty()).collect();
+    asked.asks(texts.join("&"));
+    Ok(Call { rest, params, message, body, method: parts.method, query: asked })
 }
 
 async fn dispatch(
-    api: &Api,
+    api: &Arc<Api>,
     endpoint: Endpoint,
     call: &Call,
     path: &str,
@@ -212,8 +320,10 @@ async fn dispatch(
         Endpoint::Version => Ok(version::version()),
         Endpoint::Health => version::health(api).await,
         Endpoint::Capabilities => version::capabilities(call),
-        // There is no store of events; Grafana asks for annotations all the same.
-        Endpoint::Events => call.json(&Vec::<()>::new()),
+        Endpoint::Explain => explain::answer(api, call).await,
+        Endpoint::Events => events::take_or_list(api, call).await,
+        Endpoint::EventsData => events::data(api, call).await,
+        Endpoint::Event => events::one(api, call).await,
         Endpoint::Tags => tags::tags(api, call).await,
         Endpoint::Tag => tags::tag(api, call).await,
         Endpoint::FindSeries => tags::find_series(api, call).await,
@@ -221,6 +331,9 @@ async fn dispatch(
         Endpoint::AutoCompleteValues => tags::complete_values(api, call).await,
         Endpoint::TagSeries => tags::tag_series(call),
         Endpoint::TagMultiSeries => tags::tag_multi_series(call),
+        Endpoint::DeleteSeries => tags::delete_series(api, call).await,
+        Endpoint::DeleteByQuery => tags::delete_by_query(api, call).await,
+        Endpoint::TagTerms => tags::terms(api, call).await,
         Endpoint::Unknown => Err(Refusal::NotFound(format!("{path} is not an endpoint"))),
     }
 }
@@ -294,31 +407,4 @@ fn count(api: &Api, pattern: &str, response: &Response, began: Duration) {
     api.metrics.counter_with("plumbago_api_requests_total", &labels).inc();
     let seconds = api.clock.monotonic().saturating_sub(began).as_secs_f64();
     api.metrics.histogram_with("plumbago_api_request_seconds", &[pattern]).observe(seconds);
-}
-
-/// What browsers ask before a request to another origin.
-fn preflight(headers: &HeaderMap) -> Response {
-    let mut response = StatusCode::NO_CONTENT.into_response();
-    let asked = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned();
-    for (name, value) in [
-        (header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, OPTIONS")),
-        (
-            header::ACCESS_CONTROL_ALLOW_METHODS,
-            HeaderValue::from_static("GET, HEAD, POST, OPTIONS"),
-        ),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, asked.unwrap_or(HeaderValue::from_static("*"))),
-        (header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400")),
-    ] {
-        response.headers_mut().insert(name, value);
-    }
-    response
-}
-
-fn allow_all_origins(response: &mut Response) {
-    let headers = response.headers_mut();
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    headers.insert(
-        header::ACCESS_CONTROL_EXPOSE_HEADERS,
-        HeaderValue::from_static("x-query-range, x-plumbago-partial"),
-    );
 }

@@ -8,20 +8,24 @@
 #![forbid(unsafe_code)]
 
 mod backend;
+mod cache;
 mod config;
 mod errors;
+mod events;
 mod format;
 mod http;
 mod params;
 mod patterns;
 mod pieces;
+mod queries;
 mod tables;
 
 use std::sync::Arc;
 
 use daemon::{Context, PanicPolicy, Program, Running, StartError, Values};
 
-pub use config::Config;
+pub use cache::{CacheProtocol, CacheServer};
+pub use config::{Caching, Config, Events, RequestLimits, Serving};
 pub use tables::{METRICS, SETTINGS};
 
 /// What tells this daemon from the others.
@@ -59,18 +63,20 @@ pub fn run(config: Config, context: Context) -> Result<Running, StartError> {
     context.facts.set("backend", config.backend.clone());
     let limits = daemon::http::Limits {
         header_bytes_max: config.query_bytes_max.saturating_add(HEADER_BYTES_MAX),
+        header_timeout: config.serving.header_timeout,
+        connections_max: config.serving.connections_max,
         stop_timeout: config.request_timeout,
-        ..daemon::http::Limits::default()
     };
     let admin = config.admin.clone();
-    let router = http::router(Arc::new(http::Api::new(config, &context)?));
+    let api = Arc::new(http::Api::new(config, &context)?);
+    let router = http::router(Arc::clone(&api));
     let server = daemon::http::serve(listener, router, context.shutdown.clone(), limits);
     let server = tokio::spawn(server);
     running.add_stage("requests", async move {
         // It ends by itself after the signal; a panic in it was logged where it happened.
         drop(server.await);
     });
-    daemon::admin::start(&mut running, &admin, axum::Router::new())?;
+    daemon::admin::start(&mut running, &admin, http::admin_router(api))?;
     context.ready.set();
     Ok(running)
 }

@@ -105,6 +105,24 @@ impl Params {
         Ok(Some(Window::new(from.min(until), from.max(until))))
     }
 
+    /// A moment, if one is given.
+    pub(crate) fn moment(
+        &self,
+        name: &'static str,
+        now: i64,
+        zone: &TimeZone,
+    ) -> Result<Option<i64>, Refusal> {
+        self.given(name).map(|text| self.time(name, text, now, zone)).transpose()
+    }
+
+    /// All keys and values, in an order that does not depend on how they were sent, but that values
+    /// of one key keep.
+    pub(crate) fn sorted(&self) -> Vec<(&str, &str)> {
+        let mut pairs: Vec<_> = self.pairs.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        pairs.sort_by_key(|(key, _)| *key);
+        pairs
+    }
+
     fn time(
         &self,
         name: &'static str,

@@ -20,9 +20,10 @@ use tokio::sync::Notify;
 
 use self::release::Release;
 use self::replay::Replaying;
-use crate::engine::{Engine, FlushReport, JournalPosition};
+use crate::engine::{Engine, FlushReport, JournalPosition, ReadError};
 use crate::index::ScanReport;
 use crate::journal::{Durability, Journal, Point, Position, Record, Replay};
+use crate::queue::{SeriesCommand, SeriesOutcome};
 use crate::series::SeriesId;
 
 /// How journal and engine work together.
@@ -51,6 +52,21 @@ pub(crate) struct KeeperCounters {
     pub(crate) sync_errors: Counter,
     /// Series that were written before their time, so that the journal stays short.
     pub(crate) hurried: Counter,
+}
+
+/// Why series were not deleted, or not all of them.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum DeleteError {
+    /// What former runs have left is still being read, and might bring them back.
+    #[error("the journal is still being read; try again")]
+    Replaying,
+    /// The disk refused.
+    #[error("{0}")]
+    File(#[from] ReadError),
+    /// The journal did not take the tombstone.
+    #[error("journal: {0}")]
+    Journal(#[from] segments::LogError),
 }
 
 /// Journal and engine.
@@ -187,6 +203,28 @@ impl Keeper {
             self.journal.append(&gone);
         }
         report
+    }
+
+    /// Deletes series by name: files, waiting points, names. Neither the journal nor a later start brings them back.
+    /// Returns how many of the names there were.
+    pub(crate) fn delete(&self, names: &[String]) -> Result<usize, DeleteError> {
+        if self.is_replaying.load(Ordering::Relaxed) {
+            return Err(DeleteError::Replaying);
+        }
+        let mut deleted = 0;
+        for name in names {
+            // Alone: no point may come between the end of a series and its tombstone.
+            let _alone = self.gate.write();
+            let Some(id) = self.engine.table().get(name) else { continue };
+            if self.engine.execute(id, SeriesCommand::Delete)? == SeriesOutcome::Deleted(true) {
+                self.journal.append(&[Record::Tombstone(id)]);
+                deleted += 1;
+            }
+        }
+        if deleted > 0 {
+            self.journal.wait_blocking(self.journal.appended(), self.config.ack)?;
+        }
+        Ok(deleted)
     }
 
     /// Writes all that waits until `deadline` has passed. What cannot be written by then stays in the journal.

@@ -116,7 +116,7 @@ pub async fn run(config: Config, context: Context) -> Result<Running, StartError
         (host.clone(), fingerprint),
     );
     let reader = Arc::new(reader.map_err(|error| StartError::io("reading threads", error))?);
-    serve_readers(&mut running, &config.read, Arc::clone(&reader))?;
+    serve_readers(&mut running, &config.read, Arc::clone(&reader), Arc::clone(&keeper))?;
     serve_carbonlink(&mut running, config.carbonlink, reader)?;
     let scanner = scanner(&keeper, &context);
     let admin = serve::admin::Admin::new(Arc::clone(&engine), Arc::clone(&scanner))
@@ -284,12 +284,13 @@ fn serve_readers(
     running: &mut Running,
     address: &str,
     reader: Arc<Reader>,
+    keeper: Arc<Keeper>,
 ) -> Result<(), StartError> {
     let Context { metrics, shutdown, .. } = running.context.clone();
     let tcp = daemon::listen::tcp("read", address)?;
     let bound = tcp.local_addr().map_err(|error| StartError::io("binding `read`", error))?;
     running.add_address("read", bound);
-    let routes = serve::http::router(reader, metrics);
+    let routes = serve::http::router(reader, keeper, metrics);
     let limits = daemon::http::Limits::default();
     let server = tokio::spawn(daemon::http::serve(tcp, routes, shutdown, limits));
     // A panic in a server was logged where it happened.

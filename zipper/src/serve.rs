@@ -16,7 +16,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, get, post};
 
 use crate::failure::Failure;
 use crate::node::Kind;
@@ -59,7 +59,10 @@ pub(crate) fn router(view: Arc<View>) -> Router {
         ("/_internal/nodes", get(nodes::nodes)),
         ("/lb_check", get(async || "Ok\n")),
     ];
-    let mut router = Router::new();
+    let delete = |State(view): State<Arc<View>>, request: Request| {
+        respond(view, Kind::Tags, request, async |view, asked| tags::delete(view, asked).await)
+    };
+    let mut router = Router::new().route("/tags/delSeries", post(delete));
     for (path, methods) in routes {
         router = router.route(path, methods.clone()).route(&format!("{path}/"), methods);
     }

@@ -172,6 +172,39 @@ impl View {
         Ok((gathered.answers.into_iter().map(|(_, value)| value).collect(), tally))
     }
 
+    /// Has all nodes delete series. Returns how many the node with the most of them had.
+    ///
+    /// Unlike a question this cannot be answered for a node by its replica: each has its own copy.
+    pub(crate) async fn delete_series(
+        &self,
+        form: String,
+        deadline: &Deadline,
+    ) -> Result<(u64, Tally), Failure> {
+        let form: Arc<str> = form.into();
+        let gathered = self
+            .everyone(Kind::Tags, deadline, |node, deadline| {
+                let form = form.to_string();
+                async move { node.client.post_json("/tags/delSeries", form, &deadline).await }
+            })
+            .await;
+        let mut tally = Tally::default();
+        tally.add(self, &gathered)?;
+        let failed = gathered.failures.iter().map(|(node, error)| (*node, error.kind.to_string()));
+        let unable = gathered.answers.iter().filter(|(_, answer)| answer.is_null());
+        let unable = unable.map(|(node, _)| (*node, "cannot delete series".to_owned()));
+        let failed = failed.chain(unable);
+        let failed: Vec<String> =
+            failed.map(|(node, why)| format!("{}: {why}", self.nodes[node].name)).collect();
+        if !failed.is_empty() {
+            let nodes = failed.join("; ");
+            return Err(Failure::Unavailable(format!(
+                "not deleted everywhere, try again: {nodes}"
+            )));
+        }
+        let deleted = gathered.answers.iter().filter_map(|(_, answer)| answer["deleted"].as_u64());
+        Ok((deleted.max().unwrap_or(0), tally))
+    }
+
     /// How much a node's word counts for a name: 0 is the primary.
     fn rank(&self, name: &str, node: usize) -> usize {
         let order = self.topology.order(name);

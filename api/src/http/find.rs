@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use metric::{TagExpr, TagQuery, Window};
+use query::{EvalError, Fetch, check_pattern};
 use serde::Serialize;
 use wire::pb_v3::MultiGlobRequest;
 use wire::reply::{self, FindMatch, FindReply};
@@ -180,6 +181,14 @@ async fn by_names(
     let names = patterns.iter().filter(|pattern| !is_tag_query(pattern));
     let asked: BTreeSet<String> = names.map(|name| FindPattern::new(name).asked).collect();
     let asked: Vec<String> = asked.into_iter().filter(|name| !name.is_empty()).collect();
+    let whole = Window::new(0, i64::MAX);
+    for pattern in &asked {
+        let fetch = Fetch { pattern: pattern.clone(), window: whole };
+        check_pattern(&fetch, &api.config.query).map_err(|error| match error {
+            limit @ EvalError::Limit { .. } => Refusal::Query(limit),
+            wrong => Refusal::parameter("query", wrong),
+        })?;
+    }
     if asked.is_empty() {
         return Ok(Default::default());
     }

@@ -6,15 +6,32 @@ use std::time::Duration;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use daemon::threads::PoolError;
-use query::{Data, EvalError, Fetch, Outcome, ROUNDS_MAX, Request, Series, consolidate, prepare};
+use metric::SeriesData;
+use query::ast::Expr;
+use query::parse::parse;
+use query::{
+    Data, EvalError, Fetch, Outcome, ROUNDS_MAX, Request, Series, consolidate, prepare_parsed,
+};
 use serde_json::json;
+use tokio::sync::oneshot;
 use wire::pb_v3::MultiFetchRequest;
 
+use super::answers::{self, Place};
 use super::{Api, Call, QUERY_RANGE, mark_partial, with_type};
 use crate::backend::Completeness;
 use crate::errors::Refusal;
 use crate::format::image::{self, Picture};
 use crate::format::{self, Format, Options, json as json_text};
+use crate::queries::Query;
+
+/// How long a parsed target is kept: it never changes, but it should not outlive its dashboard.
+const PLANS_GOOD_FOR: Duration = Duration::from_secs(3600);
+
+/// What a parsed target takes for each byte of its text, at most about.
+const TREE_BYTES_PER_BYTE: u64 = 16;
+
+/// Shorter requests are planned where they are read: handing them over would take longer.
+const INLINE_BYTES_MAX: usize = 2000;
 
 /// What becomes of the series.
 enum Wanted {
@@ -22,35 +39,54 @@ enum Wanted {
     Picture(image::Kind),
 }
 
-pub(super) async fn answer(api: &Api, call: &Call) -> Result<Response, Refusal> {
+pub(super) async fn answer(api: &Arc<Api>, call: &Call) -> Result<Response, Refusal> {
     match wanted(call)? {
         Wanted::Listing(format) => listing(api, call, format).await,
         Wanted::Picture(kind) => picture(api, call, kind).await,
     }
 }
 
-async fn picture(api: &Api, call: &Call, kind: image::Kind) -> Result<Response, Refusal> {
+async fn picture(api: &Arc<Api>, call: &Call, kind: image::Kind) -> Result<Response, Refusal> {
     let mut picture = Picture::read(&call.params, kind)?;
     let mut request = request(api, call, false)?;
     picture.take_slices(&mut request.targets);
-    let Evaluated { series, completeness, .. } = evaluate(api, request.clone()).await?;
+    let planned = plan(api, request)?;
+    let good_for = answers::good_for(api, call)?;
+    let place = Place::of(api, call, &planned.request, &planned.targets, good_for);
+    if let Some(place) = &place
+        && let Some(kept) = place.find(api).await
+    {
+        return Ok(kept);
+    }
+    let Evaluated { series, completeness, .. } = evaluate(api, call, &planned, good_for).await?;
     within("reply_series_max", series.len() as u64, api.config.reply_series_max)?;
-    let zone = request.tz.clone();
-    let drawn = run(api, move || picture.draw(&series, &zone)).await??;
+    let zone = planned.request.tz.clone();
+    let drawn = run(api, &call.query, move || picture.draw(&series, &zone)).await??;
     mark_partial(api, call, &completeness, || {
-        Ok(with_window(with_type(kind.content_type(), drawn), &request))
+        let response = with_window(with_type(kind.content_type(), drawn), &planned.request);
+        Ok(kept_in(place, api, response))
     })
 }
 
-async fn listing(api: &Api, call: &Call, format: Format) -> Result<Response, Refusal> {
+async fn listing(api: &Arc<Api>, call: &Call, format: Format) -> Result<Response, Refusal> {
     let wrapping = call.wrapping()?;
     let request = request(api, call, format == Format::V3 && !call.message.is_empty())?;
-    let evaluated = evaluate(api, request.clone()).await?;
+    let planned = plan(api, request)?;
+    let good_for = answers::good_for(api, call)?;
+    let place = Place::of(api, call, &planned.request, &planned.targets, good_for);
+    if let Some(place) = &place
+        && let Some(kept) = place.find(api).await
+    {
+        return Ok(kept);
+    }
+    let evaluated = evaluate(api, call, &planned, good_for).await?;
+    let request = &planned.request;
     let mut series = evaluated.series;
     // As in graphite-web: if not one series has a point, there is nothing to show.
     if series.iter().all(|one| one.values.is_empty()) {
         series.clear();
     }
+    let place = place.filter(|_| !series.is_empty() && !evaluated.completeness.partial);
     if let Some(points_max) = request.max_data_points.filter(|_| format == Format::Json) {
         consolidate::limit_points(&mut series, points_max);
     }
@@ -70,8 +106,15 @@ async fn listing(api: &Api, call: &Call, format: Format) -> Result<Response, Ref
     mark_partial(api, call, &evaluated.completeness, || {
         let content_type = if is_called { "text/javascript" } else { format.content_type() };
         let body = format::body(format, series, options);
-        Ok(with_window(with_type(content_type, body), &request))
+        Ok(kept_in(place, api, with_window(with_type(content_type, body), request)))
     })
+}
+
+fn kept_in(place: Option<Place>, api: &Arc<Api>, response: Response) -> Response {
+    match place {
+        Some(place) => place.keep(api, response),
+        None => response,
+    }
 }
 
 /// Says in its headers which window a response shows.
@@ -103,7 +146,7 @@ fn wanted(call: &Call) -> Result<Wanted, Refusal> {
 }
 
 /// The request as the query language has it; `is_message` where the body says it.
-fn request(api: &Api, call: &Call, is_message: bool) -> Result<Request, Refusal> {
+pub(super) fn request(api: &Api, call: &Call, is_message: bool) -> Result<Request, Refusal> {
     let params = &call.params;
     let zone = params.zone(&api.config.timezone);
     let now = params.now(api.clock.now_unix_seconds(), &zone)?;
@@ -113,7 +156,6 @@ fn request(api: &Api, call: &Call, is_message: bool) -> Result<Request, Refusal>
         let window = params.render_window(now, &zone)?;
         Request::new(params.all("target"), window.from, window.until, now)
     };
-    params.integer("cacheTimeout")?;
     if let Some(text) = params.given("xFilesFactor") {
         let parsed = text.parse().map_err(|e| Refusal::parameter("xFilesFactor", e));
         request.x_files_factor = parsed?;
@@ -141,21 +183,46 @@ fn from_message(call: &Call, now: i64) -> Result<Request, Refusal> {
     Ok(Request::new(targets, from, until, now))
 }
 
+/// A request whose targets are understood.
+pub(super) struct Planned {
+    pub(super) request: Arc<Request>,
+    pub(super) targets: Vec<Arc<Expr>>,
+}
+
+/// Parses the targets, or takes them from those parsed before.
+pub(super) fn plan(api: &Api, request: Request) -> Result<Planned, Refusal> {
+    let mut targets = Vec::with_capacity(request.targets.len());
+    for text in request.targets_to_parse()? {
+        targets.push(match api.plans.get(text) {
+            Some((target, _)) => target,
+            None => {
+                let target = Arc::new(parse(text).map_err(EvalError::from)?);
+                let bytes = text.len() as u64 * TREE_BYTES_PER_BYTE;
+                api.plans.put(text, Arc::clone(&target), bytes, PLANS_GOOD_FOR);
+                target
+            }
+        });
+    }
+    Ok(Planned { request: Arc::new(request), targets })
+}
+
 /// What a request came to.
-struct Evaluated {
-    series: Vec<Series>,
-    completeness: Completeness,
-    stats: Stats,
+pub(super) struct Evaluated {
+    pub(super) series: Vec<Series>,
+    pub(super) completeness: Completeness,
+    pub(super) stats: Stats,
 }
 
 /// What it took.
 #[derive(Default)]
-struct Stats {
-    fetching: Duration,
-    evaluating: Duration,
-    rounds: usize,
-    series_read: usize,
-    points_read: usize,
+pub(super) struct Stats {
+    pub(super) planning: Duration,
+    pub(super) fetching: Duration,
+    pub(super) evaluating: Duration,
+    pub(super) rounds: usize,
+    pub(super) series_read: usize,
+    pub(super) points_read: usize,
+    pub(super) memory_bytes: u64,
 }
 
 impl Stats {
@@ -181,33 +248,40 @@ impl Stats {
 }
 
 /// Fetches and evaluates, round by round.
-async fn evaluate(api: &Api, request: Request) -> Result<Evaluated, Refusal> {
-    let asking = api.backend.begin(request.now);
-    let request = Arc::new(request);
-    let mut fetches = planned(api, Arc::clone(&request)).await?;
+pub(super) async fn evaluate(
+    api: &Api,
+    call: &Call,
+    planned: &Planned,
+    good_for: Duration,
+) -> Result<Evaluated, Refusal> {
+    let asking = api.backend.begin(planned.request.now).cached(good_for).counted(&call.query);
+    let mut stats = Stats::default();
+    let began = api.clock.monotonic();
+    let mut fetches = first_round(api, call, planned).await?;
+    stats.planning = api.clock.monotonic().saturating_sub(began);
     let mut data = Data::default();
     let mut completeness = Completeness::default();
-    let mut stats = Stats::default();
     for _ in 0..ROUNDS_MAX {
         let began = api.clock.monotonic();
         if !fetches.is_empty() {
-            let (answers, complete) = api.backend.fetch(&fetches, &asking).await?;
+            api.queries.check_memory()?;
+            call.query.enter("fetching");
+            let (events, reads) = fetches.into_iter().partition(|f| f.event_tags().is_some());
+            read_events(api, events, &mut data).await?;
+            let (answers, complete) = api.backend.fetch(reads, &asking).await?;
             completeness.join(complete);
             for (fetch, found) in answers {
-                stats.series_read += found.len();
-                stats.points_read += found.iter().map(|one| one.values.len()).sum::<usize>();
-                data.insert(fetch, found);
+                stats.series_read += found.series();
+                stats.points_read += found.points();
+                data.insert_answer(fetch, found);
             }
             stats.rounds += 1;
         }
         let fetched = api.clock.monotonic();
         stats.fetching += fetched.saturating_sub(began);
-        let job = Arc::clone(&request);
-        let (outcome, back) = run(api, move || {
-            let outcome = prepare(&job).and_then(|prepared| prepared.evaluate(&data));
-            (outcome, data)
-        })
-        .await?;
+        stats.memory_bytes = data.bytes();
+        call.query.enter("evaluating");
+        let (outcome, back) = evaluate_once(api, call, planned, data).await?;
         data = back;
         stats.evaluating += api.clock.monotonic().saturating_sub(fetched);
         match outcome? {
@@ -219,9 +293,56 @@ async fn evaluate(api: &Api, request: Request) -> Result<Evaluated, Refusal> {
     Err(EvalError::Request(message).into())
 }
 
+/// Events are read like series: so many in each second that had some.
+async fn read_events(api: &Api, events: Vec<Fetch>, data: &mut Data) -> Result<(), Refusal> {
+    for fetch in events {
+        let tags = fetch.event_tags().unwrap_or_default();
+        let tags = tags.into_iter().map(str::to_owned).collect();
+        let counts = api.events.counts(tags, fetch.window).await.map_err(super::events::failed)?;
+        let (Some((first, _)), Some((last, _))) = (counts.first(), counts.last()) else {
+            data.insert(fetch, Vec::new());
+            continue;
+        };
+        let seconds = last.saturating_sub(*first).unsigned_abs().saturating_add(1);
+        within("generated_points_max", seconds, api.config.query.generated_points_max)?;
+        let mut values = vec![f64::NAN; usize::try_from(seconds).unwrap_or(0)];
+        for (at, count) in &counts {
+            let place = usize::try_from(at - first).ok().and_then(|place| values.get_mut(place));
+            place.into_iter().for_each(|value| *value = *count as f64);
+        }
+        data.insert(fetch, vec![SeriesData::new("events", *first, 1, values)]);
+    }
+    Ok(())
+}
+
+async fn evaluate_once(
+    api: &Api,
+    call: &Call,
+    planned: &Planned,
+    data: Data,
+) -> Result<(Result<Outcome, EvalError>, Data), Refusal> {
+    let (request, targets) = (Arc::clone(&planned.request), planned.targets.clone());
+    let brake = Arc::clone(&call.query.brake);
+    // Series as they were read are no work: no thread need wake up for them.
+    let is_plain = targets.iter().all(|t| matches!(**t, Expr::Path(_) | Expr::Tagged { .. }));
+    let job = move || {
+        let prepared = prepare_parsed(&request, targets);
+        let outcome = prepared.and_then(|prepared| prepared.evaluate_until(&data, &brake));
+        (outcome, data)
+    };
+    if is_plain { Ok(job()) } else { run(api, &call.query, job).await }
+}
+
 /// The first round of reads.
-async fn planned(api: &Api, request: Arc<Request>) -> Result<Vec<Fetch>, Refusal> {
-    let fetches = run(api, move || prepare(&request).map(|plan| plan.fetches().to_vec())).await??;
+pub(super) async fn first_round(
+    api: &Api,
+    call: &Call,
+    planned: &Planned,
+) -> Result<Vec<Fetch>, Refusal> {
+    let (request, targets) = (Arc::clone(&planned.request), planned.targets.clone());
+    let is_small = request.targets.iter().map(String::len).sum::<usize>() < INLINE_BYTES_MAX;
+    let job = move || prepare_parsed(&request, targets).map(|plan| plan.fetches().to_vec());
+    let fetches = if is_small { job()? } else { run(api, &call.query, job).await?? };
     // Grafana replaces `#A` by the query of that letter before it sends; one that is left has none.
     match fetches.iter().find(|fetch| is_reference(&fetch.pattern)) {
         Some(fetch) => {
@@ -236,15 +357,63 @@ fn is_reference(pattern: &str) -> bool {
     matches!(pattern.as_bytes(), [b'#', letter] if letter.is_ascii_uppercase())
 }
 
-/// Work for a processor, away from the sockets.
+/// Work for a processor, away from the sockets: waited for only so long, ended when its time is
+/// over, and not begun once nobody waits for it.
 async fn run<T: Send + 'static>(
     api: &Api,
+    query: &Arc<Query>,
     job: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Refusal> {
-    api.evaluators.run(job).await.map_err(|error| match error {
-        PoolError::Full => Refusal::Busy,
-        _ => Refusal::Lost,
-    })
+    let allowed = Duration::from_millis(api.config.evaluation_ms_max);
+    let left = allowed.saturating_sub(query.evaluated());
+    let (clock, worked_on) = (Arc::clone(&api.clock), Arc::clone(query));
+    let (begins, mut begun) = oneshot::channel::<()>();
+    let work = api.evaluators.run(move || {
+        if worked_on.brake.is_pulled() {
+            return None;
+        }
+        drop(begins);
+        let began = clock.monotonic();
+        let done = job();
+        worked_on.add_evaluated(clock.monotonic().saturating_sub(began));
+        Some(done)
+    });
+    let mut work = std::pin::pin!(work);
+    let wait = api.config.evaluation_wait;
+    let waited = tokio::time::timeout(wait, async {
+        tokio::select! {
+            biased;
+            done = &mut work => Some(done),
+            _ = &mut begun => None,
+        }
+    });
+    let done = match waited.await {
+        Ok(Some(done)) => done,
+        Ok(None) => match tokio::time::timeout(left, work).await {
+            Ok(done) => done,
+            Err(_elapsed) => {
+                query.brake.pull();
+                let (asked, allowed) =
+                    (api.config.evaluation_ms_max + 1, api.config.evaluation_ms_max);
+                return Err(Refusal::Limit { limit: "evaluation_ms_max", asked, allowed });
+            }
+        },
+        Err(_elapsed) => return Err(too_late(wait)),
+    };
+    match done {
+        Ok(Some(done)) => Ok(done),
+        Ok(None) => Err(EvalError::Stopped.into()),
+        Err(PoolError::Full) => {
+            let allowed = api.config.evaluations_max as u64;
+            Err(Refusal::Overload { limit: "evaluations_max", asked: allowed + 1, allowed })
+        }
+        Err(_) => Err(Refusal::Lost),
+    }
+}
+
+fn too_late(wait: Duration) -> Refusal {
+    let allowed = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+    Refusal::Overload { limit: "evaluation_wait", asked: allowed.saturating_add(1), allowed }
 }
 
 fn check_size(api: &Api, format: Format, series: &[Series]) -> Result<(), Refusal> {

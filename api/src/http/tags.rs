@@ -3,8 +3,10 @@
 //! Expressions and numbers are judged here, so that every store gives the same errors; the answers
 //! are the backend's. A backend without tags has empty lists, which keeps editors working.
 
+use std::collections::BTreeMap;
+
 use axum::response::Response;
-use metric::{TagExpr, TagQuery};
+use metric::{TagExpr, TagQuery, TaggedName};
 use serde_json::{Value, json};
 
 use super::{Api, Call};
@@ -12,6 +14,9 @@ use crate::errors::Refusal;
 
 /// How many completions are wanted where nothing, or 0, is said.
 const COMPLETIONS_DEFAULT: i64 = 100;
+
+/// Series that one request to the backend deletes.
+const DELETED_AT_ONCE: usize = 1000;
 
 /// `/tags`: all tags.
 pub(super) async fn tags(api: &Api, call: &Call) -> Result<Response, Refusal> {
@@ -73,6 +78,68 @@ pub(super) fn tag_multi_series(call: &Call) -> Result<Response, Refusal> {
     }
     let names: Result<Vec<_>, _> = paths.iter().map(|path| canonical(path)).collect();
     call.json(&names?)
+}
+
+/// `/tags/delSeries`: deletes series with all their points, on all nodes.
+pub(super) async fn delete_series(api: &Api, call: &Call) -> Result<Response, Refusal> {
+    check_deletes(api)?;
+    let paths = call.params.all("path");
+    if paths.is_empty() {
+        return Err(no_path());
+    }
+    let names: Vec<String> = paths.iter().map(|path| canonical(path)).collect::<Result<_, _>>()?;
+    delete(api, &names).await?;
+    call.json(&true)
+}
+
+/// `/tags/delByQuery`, as Metrictank has it: counts what the expressions mean, and deletes it if
+/// `execute=true` is said.
+pub(super) async fn delete_by_query(api: &Api, call: &Call) -> Result<Response, Refusal> {
+    let names = found(api, call).await?;
+    let execute = call.params.is_on("execute");
+    if execute {
+        check_deletes(api)?;
+        delete(api, &names).await?;
+    }
+    call.json(&json!({ "count": names.len(), "executed": execute }))
+}
+
+/// `/tags/terms`, as Metrictank has it: for some tags, how many of the series that the expressions
+/// mean have each of their values.
+pub(super) async fn terms(api: &Api, call: &Call) -> Result<Response, Refusal> {
+    let names = found(api, call).await?;
+    let mut terms: BTreeMap<String, BTreeMap<String, u64>> =
+        call.params.all("tags").into_iter().map(|tag| (tag, BTreeMap::new())).collect();
+    for name in names.iter().filter_map(|name| TaggedName::parse(name).ok()) {
+        for (tag, counts) in &mut terms {
+            if let Some(value) = name.get(tag) {
+                *counts.entry(value.to_owned()).or_default() += 1;
+            }
+        }
+    }
+    call.json(&json!({ "totalSeries": names.len(), "terms": terms }))
+}
+
+/// The series that all expressions hold for.
+async fn found(api: &Api, call: &Call) -> Result<Vec<String>, Refusal> {
+    TagQuery::parse(&call.params.all("expr")).map_err(|e| Refusal::parameter("expr", e))?;
+    let found = answer(api, call, "/tags/findSeries", &[], None).await?;
+    let names = found.as_array().map(Vec::as_slice).unwrap_or_default();
+    Ok(names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect())
+}
+
+fn check_deletes(api: &Api) -> Result<(), Refusal> {
+    if api.config.deletes_allowed { Ok(()) } else { Err(Refusal::DeletesForbidden) }
+}
+
+async fn delete(api: &Api, names: &[String]) -> Result<(), Refusal> {
+    let asking = api.backend.begin(api.clock.now_unix_seconds());
+    for some in names.chunks(DELETED_AT_ONCE) {
+        let deleted = api.backend.delete_series(some, &asking).await?;
+        api.metrics.counter("plumbago_api_series_deleted_total").add(deleted);
+        tracing::warn!(deleted, asked = some.len(), first = some[0], "series deleted");
+    }
+    Ok(())
 }
 
 fn no_path() -> Refusal {

@@ -127,6 +127,7 @@ async fn answer(
             body(Format::V3, info(names))
         }
         _ if kind == Kind::WithoutTags => StatusCode::NOT_FOUND.into_response(),
+        "/tags/delSeries" => delete(&message),
         path => tags(kind, path, &query.unwrap_or_default()),
     }
 }
@@ -188,6 +189,14 @@ fn info(names: Vec<String>) -> Vec<u8> {
     };
     let known = names.into_iter().filter(|name| NAMES.contains(&name.as_str()));
     encode_info(Format::V3, &known.map(one).collect::<Vec<_>>()).unwrap()
+}
+
+/// Has every series that is asked for but those that begin with `no`.
+fn delete(form: &[u8]) -> Response {
+    let form = String::from_utf8(form.to_vec()).unwrap();
+    let deleted = form.split('&').filter(|pair| !pair.starts_with("path=no")).count();
+    ([("content-type", "application/json")], json!({ "deleted": deleted }).to_string())
+        .into_response()
 }
 
 /// Echoes what it was asked where the answer itself would prove nothing.

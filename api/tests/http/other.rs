@@ -34,12 +34,6 @@ async fn a13_the_version_is_one_that_has_tags_and_functions() {
 }
 
 #[tokio::test]
-async fn a14_annotations_are_an_empty_list() {
-    let server = Server::start().await;
-    assert_eq!(server.get("/events/get_data?from=-1h&tags=a+b").await.text(), "[]");
-}
-
-#[tokio::test]
 async fn the_balancer_is_told_when_no_data_can_be_had() {
     assert_eq!(Server::with(Kind::Empty, &[]).await.get("/lb_check").await.text(), "Ok\n");
     Server::alone().await.get("/lb_check").await.refused(503, "not connected");
@@ -59,7 +53,7 @@ async fn info_shows_retentions() {
 #[tokio::test]
 async fn what_is_not_there_is_a_404_in_json() {
     let server = Server::start().await;
-    for path in ["/nosuch", "/render/x", "/tags/delSeries", "/composer"] {
+    for path in ["/nosuch", "/render/x", "/composer"] {
         let answer = server.get(path).await;
         let error: Value = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!((answer.status, &error["code"]), (404, &json!("not_found")), "{path}");

@@ -60,7 +60,7 @@ async fn the_json_is_graphite_s_to_the_byte() {
     assert_eq!(answer.text(), expected);
     assert_eq!(answer.header("content-type"), Some("text/javascript"));
     assert_eq!(answer.header("x-query-range"), Some("from=1790006280, until=1790006400"));
-    assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(answer.header("access-control-allow-origin"), None);
 }
 
 #[tokio::test]
@@ -135,16 +135,18 @@ async fn a19_meta_wraps_from_the_body_and_from_the_url() {
 }
 
 #[tokio::test]
-async fn a20_gzip_is_sent_where_it_is_taken_and_zstd_does_no_harm() {
+async fn a20_gzip_and_zstd_are_sent_where_they_are_taken() {
     let server = Server::start().await;
     let url = "/render?target=servers.*.cpu.*&from=-1h&format=json";
     let plain = server.get(url).await;
-    let packed = server.ask("GET", url, "Accept-Encoding: zstd, gzip\r\n", b"").await;
+    let packed = server.ask("GET", url, "Accept-Encoding: zstd;q=0.1, gzip\r\n", b"").await;
     assert_eq!(packed.header("content-encoding"), Some("gzip"));
     assert_eq!(packed.gunzipped(), plain.text());
     assert!(packed.body.len() < plain.body.len());
     let zstd = server.ask("GET", url, "Accept-Encoding: zstd\r\n", b"").await;
-    assert_eq!((zstd.header("content-encoding"), &zstd.body), (None, &plain.body));
+    assert_eq!(zstd.header("content-encoding"), Some("zstd"));
+    assert!(zstd.body.len() < plain.body.len());
+    assert_eq!(zstd::decode_all(zstd.body.as_slice()).unwrap(), plain.body);
 }
 
 #[tokio::test]
@@ -172,8 +174,8 @@ async fn a29_head_and_options_answer() {
     let asked = "Access-Control-Request-Headers: x-dashboard-id\r\n";
     let options = server.ask("OPTIONS", "/render", asked, b"").await;
     assert_eq!((options.status, options.body.len()), (204, 0));
-    assert_eq!(options.header("access-control-allow-headers"), Some("x-dashboard-id"));
-    assert_eq!(options.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(options.header("allow"), Some("GET, HEAD, POST, OPTIONS"));
+    assert_eq!(options.header("access-control-allow-origin"), None);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::io::Read as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use daemon::clock::Manual;
 use daemon::{Context, Running, Values};
@@ -18,6 +19,8 @@ pub(crate) const NOW: i64 = 1_790_006_400;
 
 pub(crate) struct Server {
     address: SocketAddr,
+    admin: SocketAddr,
+    clock: Arc<Manual>,
     _backend: Option<Fake>,
     _running: Running,
 }
@@ -85,10 +88,29 @@ impl Server {
             values = values.with(key, value);
         }
         let clock = Arc::new(Manual::at(NOW));
-        let context = Context::new("api", plumbago_api::METRICS).with_clock(clock);
+        let context = Context::new("api", plumbago_api::METRICS).with_clock(clock.clone());
         let running = plumbago_api::start(values, context).await.unwrap();
         let address = running.address("listen").unwrap();
-        Self { address, _backend: backend, _running: running }
+        let admin = running.address("admin").unwrap();
+        Self { address, admin, clock, _backend: backend, _running: running }
+    }
+
+    /// Has time go by.
+    pub(crate) fn advance(&self, time: Duration) {
+        self.clock.advance(time);
+    }
+
+    /// The value of a metric, 0 if it has not been counted yet.
+    pub(crate) async fn metric(&self, name_and_labels: &str) -> f64 {
+        let answer = self.admin("GET", "/metrics").await;
+        let mut lines = answer.text().lines();
+        let line = lines.find_map(|line| line.strip_prefix(name_and_labels)?.strip_prefix(' '));
+        line.map_or(0.0, |value| value.parse().unwrap())
+    }
+
+    /// Asks at the admin address.
+    pub(crate) async fn admin(&self, method: &str, path: &str) -> Answer {
+        exchange(self.admin, method, path, "", b"").await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -102,17 +124,27 @@ impl Server {
 
     /// HTTP/1.0, so that the body ends where the connection does.
     pub(crate) async fn ask(&self, method: &str, path: &str, head: &str, body: &[u8]) -> Answer {
-        let length = body.len();
-        let head = format!("{method} {path} HTTP/1.0\r\n{head}Content-Length: {length}\r\n\r\n");
-        let mut stream = TcpStream::connect(self.address).await.unwrap();
-        stream.write_all(head.as_bytes()).await.unwrap();
-        stream.write_all(body).await.unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await.unwrap();
-        let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
-        let body = answer.split_off(end + 4);
-        let head = String::from_utf8(answer).unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Answer { status, head, body }
+        exchange(self.address, method, path, head, body).await
     }
+}
+
+async fn exchange(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    head: &str,
+    body: &[u8],
+) -> Answer {
+    let length = body.len();
+    let head = format!("{method} {path} HTTP/1.0\r\n{head}Content-Length: {length}\r\n\r\n");
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(body).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
+    let body = answer.split_off(end + 4);
+    let head = String::from_utf8(answer).unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Answer { status, head, body }
 }

@@ -97,3 +97,42 @@ async fn a_store_without_tags_has_empty_lists() {
         assert_eq!(server.get("/tags/autoComplete/values?tag=a").await.text(), "[]");
     }
 }
+
+#[tokio::test]
+async fn series_are_deleted_only_where_that_is_allowed() {
+    let server = Server::start().await;
+    let form = "path=disk.used;server=web1;datacenter=dc1&path=nosuch;a=b";
+    assert_eq!(server.post("/tags/delSeries", form).await.json(), json!(true));
+    assert_eq!(server.metric("plumbago_api_series_deleted_total").await, 1.0);
+    server.get("/tags/delSeries?path=a").await.refused(405, "GET");
+    server.post("/tags/delSeries", "").await.refused(400, "path");
+    let careful = Server::with(Kind::Full, &[("deletes_allowed", "false")]).await;
+    careful.post("/tags/delSeries", form).await.refused(403, "deletes_allowed");
+    careful
+        .post("/tags/delByQuery", "expr=name=disk.used&execute=true")
+        .await
+        .refused(403, "deletes_allowed");
+    let peer = Server::with(Kind::WithoutTags, &[]).await;
+    peer.post("/tags/delSeries", form).await.refused(501, "cannot delete");
+}
+
+#[tokio::test]
+async fn a_query_is_counted_before_it_deletes() {
+    let server = Server::start().await;
+    let dry = server.post("/tags/delByQuery", "expr=datacenter=dc1").await.json();
+    assert_eq!(dry, json!({ "count": 3, "executed": false }));
+    assert_eq!(server.metric("plumbago_api_series_deleted_total").await, 0.0);
+    let done = server.post("/tags/delByQuery", "expr=datacenter=dc1&execute=true").await.json();
+    assert_eq!(done, json!({ "count": 3, "executed": true }));
+    assert_eq!(server.metric("plumbago_api_series_deleted_total").await, 3.0);
+    server.post("/tags/delByQuery", "execute=true").await.refused(400, "expr");
+}
+
+#[tokio::test]
+async fn terms_count_the_series_of_each_value() {
+    let server = Server::start().await;
+    let url = "/tags/terms?expr=name=~disk.*&tags=datacenter&tags=nosuch";
+    let answer = server.get(url).await.json();
+    let terms = json!({ "datacenter": { "dc1": 2, "dc2": 1 }, "nosuch": {} });
+    assert_eq!(answer, json!({ "totalSeries": 3, "terms": terms }));
+}

@@ -21,6 +21,9 @@ pub(crate) enum ReadFault {
         /// Where that is set; the label of the counter.
         setting: &'static str,
     },
+    /// What was asked to be changed could not be.
+    #[error("not deleted: {0}")]
+    NotDeleted(String),
     /// Too much waits for the reading threads.
     #[error("too many requests wait for a thread (setting `read_queue_max`)")]
     Busy,
@@ -49,7 +52,7 @@ impl ReadFault {
             Self::Limit { setting: "request_bytes_max", .. } => 413,
             Self::Limit { .. } => 422,
             Self::Lost => 500,
-            Self::Busy => 503,
+            Self::Busy | Self::NotDeleted(_) => 503,
             Self::Late => 504,
         }
     }
@@ -60,7 +63,7 @@ impl ReadFault {
             Self::Limit { setting, .. } => Some(setting),
             Self::Busy => Some("read_queue_max"),
             Self::Late => Some("deadline"),
-            Self::Bad(_) | Self::NotFound(_) | Self::Lost => None,
+            Self::Bad(_) | Self::NotFound(_) | Self::NotDeleted(_) | Self::Lost => None,
         }
     }
 }

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use daemon::{Clock, Registry};
 use metric::Window;
 use prost::Message;
@@ -19,6 +19,7 @@ use wire::reply::{Format, encode_find, encode_info};
 
 use super::params::{self, Params};
 use super::reply;
+use crate::keeper::Keeper;
 use crate::read::render::{Fetch, Render, RenderRequest};
 use crate::read::tags::{self, COMPLETIONS_DEFAULT, Narrowing};
 use crate::read::{Deadline, ReadFault, Reader, details, find, info, list};
@@ -38,6 +39,7 @@ enum Endpoint {
     FindSeries,
     Tags,
     Tag,
+    DeleteSeries,
     Robots,
 }
 
@@ -55,6 +57,7 @@ const PATHS: &[(&str, Endpoint, &str)] = &[
     ("/tags/findSeries", Endpoint::FindSeries, "tags"),
     ("/tags", Endpoint::Tags, "tags"),
     ("/tags/{tag}", Endpoint::Tag, "tags"),
+    ("/tags/delSeries", Endpoint::DeleteSeries, "delete"),
     ("/robots.txt", Endpoint::Robots, "robots"),
 ];
 
@@ -71,24 +74,30 @@ const PROTOCOLS: [&str; 5] = [
 #[derive(Debug)]
 struct Service {
     reader: Arc<Reader>,
+    keeper: Arc<Keeper>,
     registry: Arc<Registry>,
 }
 
 /// The routes of the read API.
-pub(crate) fn router(reader: Arc<Reader>, registry: Arc<Registry>) -> Router {
+pub(crate) fn router(reader: Arc<Reader>, keeper: Arc<Keeper>, registry: Arc<Registry>) -> Router {
     let mut router = Router::new();
     for &(path, endpoint, label) in PATHS {
         let answer = move |State(service): State<Arc<Service>>, request: Request| async move {
             service.answer(endpoint, label, request).await
         };
         for path in [path.to_owned(), format!("{path}/")] {
-            router = router.route(&path, get(answer).post(answer));
+            // What changes something is no link that a crawler might follow.
+            let methods = match endpoint {
+                Endpoint::DeleteSeries => post(answer),
+                _ => get(answer).post(answer),
+            };
+            router = router.route(&path, methods);
         }
     }
     let unknown = || async { (StatusCode::NOT_FOUND, "no such path\n") };
     let other = || async { (StatusCode::METHOD_NOT_ALLOWED, "expected GET or POST\n") };
     let router = router.fallback(unknown).method_not_allowed_fallback(other);
-    router.with_state(Arc::new(Service { reader, registry }))
+    router.with_state(Arc::new(Service { reader, keeper, registry }))
 }
 
 /// Counts one request when it ends, however that is.
@@ -187,6 +196,7 @@ impl Service {
                 reply::json(&numbered.map(tag).collect::<Vec<_>>())
             }
             Endpoint::Tag => self.tag(params, deadline).await?,
+            Endpoint::DeleteSeries => self.delete(params, deadline).await?,
             Endpoint::Robots => "User-agent: *\nDisallow: /\n".into_response(),
             Endpoint::Render => return Err(ReadFault::Lost),
         })
@@ -240,6 +250,20 @@ impl Service {
         let body = encode_info(params.format, &infos);
         let body = body.map_err(|error| ReadFault::bad(error.to_string()))?;
         Ok(reply::bytes(params.format.content_type(), body))
+    }
+
+    /// Names and nothing else: a pattern would delete more than its author sees.
+    async fn delete(&self, params: &Params, deadline: Deadline) -> Result<Response, ReadFault> {
+        let names = owned(params.all("path"));
+        let allowed = self.reader.limits.targets_max;
+        if names.len() > allowed {
+            let what = format!("{} series to delete", names.len());
+            return Err(ReadFault::limit(what, allowed, "targets_max"));
+        }
+        let keeper = Arc::clone(&self.keeper);
+        let deleted = self.reader.run(deadline, move || keeper.delete(&names)).await?;
+        let deleted = deleted.map_err(|error| ReadFault::NotDeleted(error.to_string()))?;
+        Ok(reply::json(&json!({ "deleted": deleted })))
     }
 
     async fn tag(&self, params: &Params, deadline: Deadline) -> Result<Response, ReadFault> {

@@ -254,6 +254,39 @@ async fn a_series_whose_file_was_deleted_does_not_come_back() {
     second.stop().await;
 }
 
+#[tokio::test]
+async fn a_series_deleted_by_name_is_gone_from_answers_files_and_journal() {
+    let (first, folder) = node(&[]).await;
+    first.send(&[format!("d;x=1 1 {NOW}"), format!("d;x=2 2 {NOW}"), format!("e 3 {NOW}")]).await;
+    first.flush().await;
+    first.send(&[format!("d;x=1 4 {}", NOW - 60), format!("waits 5 {NOW}")]).await;
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    let names = b"path=d%3Bx%3D1&path=waits&path=nosuch";
+    let deleted = first.request("read", "POST /tags/delSeries", &form, names).await;
+    assert_eq!(deleted.json(), serde_json::json!({ "deleted": 2 }));
+    assert!(!file_of(&folder, "d;x=1").exists() && file_of(&folder, "d;x=2").exists());
+    assert_eq!(first.get("/tags/delSeries?path=e").await.status, 405);
+    // A copy of the folder at this moment is what a death would leave.
+    let copy = testkit::folder();
+    copy_tree(folder.path(), copy.path());
+    let second = crate::harness::try_start(copy.path(), &[]).await.unwrap();
+    for node in [&first, &second] {
+        let names = node.get("/metrics/index.json").await.json();
+        assert_eq!(names, serde_json::json!(["d;x=2", "e"]));
+        let values = node.get("/tags/autoComplete/values?tag=x").await.json();
+        assert_eq!(values, serde_json::json!(["2"]));
+    }
+    first.send(&[format!("d;x=1 6 {NOW}")]).await;
+    let query = format!("target=d%3Bx%3D1&from={}&until={NOW}", NOW - 120);
+    let again = first.render(&query, Format::V3).await.series;
+    let values: Vec<f64> = again[0].values.iter().copied().filter(|v| !v.is_nan()).collect();
+    assert_eq!(values, [6.0], "a new series of the old name has none of its points");
+    first.check_ledger(&["series_deleted"]);
+    second.check_ledger(&["series_deleted"]);
+    first.stop().await;
+    second.stop().await;
+}
+
 fn copy_tree(from: &Path, to: &Path) {
     for entry in from.read_dir().unwrap() {
         let entry = entry.unwrap();

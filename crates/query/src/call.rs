@@ -11,7 +11,7 @@ use crate::eval::{Run, Scope};
 use crate::function::Function;
 use crate::limits::Limits;
 use crate::names::Node;
-use crate::plan::Window;
+use crate::plan::{Fetch, Window};
 use crate::series::Series;
 use crate::time_expr::{parse_interval, parse_time};
 use crate::value::Value;
@@ -287,6 +287,13 @@ impl Call<'_> {
     /// Evaluates the text of a target, made up by a function, over this window.
     pub fn evaluate_text(&mut self, target: &str) -> Result<Vec<Series>, EvalError> {
         self.run.evaluate_text(target, self.scope)
+    }
+
+    /// How many events with these tags there are in each second of the window: in the order of
+    /// time, those of some seconds may be left out.
+    pub fn events(&mut self, tags: &[String]) -> Result<Vec<Series>, EvalError> {
+        let pattern = Fetch::events_pattern(tags);
+        self.run.fetch(pattern, self.scope).map(list_of)
     }
 
     /// Calls another function of the table with ready values.

@@ -18,7 +18,7 @@ use crate::function::{Body, find};
 use crate::parse::{DEPTH_MAX, parse, parse_prefix};
 use crate::plan::{Fetch, Window};
 use crate::request::Request;
-use crate::series::{Consolidation, Series, Values};
+use crate::series::{Consolidation, SERIES_BYTES, Series, Values};
 use crate::value::Value;
 
 /// A fetched series with its column shared, so that evaluating again copies no values.
@@ -31,16 +31,13 @@ struct Fetched {
     consolidation: Consolidation,
 }
 
-/// Everything fetched for a request, by (pattern, window).
-#[derive(Clone, Debug, Default)]
-pub struct Data {
-    answers: HashMap<Fetch, Arc<[Fetched]>>,
-    bytes: u64,
-}
+/// What one fetch answered, in byte order of names. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Answer(Arc<[Fetched]>);
 
-impl Data {
-    /// Keeps the answer to a fetch, in byte order of names; an empty one says that nothing matches.
-    pub fn insert(&mut self, fetch: Fetch, series: Vec<SeriesData>) {
+impl Answer {
+    /// Of series in any order; none say that nothing matches.
+    pub fn new(series: Vec<SeriesData>) -> Self {
         let mut answer: Vec<_> = series
             .into_iter()
             .map(|s| Fetched {
@@ -52,10 +49,43 @@ impl Data {
             })
             .collect();
         answer.sort_by(|a, b| a.name.cmp(&b.name));
-        let bytes =
-            |s: &Fetched| crate::series::SERIES_BYTES + (s.name.len() + s.values.len() * 8) as u64;
-        self.bytes += answer.iter().map(bytes).sum::<u64>();
-        self.answers.insert(fetch, answer.into());
+        Self(answer.into())
+    }
+
+    /// How many series there are.
+    pub fn series(&self) -> usize {
+        self.0.len()
+    }
+
+    /// How many points they have.
+    pub fn points(&self) -> usize {
+        self.0.iter().map(|s| s.values.len()).sum()
+    }
+
+    /// About how much memory it takes.
+    pub fn bytes(&self) -> u64 {
+        let bytes = |s: &Fetched| SERIES_BYTES + (s.name.len() + s.values.len() * 8) as u64;
+        self.0.iter().map(bytes).sum()
+    }
+}
+
+/// Everything fetched for a request, by (pattern, window).
+#[derive(Clone, Debug, Default)]
+pub struct Data {
+    answers: HashMap<Fetch, Answer>,
+    bytes: u64,
+}
+
+impl Data {
+    /// Keeps the answer to a fetch; an empty one says that nothing matches.
+    pub fn insert(&mut self, fetch: Fetch, series: Vec<SeriesData>) {
+        self.insert_answer(fetch, Answer::new(series));
+    }
+
+    /// As [`Data::insert`] with an answer that others may hold as well.
+    pub fn insert_answer(&mut self, fetch: Fetch, answer: Answer) {
+        self.bytes += answer.bytes();
+        self.answers.insert(fetch, answer);
     }
 
     /// About how much memory it takes.
@@ -309,9 +339,9 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn fetch(&self, pattern: String, scope: &Scope) -> Result<Value, EvalError> {
+    pub(crate) fn fetch(&self, pattern: String, scope: &Scope) -> Result<Value, EvalError> {
         let fetch = Fetch { pattern, window: scope.window };
-        let Some(answer) = self.data.answers.get(&fetch) else {
+        let Some(Answer(answer)) = self.data.answers.get(&fetch) else {
             let mut missing = self.missing.borrow_mut();
             if !scope.fetched_only && !missing.contains(&fetch) {
                 missing.push(fetch);

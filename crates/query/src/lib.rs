@@ -27,7 +27,7 @@ pub mod value;
 
 pub use brake::Brake;
 pub use error::EvalError;
-pub use eval::Data;
+pub use eval::{Answer, Data};
 pub use limits::Limits;
 pub use plan::{Fetch, Window};
 pub use request::{Outcome, Prepared, ROUNDS_MAX, Request, check_pattern, prepare, prepare_parsed};

@@ -35,12 +35,25 @@ pub struct Fetch {
     pub window: Window,
 }
 
+/// What a read of events begins with; no path holds a parenthesis.
+const EVENTS: &str = "events()";
+
 impl Fetch {
     /// Whether the pattern is a `seriesByTag(...)` for [`metric::TagQuery::parse_call`] and not a path
     /// for [`metric::Glob::compile`]; no path holds a parenthesis after this word.
     pub fn is_tag_query(&self) -> bool {
         let arguments = self.pattern.strip_prefix("seriesByTag").map(str::trim_start);
         arguments.is_some_and(|a| a.starts_with('('))
+    }
+
+    /// Of the events with all these tags, or of all events without any: so many in each second.
+    pub(crate) fn events_pattern(tags: &[String]) -> String {
+        format!("{EVENTS}{}", tags.join(" "))
+    }
+
+    /// The tags, if this is no read of series but one of events.
+    pub fn event_tags(&self) -> Option<Vec<&str>> {
+        Some(self.pattern.strip_prefix(EVENTS)?.split_whitespace().collect())
     }
 }
 

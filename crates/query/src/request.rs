@@ -172,6 +172,9 @@ fn check(fetches: &[Fetch], limits: &Limits) -> Result<(), EvalError> {
 /// Refuses patterns that no store would take, before any store is asked.
 pub fn check_pattern(fetch: &Fetch, limits: &Limits) -> Result<(), EvalError> {
     let refused = |e: String| EvalError::Request(format!("{}: {e}", fetch.pattern));
+    if fetch.event_tags().is_some() {
+        return Ok(());
+    }
     if fetch.is_tag_query() {
         return TagQuery::parse_call(&fetch.pattern).map(drop).map_err(|e| refused(e.to_string()));
     }

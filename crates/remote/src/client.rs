@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use wire::pb_v3::{self, CapabilityResponse, Meta};
 use wire::reply::{self, Caps, FindReply, Format, InfoReply};
 
+use crate::allowance::Allowance;
 use crate::deadline::{DEADLINE_HEADER, Deadline};
 use crate::endpoint::Endpoint;
 use crate::error::{RemoteError, RemoteErrorKind as Kind};
@@ -80,12 +81,15 @@ struct Call<'a> {
     format: Format,
     content_type: &'static str,
     body: Vec<u8>,
+    /// What its reply is counted against.
+    allowance: Option<&'a Allowance>,
 }
 
 impl<'a> Call<'a> {
     fn get(path_and_query: &'a str, format: Format) -> Self {
         let content_type = "";
-        Self { method: Method::GET, path_and_query, format, content_type, body: Vec::new() }
+        let (method, body) = (Method::GET, Vec::new());
+        Self { method, path_and_query, format, content_type, body, allowance: None }
     }
 
     /// carbonapi sends its messages as the body of a GET, and go-carbon wants them there.
@@ -145,13 +149,28 @@ impl Client {
         request: &FetchRequest,
         deadline: &Deadline,
     ) -> Result<FetchReply, RemoteError> {
-        self.named(self.fetch_any(request, deadline).await)
+        let allowance = Allowance::new(u64::MAX);
+        self.fetch_within(request, deadline, &allowance).await
+    }
+
+    /// As [`Client::fetch`]; `allowance` counts the reply while it arrives and its series after.
+    ///
+    /// # Errors
+    /// As [`Client::fetch`], and when the allowance is used up.
+    pub async fn fetch_within(
+        &self,
+        request: &FetchRequest,
+        deadline: &Deadline,
+        allowance: &Allowance,
+    ) -> Result<FetchReply, RemoteError> {
+        self.named(self.fetch_any(request, deadline, allowance).await)
     }
 
     async fn fetch_any(
         &self,
         request: &FetchRequest,
         deadline: &Deadline,
+        allowance: &Allowance,
     ) -> Result<FetchReply, Kind> {
         let format = self.protocol(deadline).await?;
         let form;
@@ -161,11 +180,16 @@ impl Client {
             form = render_form(request, format);
             Call::form("/render/", format, form)
         };
+        let call = Call { allowance: Some(allowance), ..call };
         let Some(reply) = self.call(call, deadline).await? else {
             return Ok(FetchReply::default());
         };
+        // For a moment the series are there twice: as they were sent, and read.
+        let bytes = reply.bytes.len() as u64;
+        take(allowance, bytes)?;
         let decoded = reply::decode_render(reply.format, &reply.bytes, self.settings.reply);
         let decoded = self.judged(decoded)?;
+        allowance.give_back(bytes);
         let series = match reply.format {
             Format::V2 | Format::Json => protocol::with_expressions(request, decoded.series),
             _ => decoded.series,
@@ -293,6 +317,24 @@ impl Client {
         self.named(value.map_err(|error| Kind::Decode(error.to_string())))
     }
 
+    /// What a POST of a form answers as JSON; null where there is no such thing.
+    ///
+    /// # Errors
+    /// As [`Client::fetch`].
+    pub async fn post_json(
+        &self,
+        path: &str,
+        form: String,
+        deadline: &Deadline,
+    ) -> Result<serde_json::Value, RemoteError> {
+        let call = Call::form(path, Format::Json, form);
+        let Some(reply) = self.named(self.call(call, deadline).await)? else {
+            return Ok(serde_json::Value::Null);
+        };
+        let value = serde_json::from_slice(&reply.bytes);
+        self.named(value.map_err(|error| Kind::Decode(error.to_string())))
+    }
+
     /// What the other side speaks.
     ///
     /// # Errors
@@ -375,11 +417,15 @@ impl Client {
             status => return Err(refusal(status, response.into_body()).await),
         }
         let format = content_format(&response).unwrap_or(call.format);
-        let bytes = self.whole(response.into_body()).await?;
+        let bytes = self.whole(response.into_body(), call.allowance).await?;
         Ok(Some(Reply { format, bytes }))
     }
 
-    async fn whole(&self, mut body: Incoming) -> Result<Vec<u8>, Kind> {
+    async fn whole(
+        &self,
+        mut body: Incoming,
+        allowance: Option<&Allowance>,
+    ) -> Result<Vec<u8>, Kind> {
         let bytes_max = self.settings.reply.bytes_max;
         let too_large = || Kind::TooLarge(format!("reply of more than {bytes_max} bytes"));
         if body.size_hint().lower() > bytes_max as u64 {
@@ -392,10 +438,16 @@ impl Client {
             if bytes.len() + data.len() > bytes_max {
                 return Err(too_large());
             }
+            allowance.map_or(Ok(()), |allowance| take(allowance, data.len() as u64))?;
             bytes.extend_from_slice(&data);
         }
         Ok(bytes)
     }
+}
+
+fn take(allowance: &Allowance, bytes: u64) -> Result<(), Kind> {
+    let allowed = allowance.bytes_max();
+    allowance.take(bytes).map_err(|asked| Kind::Allowance { asked, allowed })
 }
 
 fn content_format(response: &Response<Incoming>) -> Option<Format> {

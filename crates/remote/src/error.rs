@@ -38,6 +38,14 @@ pub enum RemoteErrorKind {
     /// The reply is not what was asked for.
     #[error("{0}")]
     Decode(String),
+    /// The replies of one request together are larger than it allows.
+    #[error("replies of {asked} bytes, {allowed} are allowed")]
+    Allowance {
+        /// Bytes that would be in use.
+        asked: u64,
+        /// Bytes that may be.
+        allowed: u64,
+    },
     /// The reply is larger than allowed.
     #[error("{0}")]
     TooLarge(String),
@@ -53,7 +61,7 @@ impl RemoteErrorKind {
             Self::Timeout => "timeout",
             Self::Status { .. } => "status",
             Self::Decode(_) => "decode",
-            Self::TooLarge(_) => "too_large",
+            Self::TooLarge(_) | Self::Allowance { .. } => "too_large",
         }
     }
 

@@ -8,6 +8,7 @@
 //! What it is not: it merges nothing and asks nobody twice; that is the business of who fans out.
 #![forbid(unsafe_code)]
 
+mod allowance;
 mod client;
 mod deadline;
 mod endpoint;
@@ -16,6 +17,7 @@ mod protocol;
 mod query_string;
 mod request;
 
+pub use allowance::Allowance;
 pub use client::{Client, ClientSettings, FetchReply};
 pub use deadline::{DEADLINE_HEADER, Deadline};
 pub use endpoint::{BadEndpoint, Endpoint};

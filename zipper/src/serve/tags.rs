@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use remote::encode_pairs;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Answer, Asked};
 use crate::failure::Failure;
@@ -44,6 +44,16 @@ pub(super) async fn one(view: Arc<View>, asked: Asked) -> Result<Answer, Failure
     let limit = limit(&view, &asked, view.limits.matches_max)?;
     let (replies, tally) = view.tags(question(&asked), &asked.deadline).await?;
     let body = merge_tag_values(&replies, view.topology.copies(), limit).to_string().into_bytes();
+    Ok(Answer { content_type: "application/json", body, tally })
+}
+
+/// `/tags/delSeries`: of all nodes, or an error that says of which not.
+pub(super) async fn delete(view: Arc<View>, asked: Asked) -> Result<Answer, Failure> {
+    let names = asked.all("path");
+    view.within("targets_max", names.len(), view.limits.targets_max)?;
+    let form = encode_pairs(names.iter().map(|name| ("path", name.as_str())));
+    let (deleted, tally) = view.delete_series(form, &asked.deadline).await?;
+    let body = json!({ "deleted": deleted }).to_string().into_bytes();
     Ok(Answer { content_type: "application/json", body, tally })
 }
 

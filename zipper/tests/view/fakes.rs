@@ -54,6 +54,7 @@ impl Fake {
                 behave(&mood, || rendered(&series, body)).await
             })
         };
+        let delete_mood = mood.clone();
         let find =
             any(move |body: Bytes| async move { behave(&mood, || found(&series, body)).await });
         let capabilities = pb_v3::CapabilityResponse {
@@ -63,6 +64,12 @@ impl Fake {
         let router = Router::new()
             .route("/render/", render)
             .route("/metrics/find/", find)
+            .route(
+                "/tags/delSeries",
+                any(
+                    move |body: Bytes| async move { behave(&delete_mood, || deleted(&body)).await },
+                ),
+            )
             .route("/tags/findSeries", any(async || "[\"b;x=1\",\"a;x=1\"]"))
             .route("/_internal/capabilities/", any(async move || capabilities.encode_to_vec()));
         let limits = daemon::http::Limits::default();
@@ -97,6 +104,11 @@ fn rendered(series: &[SeriesData], body: Bytes) -> Vec<u8> {
         }
     }
     reply::encode_render(Format::V3, WINDOW, &out, None)
+}
+
+fn deleted(form: &[u8]) -> Vec<u8> {
+    let paths = form.split(|byte| *byte == b'&').count();
+    format!("{{\"deleted\":{paths}}}").into_bytes()
 }
 
 fn found(series: &[SeriesData], body: Bytes) -> Vec<u8> {

@@ -289,6 +289,24 @@ async fn bad_parameters_are_named_in_one_line() {
 }
 
 #[tokio::test]
+async fn series_are_deleted_of_every_node_or_it_is_said_of_which_not() {
+    let form = b"path=a%3Bx%3D1&path=b";
+    let nodes = cluster(&[], &[Mood::Well, Mood::Well]).await;
+    let whole = zipper(&urls(&nodes), &[("replication", "2")]).await;
+    let kind = "application/x-www-form-urlencoded";
+    let (_, body) = post(&whole, "/tags/delSeries", kind, form).await;
+    assert_eq!(body, b"{\"deleted\":2}");
+    let (head, _) = get(&whole, "/tags/delSeries?path=a").await;
+    assert!(head.starts_with("http/1.0 405"), "{head}");
+    let unwell = Mood::Fails(StatusCode::INTERNAL_SERVER_ERROR);
+    let nodes = cluster(&[], &[Mood::Well, unwell]).await;
+    let broken = zipper(&urls(&nodes), &[("replication", "2")]).await;
+    let (head, body) = post(&broken, "/tags/delSeries", kind, form).await;
+    let body = String::from_utf8(body).unwrap();
+    assert!(head.starts_with("http/1.0 503") && body.contains("not deleted everywhere"), "{body}");
+}
+
+#[tokio::test]
 async fn tags_are_united_and_the_small_paths_answer_in_both_spellings() {
     let nodes = cluster(&[], &[Mood::Well, Mood::Well]).await;
     let zipper = zipper(&urls(&nodes), &[]).await;

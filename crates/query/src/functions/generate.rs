@@ -188,11 +188,21 @@ fn random_walk(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
 }
 
 fn events(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
-    let name = format!("events(\"{}\")", call.strings("tags").join("\", \""));
+    let mut tags = call.strings("tags");
+    let name = format!("events(\"{}\")", tags.join("\", \""));
     let grid = Grid { start: call.from(), end: call.until(), step: 1 };
     let seconds = grid.end - grid.start;
     call.generate(seconds)?;
-    let values = vec![f64::NAN; usize::try_from(seconds).unwrap_or(0)];
+    if tags == ["*"] {
+        tags.clear();
+    }
+    let mut values = vec![f64::NAN; usize::try_from(seconds).unwrap_or(0)];
+    for counts in call.events(&tags)? {
+        for (count, at) in counts.values.iter().zip(counts.start..).filter(|(c, _)| !c.is_nan()) {
+            let place = usize::try_from(at - grid.start).ok().and_then(|at| values.get_mut(at));
+            place.into_iter().for_each(|value| *value = *count);
+        }
+    }
     let mut series = call.new_series(&name, grid, values);
     series.consolidation = Consolidation::Sum;
     Ok(vec![series])

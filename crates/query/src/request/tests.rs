@@ -158,7 +158,7 @@ fn what_is_held_counts_only_while_it_is_held() {
 fn a_pulled_brake_ends_an_evaluation_whatever_is_missing() {
     let request = request(&["lower(a)"]);
     let prepared = prepare(&request).unwrap();
-    let brake = crate::Brake::default();
+    let brake = Brake::default();
     brake.pull();
     let stopped = prepared.evaluate_until(&Data::default(), &brake).unwrap_err();
     assert_eq!((stopped.status(), stopped), (503, EvalError::Stopped));
