@@ -23,6 +23,10 @@ fn limits() -> Limits {
         brace_expansions_max: 100,
         fetches_max: 50,
         calls_max: 300,
+        windows_max: 50,
+        window_points_max: 100_000,
+        memory_bytes_max: 64 << 20,
+        ..Limits::default()
     }
 }
 
