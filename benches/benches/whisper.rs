@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use whisper::{Header, MemoryStorage, Method, Retention, Whisper};
+use whisper::{Header, MemoryStorage, Method, Point, Retention, Whisper};
 
 const NOW: i64 = 1_700_000_000;
 
@@ -43,5 +43,22 @@ fn update_many(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, update_many);
+fn write_points(c: &mut Criterion) {
+    let file = empty_file();
+    let first = u32::try_from(NOW - NOW % 60).expect("before 2106");
+    let mut group = c.benchmark_group("whisper");
+    for count in [10_u32, 60] {
+        let point = |i| Point { interval: first + 60 * i, value: f64::from(i) };
+        let points: Vec<Point> = (0..count).map(point).collect();
+        group.throughput(Throughput::Elements(count.into()));
+        group.bench_function(format!("write_points_{count}"), |bencher| {
+            let mut whisper =
+                Whisper::open(MemoryStorage::new(file.clone())).expect("a sound file");
+            bencher.iter(|| whisper.write_points(0, first, black_box(&points)));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, update_many, write_points);
 criterion_main!(benches);

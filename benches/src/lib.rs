@@ -1,4 +1,5 @@
-//! Criterion benches of the hot paths, and the inputs they share. `cargo bench -p plumbago-benches`.
+//! Criterion benches of the hot paths, and the inputs they share: `cargo bench -p plumbago-benches`. What loads a whole node
+//! is a program: `load-node`.
 #![forbid(unsafe_code)]
 
 /// Names of the shape that fleets send: `fleet.hostNNNN.cpu.M`, all different.

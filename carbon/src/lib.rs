@@ -21,7 +21,7 @@ pub mod series;
 mod serve;
 mod specs;
 mod tables;
-mod tail;
+pub mod tail;
 
 use std::sync::Arc;
 

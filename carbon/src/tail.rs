@@ -19,7 +19,7 @@ const TIME_BITS: [u32; 3] = [7, 12, 20];
 
 /// A compressed sequence of points.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Tail {
+pub struct Tail {
     bytes: Box<[u8]>,
     last: Last,
     bits: u32,
@@ -40,7 +40,7 @@ struct Last {
 
 impl Tail {
     /// Adds a point; returns by how many bytes the memory held has grown.
-    pub(crate) fn push(&mut self, timestamp: u32, value: f64) -> usize {
+    pub fn push(&mut self, timestamp: u32, value: f64) -> usize {
         let mut bits = Bits::default();
         if self.count == 0 {
             self.last = Last { timestamp, ..Last::default() };
@@ -69,42 +69,43 @@ impl Tail {
     }
 
     /// Number of points.
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.count as usize
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
     /// Whether every point is later than the one before it.
-    pub(crate) fn is_ordered(&self) -> bool {
+    pub fn is_ordered(&self) -> bool {
         !self.unordered
     }
 
     /// Time of the point that came last, if any ever came: [`Tail::clear`] keeps it.
-    pub(crate) fn last_timestamp(&self) -> u32 {
+    pub fn last_timestamp(&self) -> u32 {
         self.last.timestamp
     }
 
     /// Bytes held beside the struct itself.
-    pub(crate) fn bytes_held(&self) -> usize {
+    pub fn bytes_held(&self) -> usize {
         self.bytes.len()
     }
 
     /// The bytes that count.
-    pub(crate) fn encoded(&self) -> &[u8] {
+    pub fn encoded(&self) -> &[u8] {
         &self.bytes[..self.bits.div_ceil(8) as usize]
     }
 
     /// Takes all points out and gives the memory back.
-    pub(crate) fn clear(&mut self) {
+    pub fn clear(&mut self) {
         let last = Last { timestamp: self.last.timestamp, ..Last::default() };
         *self = Self { last, ..Self::default() };
     }
 
     /// The points in the order in which they were added.
-    pub(crate) fn iter(&self) -> Points<'_> {
+    pub fn iter(&self) -> Points<'_> {
         Points::new(self.encoded(), self.count)
     }
 }
@@ -214,7 +215,7 @@ impl Last {
 
 /// Points out of compressed bytes. Bytes that end early end the points early.
 #[derive(Debug)]
-pub(crate) struct Points<'a> {
+pub struct Points<'a> {
     bits: BitReader<'a>,
     last: Last,
     first: bool,
@@ -223,7 +224,7 @@ pub(crate) struct Points<'a> {
 
 impl<'a> Points<'a> {
     /// `count` points from the bytes of [`Tail::encoded`].
-    pub(crate) fn new(bytes: &'a [u8], count: u32) -> Self {
+    pub fn new(bytes: &'a [u8], count: u32) -> Self {
         Self { bits: BitReader::new(bytes), last: Last::default(), first: true, left: count }
     }
 }

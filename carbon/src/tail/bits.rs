@@ -55,6 +55,7 @@ impl<'a> BitReader<'a> {
     }
 
     /// The next `width` bits, at most 64; none if fewer are left.
+    #[inline]
     pub(super) fn take(&mut self, width: u32) -> Option<u64> {
         if width > WINDOW_BITS_MIN {
             let high = self.take(32)?;
@@ -66,18 +67,21 @@ impl<'a> BitReader<'a> {
     }
 
     /// How many ones come next, at most `max`; the zero that ends fewer is taken too.
+    #[inline]
     pub(super) fn ones(&mut self, max: u32) -> Option<u32> {
         let ones = self.window().leading_ones().min(max);
         self.advance(ones + u32::from(ones < max))?;
         Some(ones)
     }
 
+    #[inline]
     fn advance(&mut self, bits: u32) -> Option<()> {
         self.at += bits as usize;
         (self.at <= self.bytes.len() * 8).then_some(())
     }
 
     /// The next bits, [`WINDOW_BITS_MIN`] at least, from the highest on; zeros follow the last.
+    #[inline]
     fn window(&self) -> u64 {
         let rest = self.bytes.get(self.at / 8..).unwrap_or_default();
         let word = rest.first_chunk().copied().unwrap_or_else(|| {
