@@ -119,10 +119,10 @@ class Zipper:
 class ApiDaemon(Api):
     """The api daemon in front of a zipper or one storage node."""
 
-    def __init__(self, stage, backend):
+    def __init__(self, stage, backend, flags=()):
         listen, self.admin = address(free_port()), address(free_port())
         super().__init__(f"http://{listen}")
-        self.process = stage.spawn("api", [binary("plumbago-api"), "--listen", listen, "--admin", self.admin, "--backend", f"http://{backend}"])
+        self.process = stage.spawn("api", [binary("plumbago-api"), "--listen", listen, "--admin", self.admin, "--backend", f"http://{backend}", *flags])
         wait_ready(stage, self.process, self.admin)
 
 

@@ -137,6 +137,7 @@ impl Cluster {
         let settings = Values::defaults(api::SETTINGS)
             .with("listen", &config.listen)
             .with("admin", "127.0.0.1:0")
+            .with("events_path", &folder.join("events.sqlite").to_string_lossy())
             .with("backend", &format!("http://{backend}"));
         let api = api::start(settings, part("api", api::METRICS)).await?;
 

@@ -7,7 +7,7 @@ use query::Series;
 use serde::Serialize;
 use serde_json::json;
 use serde_json::ser::{Formatter, Serializer};
-use wire::number::push_python_repr;
+use wire::number::{push_integer, push_python_repr};
 
 use super::SeriesWriter;
 
@@ -81,6 +81,13 @@ pub(super) fn push_number(out: &mut String, value: f64) {
     }
 }
 
+fn push_seconds(out: &mut String, seconds: i64) {
+    if seconds < 0 {
+        out.push('-');
+    }
+    push_integer(out, seconds.unsigned_abs());
+}
+
 /// `[{"target": …, "tags": …, "datapoints": [[value, seconds], …]}, …]`.
 pub(super) struct JsonWriter {
     no_null_points: bool,
@@ -106,12 +113,9 @@ impl SeriesWriter for JsonWriter {
     }
 
     fn series(&mut self, series: &Series, out: &mut Vec<u8>) {
-        let mut points = series.datapoints();
-        if self.no_null_points {
-            points.retain(|(value, _)| !value.is_nan());
-            if points.is_empty() {
-                return;
-            }
+        let points = series.points();
+        if self.no_null_points && points.iter().all(|value| value.is_nan()) {
+            return;
         }
         if self.written > 0 {
             out.extend_from_slice(b", ");
@@ -124,11 +128,14 @@ impl SeriesWriter for JsonWriter {
         out.extend_from_slice(b", \"datapoints\": [");
         let text = &mut self.scratch;
         text.clear();
-        for (value, seconds) in points {
+        for (value, seconds) in points.iter().zip(series.times()) {
+            if self.no_null_points && value.is_nan() {
+                continue;
+            }
             text.push_str(if text.is_empty() { "[" } else { ", [" });
-            push_number(text, value);
+            push_number(text, *value);
             text.push_str(", ");
-            text.push_str(&seconds.to_string());
+            push_seconds(text, seconds);
             text.push(']');
         }
         out.extend_from_slice(text.as_bytes());

@@ -201,14 +201,16 @@ impl Series {
 
     /// (value, seconds) pairs as an answer shows them.
     pub fn datapoints(&self) -> Vec<(f64, i64)> {
+        self.points().iter().copied().zip(self.times()).collect()
+    }
+
+    /// The seconds of [`Series::points`], as far as an answer shows them.
+    pub fn times(&self) -> impl Iterator<Item = i64> + use<> {
         let per_point = i64::try_from(self.values_per_point.max(1)).unwrap_or(i64::MAX);
         let step = self.step.saturating_mul(per_point);
-        if step <= 0 {
-            return Vec::new();
-        }
-        let times = std::iter::successors(Some(self.start), |t| t.checked_add(step))
-            .take_while(|t| *t <= self.end);
-        self.points().iter().copied().zip(times).collect()
+        let first = (step > 0).then_some(self.start);
+        let end = self.end;
+        std::iter::successors(first, move |t| t.checked_add(step)).take_while(move |t| *t <= end)
     }
 }
 
