@@ -158,11 +158,13 @@ impl Committer {
         drop(inbox);
         if let Some(mut chunk) = chunk {
             chunk.seal();
+            shared.watermarks.raise_taken(chunk.last);
             self.held.push_back(chunk);
         }
         // After a failed one, the first attempt writes all again.
         sync_done.map(|result| self.finish_sync(result));
         let done = (0..ATTEMPTS).any(|_| self.attempt(sync, synced_wanted).is_ok());
+        self.let_go_needless();
         self.retry_at = None;
         if done {
             self.back_off = BACK_OFF_MIN;
@@ -193,6 +195,22 @@ impl Committer {
         let early = self.shared.watermarks.held() > config.buffer_bytes_max / EARLY_SYNC_PART;
         let due = self.sync_at().is_some_and(|at| at <= self.shared.clock.monotonic());
         due || (early && config.sync_interval != SyncInterval::Never)
+    }
+
+    /// What nobody needs any more is neither synced nor, if it could not be written so far, written.
+    fn let_go_needless(&mut self) {
+        let needless = self.shared.watermarks.needless();
+        let is_needless = |chunk: &&Chunk| chunk.last <= needless;
+        if self.in_flight.is_some() || !self.held.front().as_ref().is_some_and(is_needless) {
+            return;
+        }
+        let count = self.held.iter().take_while(is_needless).count();
+        let unwritten = count.saturating_sub(self.in_segment);
+        self.in_segment += unwritten;
+        self.let_go(count);
+        if self.in_segment == 0 {
+            self.unsynced_since = None;
+        }
     }
 
     fn write_held(&mut self) -> Result<(), Failed> {
@@ -259,9 +277,9 @@ impl Committer {
             Ok(file) => file,
             Err(error) => return Err(self.write_failed(&error)),
         };
-        shared.files.begin(number, first_frame);
         let created_s = shared.clock.now_unix_seconds().max(0);
         let created_s = u32::try_from(created_s).unwrap_or(u32::MAX);
+        shared.files.begin(number, first_frame, created_s);
         let header = Header { segment: number, first_frame, created_s }.encode(shared.kind.magic);
         let result = file.append(&header);
         let bytes = HEADER_BYTES as u64;

@@ -33,6 +33,8 @@ pub struct SegmentInfo {
     pub last: Position,
     /// Its size.
     pub bytes: u64,
+    /// When it was created, seconds since 1970; 0 if its header does not say.
+    pub created_s: u32,
     /// Whether it is being written.
     pub open: bool,
     /// Whether its records have been handed on since the start.
@@ -110,19 +112,19 @@ fn look_at(
     }
     let mut header = [0; HEADER_BYTES];
     disk.open(path)?.read_exact(&mut header)?;
-    let (first, header_holds) = match Header::decode(&header, kind.magic) {
-        HeaderState::Sound(header) => (header.first_frame, true),
+    let (first, created_s, header_holds) = match Header::decode(&header, kind.magic) {
+        HeaderState::Sound(header) => (header.first_frame, header.created_s, true),
         HeaderState::Foreign => return Ok(None),
         HeaderState::Damaged => {
             let mut reader = SegmentReader::open(path, None, disk)?;
             reader.advance();
             let Some(first) = reader.number() else { return Ok(None) };
-            (first, false)
+            (first, 0, false)
         }
     };
     let last = Position(first + bytes / FRAME_HEAD_BYTES as u64);
     let first = Position(first);
-    let info = SegmentInfo { number, first, last, bytes, open: false, replayed: false };
+    let info = SegmentInfo { number, first, last, bytes, created_s, open: false, replayed: false };
     Ok(Some(FoundFile { path: path.to_owned(), info, header_holds }))
 }
 
@@ -184,6 +186,20 @@ impl Files {
         path_of(&self.folder, self.suffix, number)
     }
 
+    /// The first segment that may have a frame beyond `position`, of those after the segment `number`.
+    pub(crate) fn next(&self, number: Option<u64>, position: Position) -> Option<SegmentInfo> {
+        let list = self.list.lock();
+        let is_next = |info: &&SegmentInfo| {
+            number.is_none_or(|number| info.number > number) && (info.open || info.last > position)
+        };
+        list.iter().find(is_next).copied()
+    }
+
+    /// Bytes of a segment that hold whole frames; none if the segment is gone.
+    pub(crate) fn bytes_of(&self, number: u64) -> Option<u64> {
+        self.list.lock().iter().find(|info| info.number == number).map(|info| info.bytes)
+    }
+
     pub(crate) fn list(&self) -> Vec<SegmentInfo> {
         self.list.lock().clone()
     }
@@ -196,10 +212,11 @@ impl Files {
         self.rotation_wanted.swap(false, Ordering::Relaxed)
     }
 
-    pub(crate) fn begin(&self, number: u64, first: u64) {
+    pub(crate) fn begin(&self, number: u64, first: u64, created_s: u32) {
         let (first, last) = (Position(first), Position(first.saturating_sub(1)));
         let bytes = HEADER_BYTES as u64;
-        let info = SegmentInfo { number, first, last, bytes, open: true, replayed: true };
+        let info =
+            SegmentInfo { number, first, last, bytes, created_s, open: true, replayed: true };
         let mut list = self.list.lock();
         list.push(info);
         self.next.store(number + 1, Ordering::Relaxed);
@@ -235,9 +252,27 @@ impl Files {
         disk: &dyn LogDisk,
         counters: &LogCounters,
     ) -> usize {
-        // The disk may take its time with a large file: the committer must not wait for that.
         let may_go = |info: &SegmentInfo| !info.open && info.replayed && agree(info);
-        let wanted: Vec<SegmentInfo> = self.list().into_iter().take_while(may_go).collect();
+        self.delete(self.list().into_iter().take_while(may_go), disk, counters)
+    }
+
+    pub(crate) fn release_where(
+        &self,
+        agree: impl Fn(&SegmentInfo) -> bool,
+        disk: &dyn LogDisk,
+        counters: &LogCounters,
+    ) -> usize {
+        let may_go = |info: &SegmentInfo| !info.open && info.replayed && agree(info);
+        self.delete(self.list().into_iter().filter(may_go), disk, counters)
+    }
+
+    /// The disk may take its time with a large file: the committer must not wait for that, so the list is not locked.
+    fn delete(
+        &self,
+        wanted: impl Iterator<Item = SegmentInfo>,
+        disk: &dyn LogDisk,
+        counters: &LogCounters,
+    ) -> usize {
         let mut gone = 0;
         for info in wanted {
             let path = self.path_of(info.number);

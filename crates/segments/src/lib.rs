@@ -13,8 +13,9 @@ mod committer;
 mod disk;
 mod files;
 mod frame;
+mod reader;
 mod replay;
-#[cfg(feature = "sim")]
+#[cfg(any(test, feature = "sim"))]
 pub mod sim;
 mod syncer;
 mod watermarks;
@@ -35,6 +36,7 @@ pub use crate::disk::{LogDisk, LogFile, RealDisk};
 use crate::files::Files;
 pub use crate::files::{SegmentInfo, path_of};
 pub use crate::frame::{HEADER_BYTES, Senseless, records};
+pub use crate::reader::{LogReader, ReadStep};
 pub use crate::replay::{Replay, ReplayReport};
 use crate::syncer::Syncer;
 pub use crate::watermarks::Durability;
@@ -352,6 +354,40 @@ impl SegmentLog {
         self.shared.watermarks.reached(Durability::Synced)
     }
 
+    /// The committer has taken all up to here; unless the disk refuses, it is [`SegmentLog::written`] in a moment.
+    #[must_use]
+    pub fn taken(&self) -> Position {
+        self.shared.watermarks.taken()
+    }
+
+    /// Returns when [`SegmentLog::taken`] is beyond `position`.
+    ///
+    /// # Errors
+    /// When the log is closed before.
+    pub async fn taken_beyond(&self, position: Position) -> Result<(), LogError> {
+        let watermarks = &self.shared.watermarks;
+        let look = || {
+            let closed = watermarks.is_closed();
+            if watermarks.taken() > position {
+                return Some(Ok(()));
+            }
+            closed.then_some(Err(LogError::Closed))
+        };
+        watermarks.until(look).await
+    }
+
+    /// Nobody needs what is at or before `position` any more, though it may stay: it is not synced for its own sake,
+    /// and what the disk has refused so far is not written.
+    pub fn spare(&self, position: Position) {
+        self.shared.watermarks.raise_needless(position);
+    }
+
+    /// A reader of what has been written and comes after `position`. It reads files, so it belongs on a thread.
+    #[must_use]
+    pub fn read_after(&self, position: Position) -> LogReader {
+        LogReader::new(Arc::clone(&self.shared), position)
+    }
+
     /// Wakes the committer and returns when `position` is as safe as wanted.
     ///
     /// # Errors
@@ -440,6 +476,12 @@ impl SegmentLog {
     pub fn release_before(&self, segment: u64) -> usize {
         let Shared { files, disk, counters, .. } = &*self.shared;
         files.release(|info| info.number < segment, &**disk, counters)
+    }
+
+    /// Deletes every segment that `agree` lets go, wherever it stands, except as [`SegmentLog::release`] says.
+    pub fn release_where(&self, agree: impl Fn(&SegmentInfo) -> bool) -> usize {
+        let Shared { files, disk, counters, .. } = &*self.shared;
+        files.release_where(agree, &**disk, counters)
     }
 
     /// The number of the segment that has or will have what is at `position`, or a lower one: where no waiting point has a

@@ -39,6 +39,8 @@ struct Window {
     /// Where the window's first unread byte stands in the file.
     offset: u64,
     at_end: bool,
+    /// How much of the file may be read: what is behind is being written.
+    limit: u64,
     failed: Option<io::Error>,
 }
 
@@ -47,10 +49,11 @@ impl Window {
         if !self.at_end && self.bytes.len() - self.at < wanted {
             self.bytes.drain(..self.at);
             self.at = 0;
-            let missing = wanted.saturating_sub(self.bytes.len()).max(READ_BYTES);
-            let mut part = Read::take(&mut self.file, missing as u64);
+            let allowed = self.limit.saturating_sub(self.offset + self.bytes.len() as u64);
+            let missing = wanted.saturating_sub(self.bytes.len()).max(READ_BYTES) as u64;
+            let mut part = Read::take(&mut self.file, missing.min(allowed));
             match part.read_to_end(&mut self.bytes) {
-                Ok(read) => self.at_end = read < missing,
+                Ok(read) => self.at_end = (read as u64) < missing,
                 Err(error) => {
                     self.at_end = true;
                     self.failed = Some(error);
@@ -91,9 +94,26 @@ impl SegmentReader {
         numbers: Option<std::ops::Range<u64>>,
         disk: &dyn LogDisk,
     ) -> io::Result<Self> {
+        Self::open_up_to(u64::MAX, path, numbers, disk)
+    }
+
+    /// As [`Self::open`], but reads no further than `limit` until told otherwise.
+    pub(crate) fn open_up_to(
+        limit: u64,
+        path: &Path,
+        numbers: Option<std::ops::Range<u64>>,
+        disk: &dyn LogDisk,
+    ) -> io::Result<Self> {
         let file = disk.open(path)?;
-        let window =
-            Window { file, bytes: Vec::new(), at: 0, offset: 0, at_end: false, failed: None };
+        let window = Window {
+            file,
+            bytes: Vec::new(),
+            at: 0,
+            offset: 0,
+            at_end: false,
+            limit,
+            failed: None,
+        };
         let mut reader = Self {
             window,
             frame: None,
@@ -112,7 +132,25 @@ impl SegmentReader {
         self.frame.map(|frame| frame.number)
     }
 
-    fn body(&self) -> &[u8] {
+    /// The file holds whole frames up to `limit` now.
+    pub(crate) fn allow(&mut self, limit: u64) {
+        if limit > self.window.limit {
+            self.window.limit = limit;
+            self.window.at_end = false;
+        }
+    }
+
+    /// Why the file could not be read to its end.
+    pub(crate) fn failed(&mut self) -> Option<io::Error> {
+        self.window.failed.take()
+    }
+
+    /// Stretches that did not check so far.
+    pub(crate) fn damaged(&self) -> u64 {
+        self.damaged + u64::from(self.in_damage)
+    }
+
+    pub(crate) fn body(&self) -> &[u8] {
         let start = self.window.at + FRAME_HEAD_BYTES;
         self.frame.map_or(&[], |frame| &self.window.bytes[start..start + frame.body_bytes])
     }

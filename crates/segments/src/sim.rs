@@ -207,8 +207,8 @@ impl LogDisk for SimDisk {
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn Read + Send>> {
         self.call()?;
-        let data = self.get(path).ok_or(io::ErrorKind::NotFound)?;
-        Ok(Box::new(SimReader { disk: self.clone(), data: io::Cursor::new(data) }))
+        self.get(path).ok_or(io::ErrorKind::NotFound)?;
+        Ok(Box::new(SimReader { disk: self.clone(), path: path.to_owned(), at: 0 }))
     }
 
     fn list(&self, _folder: &Path) -> io::Result<Vec<(PathBuf, u64)>> {
@@ -292,14 +292,22 @@ impl LogFile for SimHandle {
     }
 }
 
+/// Sees what is appended later, and goes on when the file is deleted.
 struct SimReader {
     disk: SimDisk,
-    data: io::Cursor<Vec<u8>>,
+    path: PathBuf,
+    at: usize,
 }
 
 impl Read for SimReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.disk.call()?;
-        self.data.read(buffer)
+        let inner = self.disk.0.lock();
+        let file = inner.files.get(&self.path).or_else(|| inner.deleted.get(&self.path));
+        let rest = file.and_then(|file| file.data.get(self.at..)).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        self.at += count;
+        Ok(count)
     }
 }

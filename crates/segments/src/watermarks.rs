@@ -21,6 +21,10 @@ pub enum Durability {
 pub(crate) struct Watermarks {
     written: AtomicU64,
     synced: AtomicU64,
+    /// What the committer has taken, whether or not the disk took it.
+    taken: AtomicU64,
+    /// What need not be kept safe any more.
+    needless: AtomicU64,
     /// Bytes in memory that are not synced.
     held: AtomicUsize,
     stalled: AtomicBool,
@@ -36,6 +40,8 @@ impl Watermarks {
         Self {
             written: AtomicU64::new(at.0),
             synced: AtomicU64::new(at.0),
+            taken: AtomicU64::new(at.0),
+            needless: AtomicU64::new(0),
             held: AtomicUsize::new(0),
             stalled: AtomicBool::new(false),
             closed: AtomicBool::new(false),
@@ -56,6 +62,22 @@ impl Watermarks {
     pub(crate) fn raise(&self, written: u64, synced: u64) {
         self.written.fetch_max(written, Ordering::Release);
         self.synced.fetch_max(synced, Ordering::Release);
+    }
+
+    pub(crate) fn taken(&self) -> Position {
+        Position(self.taken.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn raise_taken(&self, taken: u64) {
+        self.taken.fetch_max(taken, Ordering::Release);
+    }
+
+    pub(crate) fn needless(&self) -> u64 {
+        self.needless.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn raise_needless(&self, position: Position) {
+        self.needless.fetch_max(position.0, Ordering::Relaxed);
     }
 
     pub(crate) fn add_held(&self, bytes: usize) {
