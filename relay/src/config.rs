@@ -1,20 +1,22 @@
 //! The relay's settings, understood.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use daemon::{Fault, Values};
 
+use crate::log::{LogFull, LogSettings};
 use crate::routes::Routes;
 
 /// A node as the relay sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Destination {
     /// Its name in metrics and logs.
     pub(crate) name: String,
     /// Where it takes carbon lines, `HOST:PORT`. Several stand in for one another: the first that
     /// answers is taken.
     pub(crate) addresses: Vec<String>,
+    /// What becomes of its lines when the log is full, if that is not as for others.
+    pub(crate) log_full: Option<LogFull>,
 }
 
 /// Everything the relay needs to start.
@@ -26,11 +28,11 @@ pub struct Config {
     pub pickle: Vec<String>,
     /// The admin address.
     pub admin: String,
-    /// Where undelivered lines are kept over a stop.
-    pub log: Option<PathBuf>,
+    /// Where lines are kept until their nodes have them; without it in memory only.
+    pub log: Option<LogSettings>,
     /// What becomes of each line.
     pub(crate) routes: Routes,
-    /// Bytes that may wait for one node.
+    /// Bytes that may wait in memory for one node where there is no log.
     pub queue_bytes_max: usize,
     /// How long a stop may take.
     pub stop_deadline: Duration,
@@ -52,7 +54,7 @@ impl Config {
             line: texts("line"),
             pickle: texts("pickle"),
             admin: values.address("admin").to_owned(),
-            log: values.opt_path("log"),
+            log: LogSettings::from_values(values),
             routes,
             queue_bytes_max: usize::try_from(values.bytes("queue_bytes_max")).unwrap_or(usize::MAX),
             stop_deadline: values.duration("stop_deadline"),

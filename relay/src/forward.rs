@@ -1,31 +1,48 @@
-//! Forwarding: sets of nodes that get the same lines, a bounded queue and a sending task for each node.
+//! Forwarding: sets of nodes that get the same lines, and a sending task for each node.
 //!
-//! Nodes come and go while the relay runs: a node that stays keeps its queue and its connection.
+//! All batches go through one stream: into the log, if there is one, and to the nodes from memory. A node that memory cannot
+//! feed any more, because it is slow, away or just back, is fed from the log. Nodes come and go while the relay runs: a node that
+//! stays keeps its place and its connection.
 
 mod batch;
-mod link;
-mod queue;
-mod undelivered;
+mod drops;
+mod former;
+mod hub;
+mod keeper;
+mod lines;
+mod node;
+mod stream;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use daemon::{Context, Counter, StartError};
 use metric::map::Map;
 use parking_lot::RwLock;
+use segments::{Durability, Position};
+use serde_json::json;
 use tracing::{info, warn};
 
 pub(crate) use batch::LineBatch;
 
 use crate::config::{Config, Destination};
-use queue::{NodeQueue, Room};
-use undelivered::Undelivered;
+use crate::log::{Found, RelayLog, Replayer, SavedPlace};
+use drops::{DropReason, Drops};
+use former::FormerFiles;
+use hub::{Hub, Set};
+use node::Node;
+use stream::Stream;
 
-/// How often a stopping relay looks whether its queues are empty.
+/// How often a stopping relay looks whether all is sent.
 const DRAIN_POLL: Duration = Duration::from_millis(20);
-
-/// What part of the stop deadline is for sending; the rest is for keeping what is left.
+/// What part of the stop deadline is for sending.
 const DRAIN_SHARE: f64 = 0.7;
+/// With a log, what is not sent by then is sent by the next run.
+const DRAIN_WITH_LOG_MAX: Duration = Duration::from_secs(2);
+/// How long the tasks of a stopping relay may take to end.
+const TASKS_END_MAX: Duration = Duration::from_secs(2);
 
 /// A node of the forwarder. Numbers are not given twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,91 +55,149 @@ pub(crate) struct SetId(usize);
 /// All nodes, and the sets that were asked for.
 #[derive(Debug)]
 pub(crate) struct Forwarder {
+    hub: Arc<Hub>,
     nodes: RwLock<Nodes>,
-    room: Arc<Room>,
-    undelivered: Option<Undelivered>,
-    queue_bytes_max: usize,
+    former_files: Option<FormerFiles>,
+    drops: Drops,
+    has_begun: AtomicBool,
     drain_max: Duration,
     waited: Counter,
-    dropped: Counter,
     context: Context,
 }
 
 #[derive(Debug, Default)]
 struct Nodes {
     /// By number; none where the node was removed.
-    queues: Vec<Option<Arc<NodeQueue>>>,
-    sets: Vec<Arc<[NodeId]>>,
+    nodes: Vec<Option<Arc<Node>>>,
+    /// Removed, but something may still wait for them.
+    leaving: Vec<Arc<Node>>,
+    sets: Vec<Set>,
     set_ids: Map<Arc<[NodeId]>, SetId>,
 }
 
 impl Nodes {
-    fn living(&self) -> impl Iterator<Item = (NodeId, &Arc<NodeQueue>)> {
-        let numbered = self.queues.iter().enumerate();
-        numbered.filter_map(|(number, queue)| Some((NodeId(number), queue.as_ref()?)))
+    fn living(&self) -> impl Iterator<Item = &Arc<Node>> {
+        self.nodes.iter().flatten()
     }
 }
 
 impl Forwarder {
-    /// A forwarder without nodes.
+    /// A forwarder without nodes. What former runs have left is counted meanwhile.
     ///
     /// # Errors
-    /// When the folder of undelivered lines cannot be used.
-    pub(crate) fn open(config: &Config, context: &Context) -> Result<Self, StartError> {
-        let undelivered = config.log.as_deref().map(Undelivered::open).transpose()?;
-        Ok(Self {
+    /// When the log cannot be used.
+    pub(crate) fn open(config: &Config, context: &Context) -> Result<Arc<Self>, StartError> {
+        let hub = Arc::new(open_hub(config, context)?);
+        let drain_max = config.stop_deadline.mul_f64(DRAIN_SHARE);
+        let drain_max =
+            if hub.log.is_some() { drain_max.min(DRAIN_WITH_LOG_MAX) } else { drain_max };
+        let forwarder = Arc::new(Self {
+            hub,
             nodes: RwLock::default(),
-            room: Arc::default(),
-            undelivered,
-            queue_bytes_max: config.queue_bytes_max,
-            drain_max: config.stop_deadline.mul_f64(DRAIN_SHARE),
+            former_files: config.log.as_ref().map(|log| FormerFiles::new(&log.folder)),
+            drops: Drops::new(&context.metrics),
+            has_begun: AtomicBool::new(false),
+            drain_max,
             waited: context.metrics.counter("plumbago_relay_senders_waited_total"),
-            dropped: context
-                .metrics
-                .counter_with("plumbago_relay_lines_dropped_total", &["undelivered_at_stop"]),
             context: context.clone(),
-        })
+        });
+        if let Some((log, _)) = &forwarder.hub.log {
+            publish(log, context);
+        }
+        Ok(forwarder)
     }
 
-    /// The node's number. A node that is new gets a queue and a sending task, which begins with what
-    /// the last stop left undelivered. To be called on the runtime.
+    /// Says that the first nodes have been added, and no line has come yet: from now on their places are kept on disk, and
+    /// what former runs have left for them is counted.
     ///
     /// # Errors
-    /// When what was left undelivered cannot be read.
+    /// When there is no thread to be had, or what an older version has left cannot be read.
+    pub(crate) fn begin(self: &Arc<Self>) -> Result<(), StartError> {
+        let Some((log, _)) = &self.hub.log else { return Ok(()) };
+        self.has_begun.store(true, Ordering::Release);
+        keeper::save_all_places(self);
+        for node in self.all_nodes() {
+            self.take_former_file(&node)?;
+        }
+        let started = |error| StartError::io("threads of `log`", error);
+        let keeping = Arc::downgrade(self);
+        daemon::threads::spawn("relay-keep", move || keeper::run(&keeping)).map_err(started)?;
+        let (log, forwarder) = (Arc::clone(log), Arc::downgrade(self));
+        let mut removed: BTreeMap<u64, u64> = BTreeMap::new();
+        let count = move || {
+            log.count_former(&mut |found| {
+                let Some(forwarder) = forwarder.upgrade() else { return };
+                if !forwarder.found(&found) {
+                    *removed.entry(found.key).or_default() += found.lines;
+                }
+            });
+            let Some(forwarder) = forwarder.upgrade() else { return };
+            for (key, lines) in removed {
+                let name = log.name_of(key).unwrap_or_else(|| format!("{key:016x}"));
+                forwarder.drops.count(&name, DropReason::NodeRemoved, lines);
+            }
+        };
+        daemon::threads::spawn("relay-count", count).map(drop).map_err(started)
+    }
+
+    /// The node's number. A node that is new gets a sending task, which goes on where the last run was with it. To be
+    /// called on the runtime.
+    ///
+    /// # Errors
+    /// When what an older version left undelivered cannot be read.
     pub(crate) fn add(&self, destination: &Destination) -> Result<NodeId, StartError> {
         let mut nodes = self.nodes.write();
-        let known = nodes.living().find(|(_, queue)| queue.destination() == destination);
-        if let Some((node, _)) = known {
-            return Ok(node);
+        if let Some(known) = nodes.living().find(|node| node.destination == *destination) {
+            return Ok(known.id);
         }
-        let queue = Arc::new(NodeQueue::new(
-            destination.clone(),
-            self.queue_bytes_max,
-            Arc::clone(&self.room),
-            &self.context.metrics,
-        ));
-        if let Some(undelivered) = &self.undelivered {
-            let left = undelivered.take(&destination.name)?;
-            if !left.is_empty() {
-                info!(
-                    node = destination.name,
-                    lines = left.lines(),
-                    "lines of the last run queued"
-                );
-            }
-            queue.push(Arc::new(left));
+        let id = self.hub.change(|stream| {
+            let end = stream.last();
+            let at_end = SavedPlace { done: end, kept_until: None };
+            let log = self.hub.log.as_ref();
+            let place = log.map_or(at_end, |(log, _)| log.take_place(&destination.name, end));
+            stream.add(place.done, place.kept_until)
+        });
+        let node = Arc::new(Node::new(id, destination, &self.hub, &self.context.metrics));
+        debug_assert_eq!(nodes.nodes.len(), id.0, "stream and forwarder number nodes alike");
+        nodes.nodes.push(Some(Arc::clone(&node)));
+        drop(nodes);
+        if self.has_begun.load(Ordering::Acquire) {
+            // Lines for it may come at once, and must find it after a death.
+            keeper::save_all_places(self);
+            self.take_former_file(&node)?;
         }
-        tokio::spawn(link::run(Arc::clone(&queue), self.context.clone()));
-        nodes.queues.push(Some(queue));
-        Ok(NodeId(nodes.queues.len() - 1))
+        *node.task.lock() = Some(tokio::spawn(lines::run(Arc::clone(&node), self.context.clone())));
+        Ok(id)
+    }
+
+    /// Queues what a version without a log has left in a file, then deletes the file.
+    fn take_former_file(&self, node: &Node) -> Result<(), StartError> {
+        let Some(files) = &self.former_files else { return Ok(()) };
+        let Some(left) = files.read(node.name())? else { return Ok(()) };
+        info!(node = node.name(), lines = left.lines(), "lines of a former version queued");
+        let set = self.set(&[node.id]);
+        self.queue(vec![(set, left)]);
+        if let Some((log, _)) = &self.hub.log {
+            let last = log.segments.appended();
+            log.segments.wait_blocking(last, Durability::Written).map_err(StartError::other)?;
+        }
+        files.remove(node.name())
     }
 
     /// Gives the node no more lines. What waits for it is still sent, then its connection ends.
     pub(crate) fn remove(&self, node: NodeId) {
-        let queue = self.nodes.write().queues.get_mut(node.0).and_then(Option::take);
-        if let Some(queue) = queue {
-            queue.leave();
+        let mut nodes = self.nodes.write();
+        if let Some(node) = nodes.nodes.get_mut(node.0).and_then(Option::take) {
+            node.leave();
+            nodes.leaving.retain(|node| self.hub.stream.lock().place(node.id).is_some());
+            nodes.leaving.push(node);
         }
+    }
+
+    /// All nodes, those included that are leaving.
+    fn all_nodes(&self) -> Vec<Arc<Node>> {
+        let nodes = self.nodes.read();
+        nodes.living().chain(&nodes.leaving).cloned().collect()
     }
 
     /// The set of these nodes, the same number for the same nodes in the same order.
@@ -131,123 +206,150 @@ impl Forwarder {
         if let Some(id) = state.set_ids.get(nodes) {
             return *id;
         }
-        let (id, set) = (SetId(state.sets.len()), Arc::from(nodes));
-        state.sets.push(Arc::clone(&set));
-        state.set_ids.insert(set, id);
+        let key = |node: &NodeId| state.nodes.get(node.0)?.as_ref().map(|node| node.key);
+        let keys = nodes.iter().filter_map(key).collect();
+        let (id, nodes) = (SetId(state.sets.len()), Arc::<[NodeId]>::from(nodes));
+        state.sets.push(Set { nodes: Arc::clone(&nodes), keys });
+        state.set_ids.insert(nodes, id);
         id
     }
 
     /// Queues each batch for all nodes of its set; a node that was removed gets nothing.
     pub(crate) fn queue(&self, batches: Vec<(SetId, LineBatch)>) {
         let nodes = self.nodes.read();
-        for (set, batch) in batches.into_iter().filter(|(_, batch)| !batch.is_empty()) {
-            let batch = Arc::new(batch);
-            for node in nodes.sets[set.0].iter() {
-                if let Some(queue) = &nodes.queues[node.0] {
-                    queue.push(Arc::clone(&batch));
-                }
+        let batches = batches.into_iter().filter(|(_, batch)| !batch.is_empty());
+        let batches = batches.map(|(set, batch)| (&nodes.sets[set.0], Arc::new(batch)));
+        let batches: Vec<(&Set, Arc<LineBatch>)> = batches.collect();
+        if batches.is_empty() {
+            return;
+        }
+        for (id, lines) in self.hub.push(&batches) {
+            if let Some(Some(node)) = nodes.nodes.get(id.0) {
+                self.drops.count(node.name(), DropReason::LogFullNewest, lines);
             }
         }
     }
 
-    /// Resolves when no queue is full.
+    /// Resolves when there is room for more.
     pub(crate) async fn room(&self) {
-        if !self.room.is_free() {
-            self.waited.inc();
-            self.room.wait().await;
+        self.hub.room(|| self.waited.inc()).await;
+    }
+
+    /// Resolves when all that was queued so far survives the death of the relay. Without a log that is at once.
+    pub(crate) async fn committed(&self) {
+        if let Some((log, _)) = &self.hub.log {
+            log.committed().await;
         }
     }
 
-    /// Sends what is queued for the nodes that answer, then keeps the rest for the next start.
+    /// What waits for each node, as JSON.
+    pub(crate) fn backlog(&self) -> serde_json::Value {
+        let one = |node: &Arc<Node>| {
+            let backlog = self.hub.backlog(node.id);
+            json!({
+                "node": node.name(),
+                "connected": node.is_connected(),
+                "lines": backlog.lines.max(0),
+                "bytes": backlog.bytes.max(0),
+            })
+        };
+        self.all_nodes().iter().map(one).collect()
+    }
+
+    /// Lines of a former run wait for the node with this key; false if there is none.
+    fn found(&self, found: &Found) -> bool {
+        let nodes = self.nodes.read();
+        let node = nodes.living().find(|node| node.key == found.key).map(|node| node.id);
+        if let Some(id) = node {
+            self.hub.change(|stream| stream.waiting(id, found.lines, found.bytes));
+        }
+        node.is_some()
+    }
+
+    /// Sends what it can to the nodes that answer; the log, if there is one, keeps the rest for the next start.
     pub(crate) async fn drain(&self) {
-        let queues: Vec<Arc<NodeQueue>> =
-            self.nodes.read().living().map(|(_, queue)| Arc::clone(queue)).collect();
+        if let Some((log, _)) = &self.hub.log {
+            log.segments.want(log.segments.appended(), Durability::Written);
+        }
+        let nodes = self.all_nodes();
+        let waits = |node: &Arc<Node>| node.is_connected() && self.hub.backlog(node.id).lines > 0;
         let sent = tokio::time::timeout(self.drain_max, async {
-            while queues.iter().any(|queue| queue.is_connected() && !queue.is_empty()) {
+            while nodes.iter().any(waits) {
                 tokio::time::sleep(DRAIN_POLL).await;
             }
         });
         if sent.await.is_err() {
             warn!("not everything could be sent before the stop");
         }
-        for queue in &queues {
-            self.keep(queue);
+        self.hub.closing.fire();
+        for node in &nodes {
+            let Some(task) = node.task.lock().take() else { continue };
+            // A panic in a task was logged where it happened.
+            drop(tokio::time::timeout(TASKS_END_MAX, task).await);
+        }
+        match &self.hub.log {
+            Some(_) => self.close_log().await,
+            None => self.count_undelivered(&nodes),
+        }
+        self.drops.log(self.context.clock.monotonic());
+    }
+
+    fn count_undelivered(&self, nodes: &[Arc<Node>]) {
+        for node in nodes {
+            let lines = u64::try_from(self.hub.backlog(node.id).lines).unwrap_or(0);
+            self.drops.count(node.name(), DropReason::UndeliveredAtStop, lines);
         }
     }
 
-    fn keep(&self, queue: &NodeQueue) {
-        let rest = queue.take_all();
-        let lines: u64 = rest.iter().map(|batch| batch.lines()).sum();
-        if lines == 0 {
-            return;
-        }
-        let node = queue.name();
-        let kept = match &self.undelivered {
-            Some(undelivered) => undelivered.keep(node, &rest),
-            None => Err(std::io::Error::other("no folder `log` is set")),
+    /// Writes what is left on a thread: it may take the disk's time.
+    async fn close_log(&self) {
+        let (sender, closed) = tokio::sync::oneshot::channel();
+        let hub = Arc::clone(&self.hub);
+        let close = move || {
+            let Some((log, replayer)) = &hub.log else { return };
+            replayer.stop();
+            // Nobody waits any more if the stop took too long.
+            drop(sender.send(log.segments.close()));
         };
-        match kept {
-            Ok(()) => info!(node, lines, "undelivered lines kept for the next start"),
-            Err(error) => {
-                self.dropped.add(lines);
-                warn!(node, lines, %error, "undelivered lines dropped");
-            }
+        if let Err(error) = daemon::threads::spawn("relay-stop", close) {
+            tracing::error!(%error, "no thread to close the log");
         }
+        if let Ok(Err(error)) = closed.await {
+            tracing::error!(%error, "the relay's log");
+        }
+        keeper::last_turn(self);
     }
+}
+
+fn open_hub(config: &Config, context: &Context) -> Result<Hub, StartError> {
+    let Some(settings) = &config.log else {
+        let stream = Stream::new(Position(0), false);
+        return Ok(Hub::new(None, stream, config.queue_bytes_max, context));
+    };
+    let log = Arc::new(RelayLog::open(settings, context)?);
+    let pressed = Arc::new(AtomicBool::new(false));
+    let is_pressed = {
+        let pressed = Arc::clone(&pressed);
+        move || pressed.load(Ordering::Relaxed)
+    };
+    let replayer = Replayer::start(Arc::clone(&log), Arc::clone(&context.clock), is_pressed)
+        .map_err(|error| StartError::io("threads of `log`", error))?;
+    let stream = Stream::new(log.segments.appended(), true);
+    let log = Some((log, replayer));
+    Ok(Hub::new(log, stream, settings.memory_bytes_max, context).with_pressed(pressed))
+}
+
+/// Numbers of the log. They do not keep it alive: the registry outlives the daemon.
+fn publish(log: &Arc<RelayLog>, context: &Context) {
+    let gauge = |name, read: fn(&RelayLog) -> f64| {
+        let log = Arc::downgrade(log);
+        let read = move || log.upgrade().map_or(0.0, |log| read(&log));
+        context.metrics.callback(name, &[], read);
+    };
+    gauge("plumbago_relay_log_bytes", |log| log.bytes() as f64);
+    gauge("plumbago_relay_log_segments", |log| log.segments.segments().len() as f64);
+    gauge("plumbago_relay_log_unsynced_bytes", |log| log.segments.held_bytes() as f64);
 }
 
 #[cfg(test)]
-mod tests {
-    use daemon::Values;
-    use testkit::{ANY_PORT, LineSink, closed_address};
-
-    use super::*;
-    use crate::{METRICS, SETTINGS};
-
-    fn destination(address: &str) -> Destination {
-        Destination { name: address.to_owned(), addresses: vec![address.to_owned()] }
-    }
-
-    fn forwarder() -> Forwarder {
-        let values = Values::defaults(SETTINGS).with("node", "h:1");
-        let config = Config::from_values(&values).unwrap();
-        Forwarder::open(&config, &Context::new("relay", METRICS)).unwrap()
-    }
-
-    fn lines(text: &str) -> LineBatch {
-        LineBatch::from_bytes(text.as_bytes().to_vec())
-    }
-
-    #[tokio::test]
-    async fn nodes_come_and_go_and_one_that_stays_keeps_its_connection() {
-        let (stays, goes) = (LineSink::start(ANY_PORT), LineSink::start(ANY_PORT));
-        let forwarder = forwarder();
-        let stay = destination(&stays.address().to_string());
-        let node = forwarder.add(&stay).unwrap();
-        let gone = forwarder.add(&destination(&goes.address().to_string())).unwrap();
-        let both = forwarder.set(&[node, gone]);
-        forwarder.queue(vec![(both, lines("a 1 1\n"))]);
-        forwarder.remove(gone);
-        assert_eq!(goes.wait_for(1).await, ["a 1 1"]);
-
-        assert_eq!(forwarder.add(&stay).unwrap(), node, "the same number for the same node");
-        assert_eq!(forwarder.set(&[node, gone]), both);
-        forwarder.queue(vec![(both, lines("b 1 1\n"))]);
-        assert_eq!(stays.wait_for(2).await, ["a 1 1", "b 1 1"]);
-        assert_eq!(goes.lines(), ["a 1 1"]);
-        let name = stays.address().to_string();
-        let connects = forwarder.context.metrics.value("plumbago_relay_connects_total", &[&name]);
-        assert_eq!(connects, Some(1.0));
-    }
-
-    #[tokio::test]
-    async fn the_first_address_that_answers_is_taken() {
-        let sink = LineSink::start(ANY_PORT);
-        let addresses = vec![closed_address(), sink.address().to_string()];
-        let forwarder = forwarder();
-        let node = forwarder.add(&Destination { name: "either".to_owned(), addresses }).unwrap();
-        let set = forwarder.set(&[node]);
-        forwarder.queue(vec![(set, lines("a 1 1\n"))]);
-        assert_eq!(sink.wait_for(1).await, ["a 1 1"]);
-    }
-}
+mod tests;

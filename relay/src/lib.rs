@@ -1,13 +1,14 @@
 //! The relay: takes points in, places each series by the ring, forwards to the nodes.
 //!
 //! A line's way: `ingest` reads and judges it, `route` asks the ring for its owners and puts it
-//! into one batch for each set of owners, `forward` keeps a bounded queue for each node and sends.
-//! Only a full queue makes senders wait; nothing is dropped silently.
+//! into one batch for each set of owners, `forward` keeps it in the `log` until each of them has it.
+//! Nothing is dropped silently.
 //!
 //! What the relay is not: it knows no disk format of the nodes and no schemas.
 #![forbid(unsafe_code)]
 
 mod actions;
+mod admin;
 pub mod aggregate;
 mod aggregates;
 mod clusters;
@@ -16,6 +17,7 @@ mod explain;
 mod files;
 mod forward;
 mod import;
+mod log;
 mod route;
 mod routes;
 mod rules;
@@ -29,6 +31,7 @@ use daemon::{Context, Fault, PanicPolicy, Program, Running, StartError, Values};
 use ingest::{Counters, Listeners, Refusals, SelfMetrics, Service};
 
 pub use config::Config;
+pub use log::{LogFull, LogSettings};
 pub use tables::{METRICS, SETTINGS};
 
 use forward::Forwarder;
@@ -65,8 +68,9 @@ pub async fn start(values: Values, context: Context) -> Result<Running, StartErr
 pub fn run(config: Config, context: Context) -> Result<Running, StartError> {
     let mut running = Running::new(context.clone());
     publish_fingerprint(config.routes.clusters.fingerprint(), &context);
-    let forwarder = Arc::new(Forwarder::open(&config, &context)?);
+    let forwarder = Forwarder::open(&config, &context)?;
     let router = Arc::new(Router::new(config.routes, Arc::clone(&forwarder), &context)?);
+    forwarder.begin()?;
     let counters = Counters::new(
         &context.metrics,
         "plumbago_relay_lines_received_total",
@@ -110,7 +114,8 @@ pub fn run(config: Config, context: Context) -> Result<Running, StartError> {
         complete: self_metrics::add_totals,
     };
     own_numbers.start(router, Arc::clone(&refusals), &context);
-    daemon::admin::start(&mut running, &config.admin, ingest::admin_routes(refusals))?;
+    let routes = ingest::admin_routes(refusals).merge(admin::routes(Arc::clone(&forwarder)));
+    daemon::admin::start(&mut running, &config.admin, routes)?;
     context.ready.set();
     Ok(running)
 }

@@ -360,4 +360,8 @@ impl Sink for Router {
             file.room().await;
         }
     }
+
+    async fn committed(&self) {
+        self.forwarder.committed().await;
+    }
 }

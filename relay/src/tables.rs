@@ -2,6 +2,8 @@
 
 use daemon::{Kind, Metric, Setting};
 
+use crate::log::LogFull;
+
 /// Every setting of the relay.
 pub const SETTINGS: &[Setting] = &[
     Setting::new(
@@ -19,14 +21,6 @@ pub const SETTINGS: &[Setting] = &[
         "127.0.0.1:2005",
         "Serves /metrics, /health, /ready and /admin/* here; it has no password.",
     ),
-    Setting::new(
-        "log",
-        Kind::Path,
-        "",
-        "Folder that keeps the lines a stopping relay could not deliver, for its next start. \
-         Without it they are dropped at the stop, counted.",
-    )
-    .value_name("DIR"),
     cluster::CLUSTER.reload(),
     Setting::new(
         "node",
@@ -91,7 +85,68 @@ pub const SETTINGS: &[Setting] = &[
         "queue_bytes_max",
         Kind::Bytes,
         "256MiB",
-        "How much waits in memory for one node before senders have to wait.",
+        "Without a log: how much waits in memory for one node before senders have to wait.",
+    ),
+    Setting::new(
+        "log",
+        Kind::Path,
+        "",
+        "Folder of the relay's log, which keeps each line until its nodes have it, through their \
+         death and the relay's own. Without it lines wait in memory only.",
+    )
+    .value_name("DIR"),
+    Setting::new(
+        "log_bytes_max",
+        Kind::Bytes,
+        "4GiB",
+        "Size of the log, give or take a segment; beyond it log_full decides.",
+    ),
+    Setting::new("log_age_max", Kind::Duration, "7d", "Older lines leave the log, counted."),
+    Setting::new(
+        "log_full",
+        Kind::Choice(LogFull::WORDS),
+        "oldest",
+        "When the log is full: a node's oldest lines go, or it is kept no newer ones until it has \
+         those (newest), or senders wait.",
+    ),
+    Setting::new(
+        "log_segment_bytes",
+        Kind::Bytes,
+        "64MiB",
+        "Size of one file of the log; it is deleted when no node needs anything in it.",
+    ),
+    Setting::new(
+        "log_buffer_bytes_max",
+        Kind::Bytes,
+        "64MiB",
+        "Memory for what the log's disk has not taken yet. When it is full, senders wait.",
+    ),
+    Setting::new(
+        "log_memory_bytes_max",
+        Kind::Bytes,
+        "32MiB",
+        "With a log: how much waits in memory for all nodes. One that falls further behind is fed \
+         from the log.",
+    ),
+    Setting::new(
+        "log_replay_bytes_per_s_max",
+        Kind::Bytes,
+        "64MiB",
+        "How much a second is read back from the log; live lines go before.",
+    ),
+    Setting::new(
+        "sync_interval",
+        Kind::Choice(&["always", "10ms", "100ms", "1s", "never"]),
+        "100ms",
+        "How often the log is made to survive the loss of power. The death of the process costs \
+         nothing in any case.",
+    ),
+    Setting::new(
+        "ack",
+        Kind::Choice(&["written", "synced"]),
+        "written",
+        "What a sender that ends its connection and waits for the close can rely on: its lines \
+         survive the death of the relay (written), or the loss of power too (synced).",
     ),
     Setting::new(
         "self_metrics_interval",
@@ -184,7 +239,52 @@ pub const METRICS: &[Metric] = &[
     Metric::gauge("plumbago_relay_backlog_bytes", "Bytes that wait for a node.").labels(&["node"]),
     Metric::counter(
         "plumbago_relay_senders_waited_total",
-        "Reads that waited because a node's queue was full.",
+        "Reads that waited because memory or the log was full.",
     )
     .graphite("metricStalls"),
+    Metric::counter(
+        "plumbago_relay_node_lines_dropped_total",
+        "Lines that a node does not get, by reason.",
+    )
+    .labels(&["node", "reason"]),
+    Metric::gauge("plumbago_relay_log_bytes", "Size of the log."),
+    Metric::gauge("plumbago_relay_log_segments", "Files of the log."),
+    Metric::gauge(
+        "plumbago_relay_log_unsynced_bytes",
+        "Bytes of the log in memory, not written or not synced.",
+    ),
+    Metric::counter("plumbago_relay_log_lines_appended_total", "Lines that were put into the log."),
+    Metric::counter("plumbago_relay_log_lines_written_total", "Lines written to the log's disk."),
+    Metric::counter("plumbago_relay_log_bytes_written_total", "Bytes written to the log."),
+    Metric::counter(
+        "plumbago_relay_log_bytes_released_total",
+        "Bytes of the log deleted with their segments.",
+    ),
+    Metric::counter("plumbago_relay_log_writes_total", "Writes of the log."),
+    Metric::counter("plumbago_relay_log_syncs_total", "Syncs of the log."),
+    Metric::counter(
+        "plumbago_relay_log_write_errors_total",
+        "Writes of the log that failed; they are tried again.",
+    ),
+    Metric::counter(
+        "plumbago_relay_log_sync_errors_total",
+        "Syncs of the log that failed; what they were for was written again elsewhere.",
+    ),
+    Metric::gauge("plumbago_relay_log_stalled", "1 while the log cannot be written."),
+    Metric::gauge(
+        "plumbago_relay_log_alarm",
+        "1 since a sync of the log has failed: the disk wants looking at.",
+    ),
+    Metric::counter(
+        "plumbago_relay_log_frames_damaged_total",
+        "Stretches of the log that did not check, at start.",
+    ),
+    Metric::counter(
+        "plumbago_relay_log_torn_bytes_total",
+        "Bytes cut off the end of the log, at start.",
+    ),
+    Metric::counter(
+        "plumbago_relay_log_files_unusable_total",
+        "Files of the log that were set aside or could not be read, at start.",
+    ),
 ];

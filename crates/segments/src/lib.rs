@@ -128,6 +128,8 @@ pub struct LogConfig {
     pub segment_bytes: u64,
     /// Bytes not written or not synced at which [`SegmentLog::has_room`] says no.
     pub buffer_bytes_max: usize,
+    /// All positions are beyond, whatever the clock and the segments say: for a caller who remembers some.
+    pub after: Position,
 }
 
 impl Default for LogConfig {
@@ -138,6 +140,7 @@ impl Default for LogConfig {
             sync_interval: SyncInterval::Every(Duration::from_millis(100)),
             segment_bytes: 64 << 20,
             buffer_bytes_max: 64 << 20,
+            after: Position(0),
         }
     }
 }
@@ -290,7 +293,7 @@ impl SegmentLog {
             folder: folder.to_owned(),
             source,
         })?;
-        let first = found.next_frame;
+        let first = found.next_frame.max(config.after.0 + 1);
         let inbox = Inbox {
             buffer: Buffer::new(first),
             since: Duration::ZERO,

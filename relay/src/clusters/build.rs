@@ -104,7 +104,8 @@ impl NodeEntry {
 impl Clusters {
     /// The number of a node. One that is named before is the same if its addresses are.
     fn destination(&mut self, name: &str, addresses: Vec<String>) -> Result<usize, String> {
-        let destination = Destination { name: name.to_owned(), addresses };
+        let destination =
+            Destination { name: name.to_owned(), addresses, ..Destination::default() };
         let known = self.destinations.iter().position(|other| other.name == destination.name);
         match known {
             Some(number) if self.destinations[number] == destination => Ok(number),

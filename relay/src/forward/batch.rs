@@ -43,6 +43,12 @@ impl LineBatch {
         self.lines += u64::from(written.is_ok());
     }
 
+    /// Adds whole lines.
+    pub(crate) fn add(&mut self, bytes: &[u8], lines: u64) {
+        self.bytes.extend_from_slice(bytes);
+        self.lines += lines;
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }

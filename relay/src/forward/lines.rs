@@ -1,0 +1,264 @@
+//! The sending task of a node that takes plain carbon lines: connect, send, reconnect.
+//!
+//! Such a node confirms nothing while the connection lives. What was sent lately counts as unread, and is sent again on the
+//! next connection; at a stop, the node's close of the connection says that it has read all.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::time::Duration;
+
+use daemon::Context;
+use segments::Position;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tracing::info;
+
+use super::batch::LineBatch;
+use super::node::Node;
+use super::stream::Taken;
+
+/// A node that does not take a connection by then is tried again later.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The first pause after a failed connection; it doubles up to [`RETRY_PAUSE_MAX`].
+const RETRY_PAUSE_MIN: Duration = Duration::from_millis(50);
+
+/// The longest pause: a node that is back waits at most this long for its lines.
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// What a node's kernel may hold unread when the node dies. That much is sent again, out of the log.
+const UNREAD_BYTES_MAX: usize = 64 << 20;
+
+/// The same where there is no log: it is kept in memory.
+const UNREAD_IN_MEMORY_BYTES_MAX: usize = 8 << 20;
+
+/// A node that lives reads what is older than this.
+const UNREAD_AGE_MAX: Duration = Duration::from_secs(30);
+
+/// How often the age is looked at while nothing is sent.
+const AGE_POLL: Duration = Duration::from_secs(1);
+
+/// How long a node may take to close the connection after the relay has closed its half.
+const CLOSE_WAIT: Duration = Duration::from_secs(1);
+
+/// Slices of one vectored write; more are not taken by the system.
+const SLICES_MAX: usize = 256;
+
+/// Sends the node's lines until it is over, or the relay stops.
+pub(super) async fn run(node: Arc<Node>, context: Context) {
+    let mut pause = RETRY_PAUSE_MIN;
+    loop {
+        let connected = tokio::select! {
+            connected = connect(&node.destination.addresses) => connected,
+            () = node.closed() => break,
+        };
+        match connected {
+            Ok(stream) => {
+                pause = RETRY_PAUSE_MIN;
+                node.metrics.connects.inc();
+                node.set_connected(true);
+                info!(node = node.name(), "connected");
+                let ended = send(&node, stream, &context).await;
+                node.set_connected(false);
+                let Err(ended) = ended else { break };
+                daemon::warn_limited!(context.clock, node = node.name(), cause = %ended, "connection lost");
+            }
+            Err(error) => {
+                node.metrics.connect_failures.inc();
+                daemon::warn_limited!(context.clock, node = node.name(), %error, "not connected");
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = node.closed() => break,
+        }
+        pause = (pause * 2).min(RETRY_PAUSE_MAX);
+    }
+    if !node.is_closing() {
+        node.forget(&context.metrics);
+        info!(node = node.name(), "left");
+    }
+}
+
+/// The first address that takes a connection. Host names are resolved again for every connection.
+pub(super) async fn connect(addresses: &[String]) -> io::Result<TcpStream> {
+    let mut refused = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in addresses {
+        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address));
+        let connected = connecting.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        match connected.and_then(|stream| daemon::listen::tune(&stream).map(|()| stream)) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => refused = error,
+        }
+    }
+    Err(refused)
+}
+
+/// Sends until nothing more is to be sent; an error says why the connection ended before.
+async fn send(node: &Node, stream: TcpStream, context: &Context) -> io::Result<()> {
+    let (mut reader, mut writer) = stream.into_split();
+    let bytes_max = if node.has_log() { UNREAD_BYTES_MAX } else { UNREAD_IN_MEMORY_BYTES_MAX };
+    let mut unread = Unread { bytes_max, ..Unread::default() };
+    let sent = loop {
+        let taken = tokio::select! {
+            taken = node.next() => taken,
+            ended = end_of(&mut reader) => break Err(ended),
+            () = tokio::time::sleep(AGE_POLL), if !unread.is_empty() => {
+                node.done(unread.confirm(context.clock.monotonic()));
+                continue;
+            }
+        };
+        let Some(taken) = taken else { break Ok(()) };
+        if taken.batches.is_empty() && unread.is_empty() {
+            node.done(taken.up_to);
+            continue;
+        }
+        let sent = tokio::select! {
+            sent = write_all(&mut writer, &taken.batches) => sent,
+            ended = end_of(&mut reader) => Err(ended),
+        };
+        if let Err(error) = sent {
+            break Err(error);
+        }
+        node.delivered(&taken);
+        unread.add(&taken, context.clock.monotonic());
+        node.done(unread.confirm(context.clock.monotonic()));
+    };
+    if sent.is_ok() && is_closed_by(&mut reader, &mut writer).await {
+        node.done(unread.last);
+    } else {
+        let (lines, bytes) = unread.amount();
+        node.rewind(lines, bytes);
+    }
+    sent
+}
+
+/// Closes our half and waits for the node to close its own: it has read all then.
+async fn is_closed_by(
+    reader: &mut (impl AsyncRead + Unpin),
+    writer: &mut (impl AsyncWrite + Unpin),
+) -> bool {
+    if writer.shutdown().await.is_err() {
+        return false;
+    }
+    let end = tokio::time::timeout(CLOSE_WAIT, end_of(reader)).await;
+    end.is_ok_and(|error| error.kind() == io::ErrorKind::UnexpectedEof)
+}
+
+/// Resolves when the node closes; whatever it says before is not part of the protocol.
+async fn end_of(reader: &mut (impl AsyncRead + Unpin)) -> io::Error {
+    let mut scrap = [0; 512];
+    loop {
+        match reader.read(&mut scrap).await {
+            Ok(0) => return io::Error::new(io::ErrorKind::UnexpectedEof, "closed by the node"),
+            Ok(_) => {}
+            Err(error) => return error,
+        }
+    }
+}
+
+async fn write_all(
+    writer: &mut (impl AsyncWrite + Unpin),
+    batches: &[Arc<LineBatch>],
+) -> io::Result<()> {
+    for batches in batches.chunks(SLICES_MAX) {
+        let mut slices: Vec<IoSlice<'_>> =
+            batches.iter().map(|batch| IoSlice::new(batch.as_bytes())).collect();
+        let mut left = slices.as_mut_slice();
+        while !left.is_empty() {
+            let written = writer.write_vectored(left).await?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            IoSlice::advance_slices(&mut left, written);
+        }
+    }
+    Ok(())
+}
+
+/// What was sent lately, for a node that dies with unread bytes in its kernel's buffer.
+#[derive(Debug, Default)]
+struct Unread {
+    bytes_max: usize,
+    sent: VecDeque<Sent>,
+    bytes: usize,
+    /// The node has all up to here, if it has read it.
+    last: Position,
+    confirmed: Position,
+}
+
+#[derive(Debug)]
+struct Sent {
+    at: Duration,
+    up_to: Position,
+    lines: u64,
+    bytes: usize,
+}
+
+impl Unread {
+    fn is_empty(&self) -> bool {
+        self.sent.is_empty()
+    }
+
+    /// Remembers what was sent at `now`.
+    fn add(&mut self, taken: &Taken, now: Duration) {
+        let Taken { up_to, lines, bytes, .. } = *taken;
+        self.last = up_to;
+        if let Some(newest) = self.sent.back_mut().filter(|_| lines == 0) {
+            newest.up_to = up_to;
+            return;
+        }
+        self.bytes += bytes;
+        self.sent.push_back(Sent { at: now, up_to, lines, bytes });
+    }
+
+    /// Forgets what the node must have read by `now`, and returns up to where that goes.
+    fn confirm(&mut self, now: Duration) -> Position {
+        while let Some(oldest) = self.sent.front() {
+            let is_old = now.saturating_sub(oldest.at) > UNREAD_AGE_MAX;
+            if !is_old && self.bytes - oldest.bytes < self.bytes_max {
+                break;
+            }
+            self.bytes -= oldest.bytes;
+            self.confirmed = oldest.up_to;
+            self.sent.pop_front();
+        }
+        self.confirmed
+    }
+
+    /// Lines and bytes that may be unread.
+    fn amount(&self) -> (u64, usize) {
+        (self.sent.iter().map(|sent| sent.lines).sum(), self.bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(up_to: u64, bytes: usize) -> Taken {
+        Taken { up_to: Position(up_to), lines: 1, bytes, ..Taken::default() }
+    }
+
+    #[test]
+    fn what_was_sent_just_before_the_end_is_unread_however_long_the_node_is_away() {
+        let mut unread = Unread { bytes_max: 1_000, ..Unread::default() };
+        unread.add(&taken(1, 10), Duration::ZERO);
+        let late = UNREAD_AGE_MAX + Duration::from_secs(1);
+        unread.add(&taken(2, 10), late);
+        assert_eq!(unread.confirm(late), Position(1));
+        assert_eq!((unread.amount(), unread.last), ((1, 10), Position(2)));
+    }
+
+    #[test]
+    fn what_counts_as_unread_is_bounded_in_bytes() {
+        let mut unread = Unread { bytes_max: 1_000, ..Unread::default() };
+        for number in 0..20 {
+            unread.add(&taken(number, 250), Duration::ZERO);
+            unread.confirm(Duration::ZERO);
+        }
+        assert_eq!(unread.confirm(Duration::ZERO), Position(15));
+        assert_eq!(unread.amount(), (4, 1_000));
+    }
+}

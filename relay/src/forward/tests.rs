@@ -1,0 +1,60 @@
+//! The forwarder between real sockets.
+
+use daemon::Values;
+use testkit::{ANY_PORT, LineSink, closed_address};
+
+use super::*;
+use crate::{METRICS, SETTINGS};
+
+fn destination(address: &str) -> Destination {
+    Destination {
+        name: address.to_owned(),
+        addresses: vec![address.to_owned()],
+        ..Destination::default()
+    }
+}
+
+fn forwarder() -> Arc<Forwarder> {
+    let values = Values::defaults(SETTINGS).with("node", "h:1");
+    let config = Config::from_values(&values).unwrap();
+    Forwarder::open(&config, &Context::new("relay", METRICS)).unwrap()
+}
+
+fn lines(text: &str) -> LineBatch {
+    LineBatch::from_bytes(text.as_bytes().to_vec())
+}
+
+#[tokio::test]
+async fn nodes_come_and_go_and_one_that_stays_keeps_its_connection() {
+    let (stays, goes) = (LineSink::start(ANY_PORT), LineSink::start(ANY_PORT));
+    let forwarder = forwarder();
+    let stay = destination(&stays.address().to_string());
+    let node = forwarder.add(&stay).unwrap();
+    let gone = forwarder.add(&destination(&goes.address().to_string())).unwrap();
+    let both = forwarder.set(&[node, gone]);
+    forwarder.queue(vec![(both, lines("a 1 1\n"))]);
+    forwarder.remove(gone);
+    assert_eq!(goes.wait_for(1).await, ["a 1 1"]);
+
+    assert_eq!(forwarder.add(&stay).unwrap(), node, "the same number for the same node");
+    assert_eq!(forwarder.set(&[node, gone]), both);
+    forwarder.queue(vec![(both, lines("b 1 1\n"))]);
+    assert_eq!(stays.wait_for(2).await, ["a 1 1", "b 1 1"]);
+    assert_eq!(goes.lines(), ["a 1 1"]);
+    let name = stays.address().to_string();
+    let connects = forwarder.context.metrics.value("plumbago_relay_connects_total", &[&name]);
+    assert_eq!(connects, Some(1.0));
+}
+
+#[tokio::test]
+async fn the_first_address_that_answers_is_taken() {
+    let sink = LineSink::start(ANY_PORT);
+    let addresses = vec![closed_address(), sink.address().to_string()];
+    let forwarder = forwarder();
+    let node = forwarder
+        .add(&Destination { name: "either".to_owned(), addresses, ..Destination::default() })
+        .unwrap();
+    let set = forwarder.set(&[node]);
+    forwarder.queue(vec![(set, lines("a 1 1\n"))]);
+    assert_eq!(sink.wait_for(1).await, ["a 1 1"]);
+}
