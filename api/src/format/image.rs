@@ -12,9 +12,10 @@ use crate::params::Params;
 pub(crate) enum Kind {
     Png,
     Svg,
+    Pdf,
 }
 
-const KINDS: [(&str, Kind); 2] = [("png", Kind::Png), ("svg", Kind::Svg)];
+const KINDS: [(&str, Kind); 3] = [("png", Kind::Png), ("svg", Kind::Svg), ("pdf", Kind::Pdf)];
 
 impl Kind {
     /// The format that a `format=` parameter names.
@@ -32,6 +33,7 @@ impl Kind {
         match self {
             Self::Png => "image/png",
             Self::Svg => "image/svg+xml",
+            Self::Pdf => "application/pdf",
         }
     }
 }
@@ -95,6 +97,7 @@ impl Picture {
         match self.kind {
             Kind::Png => scene.png().map_err(refused),
             Kind::Svg => Ok(scene.svg().into_bytes()),
+            Kind::Pdf => scene.pdf().map_err(refused),
         }
     }
 }

@@ -70,14 +70,13 @@ pub(crate) fn text(value: &impl Serialize) -> Vec<u8> {
     out
 }
 
-/// Appends a number: null for NaN, and what readers of JSON take for infinity.
+/// Appends a number; null for what JSON has no number for. Go reads none that is too large, so that
+/// Grafana would lose the whole panel over graphite-web's `1e9999`.
 pub(super) fn push_number(out: &mut String, value: f64) {
-    if value.is_nan() {
-        out.push_str("null");
-    } else if value.is_infinite() {
-        out.push_str(if value > 0.0 { "1e9999" } else { "-1e9999" });
-    } else {
+    if value.is_finite() {
         push_python_repr(out, value);
+    } else {
+        out.push_str("null");
     }
 }
 

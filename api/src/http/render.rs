@@ -22,6 +22,7 @@ use crate::backend::Completeness;
 use crate::errors::Refusal;
 use crate::format::image::{self, Picture};
 use crate::format::{self, Format, Options, json as json_text};
+use crate::params::Params;
 use crate::queries::Query;
 
 /// How long a parsed target is kept: it never changes, but it should not outlive its dashboard.
@@ -161,12 +162,22 @@ pub(super) fn request(api: &Api, call: &Call, is_message: bool) -> Result<Reques
         request.x_files_factor = parsed?;
     }
     request.tz = zone;
-    request.max_data_points = params.get("maxDataPoints").and_then(|text| text.parse().ok());
+    request.max_data_points = points_wanted(params)?;
     request.no_null_points = params.has("noNullPoints");
     request.max_step = params.get("maxStep").and_then(|text| text.parse().ok());
     request.template = params.template();
     request.limits = api.config.query.clone();
     Ok(request)
+}
+
+/// `maxDataPoints`; what is no number means nothing, as in graphite-web, but less than none is a
+/// mistake that should not stay hidden.
+fn points_wanted(params: &Params) -> Result<Option<usize>, Refusal> {
+    let asked = params.get("maxDataPoints").and_then(|text| text.trim().parse::<i64>().ok());
+    if asked.is_some_and(i64::is_negative) {
+        return Err(Refusal::parameter("maxDataPoints", "is below 0"));
+    }
+    Ok(asked.and_then(|points| usize::try_from(points).ok()))
 }
 
 /// A request as carbonapi's zipper sends it: a protobuf message in the body.

@@ -58,7 +58,7 @@ async fn bad_input_of_the_field_s_list_is_refused_or_answered_and_nothing_falls_
         (nested(20_000), 400),
         ("target=summarize(toplevel,%220s%22)".to_owned(), 400),
         ("target=summarize(toplevel,%22-1s%22)".to_owned(), 400),
-        ("target=toplevel&maxDataPoints=-5".to_owned(), 200),
+        ("target=toplevel&maxDataPoints=-5".to_owned(), 400),
         ("target=toplevel&maxDataPoints=0".to_owned(), 200),
         (format!("target=x.{}", "%7Ba,b,c,d,e,f,g,h%7D".repeat(12)), 422),
         (format!("target=t.{}", "*".repeat(5000)), 200),

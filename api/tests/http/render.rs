@@ -86,7 +86,8 @@ async fn a16_refusals_are_one_line_of_text() {
         ("target=grep(toplevel,%22(%22)", 400, "grep"),
         ("target=a&target=b&target=c", 422, "targets_max exceeded: asked 3, allowed 2"),
         ("target=*.**", 422, "reply_series_max"),
-        ("target=a&format=pdf", 400, "png, svg"),
+        ("target=a&format=bmp", 400, "png, svg, pdf"),
+        ("target=a&maxDataPoints=-5", 400, "maxDataPoints"),
         ("target=a&jsonp=alert(1)", 400, "jsonp"),
         ("target=a&cacheTimeout=x", 400, "cacheTimeout"),
     ] {
@@ -114,10 +115,10 @@ async fn a17_any_unicode_and_control_bytes_make_valid_json() {
 }
 
 #[tokio::test]
-async fn infinities_are_numbers_too_large() {
+async fn a18_infinities_are_null() {
     let server = Server::start().await;
     let answer = server.get(&format!("/render?target=odd.inf&{RANGE}")).await;
-    assert!(answer.text().contains("[[1e9999, 1790006160], [-1e9999, 1790006220]"));
+    assert!(answer.text().contains("[[null, 1790006160], [null, 1790006220]"));
 }
 
 #[tokio::test]
@@ -235,6 +236,5 @@ async fn a28_the_points_of_an_alert_are_left_alone_and_fewer_are_merged() {
     assert_eq!(points(server.get(&format!("{url}43200")).await.json()), 60);
     assert_eq!(points(server.get(&format!("{url}1")).await.json()), 1);
     assert_eq!(points(server.get(&format!("{url}0")).await.json()), 60);
-    assert_eq!(points(server.get(&format!("{url}-1")).await.json()), 60);
     assert!(points(server.get(&format!("{url}7")).await.json()) <= 8);
 }

@@ -1,8 +1,8 @@
-//! Pictures from series: one scene, printed as PNG or SVG.
+//! Pictures from series: one scene, printed as PNG, SVG or PDF.
 //!
 //! Options, colours, ticks, legends and their labels are graphite-web's. What is read from a request
-//! are [`Params`]; [`draw`] lays lines out on a [`Scene`] and [`pie`] slices; the scene is what both
-//! printers print, so that the two formats agree. Knows nothing of HTTP and nothing of targets.
+//! are [`Params`]; [`draw`] lays lines out on a [`Scene`] and [`pie`] slices; the scene is what all
+//! printers print, so that the formats agree. Knows nothing of HTTP and nothing of targets.
 //!
 //! ```
 //! let params = plumbago_graph::Params::read(&|name| (name == "title").then(|| "Load".to_owned()))?;
@@ -24,7 +24,9 @@ mod grid;
 mod labels;
 mod legend;
 mod lines;
+mod numbers;
 mod params;
+mod pdf;
 mod pie;
 mod png;
 mod scale;

@@ -131,6 +131,15 @@ impl Scene {
         crate::svg::print(self)
     }
 
+    /// As PDF.
+    ///
+    /// # Errors
+    ///
+    /// When there is no memory for it.
+    pub fn pdf(&self) -> Result<Vec<u8>, GraphError> {
+        crate::pdf::print(self)
+    }
+
     /// As PNG.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::color::Color;
+use crate::numbers::short as number;
 use crate::scene::{ClipId, Item, Path, Pen, Scene, Step, Text};
 
 /// The whole document.
@@ -104,13 +105,6 @@ fn outline(path: &Path) -> String {
     text
 }
 
-/// At most three digits behind the point, and no zeros at the end.
-fn number(value: f64) -> String {
-    let text = format!("{value:.3}");
-    let short = text.trim_end_matches('0').trim_end_matches('.');
-    if short == "-0" { "0".to_owned() } else { short.to_owned() }
-}
-
 /// Text as XML allows it: markup escaped, control characters replaced.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -133,13 +127,5 @@ mod tests {
     #[test]
     fn names_cannot_become_markup() {
         assert_eq!(escaped("<svg onload=\"x\">&\u{0}"), "&lt;svg onload=\"x\"&gt;&amp;\u{fffd}");
-    }
-
-    #[test]
-    fn numbers_are_short() {
-        assert_eq!(number(10.0), "10");
-        assert_eq!(number(-0.0001), "0");
-        assert_eq!(number(1.23456), "1.235");
-        assert_eq!(number(100.5), "100.5");
     }
 }

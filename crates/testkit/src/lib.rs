@@ -6,9 +6,11 @@
 //! Everything in this crate panics where a test should fail.
 #![forbid(unsafe_code)]
 
+mod http;
 mod lines;
 mod wait;
 
+pub use http::{Answer, ask};
 pub use lines::{LineSink, send_lines, send_lines_and_wait_for_close};
 pub use wait::{PATIENCE, wait_until, wait_until_async};
 

@@ -7,7 +7,7 @@ use flate2::read::GzDecoder;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-fn recorded() -> Vec<Value> {
+pub(super) fn recorded() -> Vec<Value> {
     let packed = include_bytes!("../../testdata/labels.json.gz");
     let mut text = String::new();
     GzDecoder::new(&packed[..]).read_to_string(&mut text).unwrap();
@@ -42,7 +42,7 @@ fn line<'a>(row: &'a Value, values: &'a [f64]) -> Line<'a> {
     }
 }
 
-fn drawn(case: &Value) -> Scene {
+pub(super) fn drawn(case: &Value) -> Scene {
     let option = |name: &str| case["options"][name].as_str().map(str::to_owned);
     let params = Params::read(&option).unwrap();
     let rows = case["data"].as_array().unwrap();
@@ -86,7 +86,7 @@ fn labels_are_graphite_webs() {
 }
 
 #[test]
-fn every_set_prints_in_both_formats() {
+fn every_set_prints_in_every_format() {
     let folder = std::env::var_os("PLUMBAGO_PICTURES");
     for case in recorded() {
         let scene = drawn(&case);
@@ -94,12 +94,15 @@ fn every_set_prints_in_both_formats() {
         assert_eq!(png[..4], *b"\x89PNG");
         let size = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().unwrap());
         assert!(svg.contains(&format!("width=\"{}\" height=\"{}\"", size(16), size(20))));
+        let pdf = scene.pdf().unwrap();
+        assert!(pdf.starts_with(b"%PDF-1.4") && pdf.ends_with(b"%%EOF\n"));
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{}", case["name"]);
         if let Some(folder) = &folder {
             let stem = case["name"].as_str().unwrap().replace(' ', "-");
             let path = std::path::Path::new(folder).join(stem);
             std::fs::write(path.with_extension("png"), &png).unwrap();
             std::fs::write(path.with_extension("svg"), &svg).unwrap();
+            std::fs::write(path.with_extension("pdf"), &pdf).unwrap();
         }
     }
 }

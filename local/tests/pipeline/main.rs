@@ -1,6 +1,9 @@
 //! The whole pipeline over real sockets: what goes in as lines comes out of the Graphite API,
-//! also while a storage node is away.
+//! also while a storage node is away; what Grafana asks; what is refused.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
+mod grafana;
+mod refusals;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,8 +13,6 @@ use daemon::{Context, Values};
 use plumbago_local::{Cluster, Config, SETTINGS};
 use serde_json::Value;
 use testkit::{ANY_PORT, PATIENCE, send_lines, wait_until_async};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 const STOP: Duration = Duration::from_secs(20);
 
@@ -36,14 +37,17 @@ impl Pipeline {
     }
 
     async fn get(&self, path: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(self.cluster.api()).await.unwrap();
-        let request = format!("GET {path} HTTP/1.0\r\nHost: test\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, body.to_owned())
+        let answer = self.ask("GET", path, "", b"").await;
+        (answer.status, answer.text().to_owned())
+    }
+
+    /// A request with headers, each a line, and a body.
+    async fn ask(&self, method: &str, path: &str, head: &str, body: &[u8]) -> testkit::Answer {
+        testkit::ask(self.cluster.api(), method, path, head, body).await
+    }
+
+    async fn stop(self) {
+        self.cluster.stop(STOP).await.unwrap();
     }
 
     /// The series of a render, by name.
