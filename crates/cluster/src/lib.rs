@@ -5,10 +5,11 @@
 //! line, its read address) is the daemon's own business.
 #![forbid(unsafe_code)]
 
+use std::path::Path;
 use std::str::FromStr;
 
 use daemon::{Fault, Kind, Setting, Values};
-use ring::cluster::Cluster;
+use ring::cluster::{Cluster, ClusterError};
 use ring::{RingSpec, UnknownName};
 
 /// The cluster file.
@@ -74,11 +75,21 @@ pub fn file(values: &Values) -> Result<Option<Cluster>, Vec<Fault>> {
         let problem = format!("{} and `node` both name nodes; give one of them", path.display());
         return Err(vec![values.fault("cluster", problem)]);
     }
-    std::fs::read_to_string(&path)
-        .map_err(|error| error.to_string())
-        .and_then(|text| Cluster::parse(&text).map_err(|error| error.to_string()))
-        .map(Some)
-        .map_err(|problem| vec![fault(values, &problem)])
+    read(&path).map(Some).map_err(|fault| vec![fault])
+}
+
+/// A cluster file, whoever names it.
+///
+/// # Errors
+/// A file that cannot be read, or a fault in it at `FILE:LINE:COLUMN`.
+pub fn read(path: &Path) -> Result<Cluster, Fault> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Fault::new(shown.to_string(), "", error.to_string()))?;
+    Cluster::parse(&text).map_err(|error| {
+        let ClusterError { line, column, fault } = error;
+        Fault::new(format!("{shown}:{line}:{column}"), "", fault.to_string())
+    })
 }
 
 /// A fault in the cluster file, with its path.
@@ -141,7 +152,7 @@ mod tests {
         let shown = path.display().to_string();
         let values = Values::defaults(SETTINGS).with("cluster", &shown);
         let fault = file(&values).unwrap_err()[0].to_string();
-        assert!(fault.contains(&shown) && fault.contains("line 2"), "{fault}");
+        assert!(fault.starts_with(&format!("{shown}:2:1: unknown key `hasch`")), "{fault}");
         let both = values.with("node", "h:1");
         assert!(file(&both).unwrap_err()[0].to_string().contains("both name nodes"));
         assert!(file(&Values::defaults(SETTINGS)).unwrap().is_none());

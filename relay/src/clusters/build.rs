@@ -1,7 +1,7 @@
 //! From settings to clusters, or to every fault in them.
 
 use std::fmt::Display;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use daemon::settings::{Document, Placed};
@@ -248,12 +248,18 @@ impl Reader<'_> {
     }
 
     fn of_file(&mut self, name: &str, path: &Spanned<String>) -> Option<Cluster> {
-        let file = std::fs::read_to_string(path.get_ref())
-            .map_err(|error| error.to_string())
-            .and_then(|text| ClusterFile::parse(&text).map_err(|error| error.to_string()))
-            .and_then(|file| self.clusters.of_file(name, file));
-        let problem = |problem| format!("{}: {problem}", path.get_ref());
-        file.map_err(|error| self.fault(path.span().start, problem(error))).ok()
+        let at_fault = path.span().start;
+        match cluster::read(Path::new(path.get_ref())) {
+            Ok(file) => {
+                let cluster = self.clusters.of_file(name, file);
+                let problem = |problem| format!("{}: {problem}", path.get_ref());
+                cluster.map_err(|error| self.fault(at_fault, problem(error))).ok()
+            }
+            Err(fault) => {
+                self.fault(at_fault, fault.to_string());
+                None
+            }
+        }
     }
 
     fn of_kind(&mut self, table: Placed<ClusterText>, kind: Kind) -> Option<Cluster> {

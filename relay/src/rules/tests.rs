@@ -1,5 +1,7 @@
 //! What rules do to names, and what is said about rules that cannot be.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::routes::tests::routes;
 
@@ -295,4 +297,49 @@ stop = true
     }
     assert_eq!(found.len(), starts.len(), "{found:#?}");
     assert!(found[0].ends_with("; did you mean `prefix`?"), "{}", found[0]);
+}
+
+/// Patterns of the kinds that people write, and some that have no literal to look for.
+fn pattern() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        Just("a".to_owned()),
+        Just("web".to_owned()),
+        Just("[0-9]+".to_owned()),
+        Just("(cpu|mem)".to_owned()),
+        Just("(?i:Disk)".to_owned()),
+        Just("(ab)?".to_owned()),
+        Just("\\.".to_owned()),
+        Just(".*".to_owned()),
+    ];
+    (any::<bool>(), proptest::collection::vec(piece, 1..5), any::<bool>()).prop_map(
+        |(start, pieces, end)| {
+            let (start, end) = (if start { "^" } else { "" }, if end { "$" } else { "" });
+            format!("{start}{}{end}", pieces.concat())
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn compiled_together_rules_hold_as_they_do_alone(
+        patterns in proptest::collection::vec(pattern(), 1..12),
+        names in proptest::collection::vec("(web|a|ab|cpu|mem|DISK|di\u{17f}k|[0-9]|\\.){1,6}", 8),
+    ) {
+        let rule = |pattern: &String| format!("[[rule]]\nmatch = {{ regex = '{pattern}' }}\nsend = 'a'\n");
+        let rules = rules(&patterns.iter().map(rule).collect::<String>());
+        for name in &names {
+            let told = walk(&rules, name).0;
+            let hits: Vec<String> = told.into_iter().filter(|word| !word.contains(' ')).collect();
+            let alone = |pattern: &String| regex::Regex::new(pattern).unwrap().is_match(name);
+            let expected: Vec<String> = patterns
+                .iter()
+                .enumerate()
+                .filter(|(_, pattern)| alone(pattern))
+                .map(|(number, _)| number.to_string())
+                .collect();
+            prop_assert_eq!(hits, expected, "{} by {:?}", name, patterns);
+        }
+    }
 }
