@@ -55,6 +55,10 @@ impl Sink for Accept {
         }
     }
 
+    fn holds(&self, name: &str) -> Option<bool> {
+        Some(self.keeper.holds(name))
+    }
+
     async fn committed(&self) {
         let stop = async {
             self.shutdown.wait().await;

@@ -46,10 +46,6 @@ pub struct Carbonlink {
 pub struct Config {
     /// The folder of this node.
     pub data: PathBuf,
-    /// Addresses that take carbon lines.
-    pub line: Vec<String>,
-    /// Addresses that take pickles.
-    pub pickle: Vec<String>,
     /// The address that answers readers.
     pub read: String,
     /// Where carbonlink answers, if anywhere.
@@ -76,7 +72,7 @@ pub struct Config {
     pub self_metrics_interval: Duration,
     /// How long a stop may take.
     pub stop_deadline: Duration,
-    /// What the listeners accept.
+    /// The listeners, and what they accept.
     pub intake: ingest::Settings,
 }
 
@@ -89,17 +85,18 @@ impl Config {
         let mut faults = Vec::new();
         let rules = Rules::from_values(values).map_err(|found| faults.extend(found)).ok();
         let fingerprint = fingerprint(values).map_err(|found| faults.extend(found)).ok().flatten();
+        let intake =
+            ingest::Settings::from_values(values).map_err(|found| faults.extend(found)).ok();
         for key in ["writer_threads", "read_threads"] {
             if values.count(key) == 0 {
                 faults.push(values.fault(key, "expected at least 1"));
             }
         }
-        let (Some(rules), true) = (rules, faults.is_empty()) else { return Err(faults) };
-        let texts = |key| values.list(key).into_iter().map(str::to_owned).collect();
+        let (Some(rules), Some(intake), true) = (rules, intake, faults.is_empty()) else {
+            return Err(faults);
+        };
         let data = values.path("data");
         Ok(Self {
-            line: texts("line"),
-            pickle: texts("pickle"),
             read: values.address("read").to_owned(),
             carbonlink: values.opt_address("carbonlink").map(|address| Carbonlink {
                 address: address.to_owned(),
@@ -116,7 +113,7 @@ impl Config {
             scan_interval: values.duration("scan_interval"),
             self_metrics_interval: values.duration("self_metrics_interval"),
             stop_deadline: values.duration("stop_deadline"),
-            intake: ingest::Settings::from_values(values),
+            intake,
             data,
         })
     }

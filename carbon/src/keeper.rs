@@ -157,6 +157,11 @@ impl Keeper {
         self.engine.append_at(&points, self.segment_of(position));
     }
 
+    /// Whether there is a series of this name.
+    pub(crate) fn holds(&self, name: &str) -> bool {
+        self.engine.table().get(name).is_some()
+    }
+
     fn segment_of(&self, position: Position) -> JournalPosition {
         JournalPosition(u32::try_from(self.journal.segment_of(position)).unwrap_or(u32::MAX))
     }

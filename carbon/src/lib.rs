@@ -103,12 +103,11 @@ pub async fn run(config: Config, context: Context) -> Result<Running, StartError
     let service = Service {
         sink: Arc::clone(&sink),
         refusals: Arc::clone(&refusals),
-        clock: Arc::clone(&context.clock),
-        shutdown: context.shutdown.clone(),
+        context: context.clone(),
         limits: metric::Limits::default(),
         settings: config.intake,
     };
-    Listeners::new(service).open(&mut running, &config.line, &config.pickle)?;
+    let listener_routes = Listeners::new(service).open(&mut running)?;
     let reader = Reader::new(
         Arc::clone(&engine),
         (Arc::clone(&context.clock), &context.metrics),
@@ -122,7 +121,7 @@ pub async fn run(config: Config, context: Context) -> Result<Running, StartError
     let admin = serve::admin::Admin::new(Arc::clone(&engine), Arc::clone(&scanner))
         .map_err(|error| StartError::io("admin thread", error))?;
     add_last_stage(&mut running, keeper, lock, config.stop_deadline);
-    let routes = ingest::admin_routes(Arc::clone(&refusals)).merge(admin.router());
+    let routes = listener_routes.merge(admin.router());
     daemon::admin::start(&mut running, &config.admin, routes)?;
     running.on_reload(move |values| {
         specs.replace(Rules::from_values(values)?);

@@ -221,10 +221,20 @@ pub const SETTINGS: &[Setting] = &[
         "How often the node's own numbers are stored as series under carbon.agents, with \
          go-carbon's names; 0 for never.",
     ),
+    ingest::settings::HTTP,
+    ingest::settings::LISTENER,
+    ingest::settings::TENANT,
     ingest::settings::LINE_BYTES_MAX,
     ingest::settings::FRAME_BYTES_MAX,
     ingest::settings::CONNECTIONS_MAX,
     ingest::settings::FUTURE_MAX,
+    ingest::settings::HTTP_BODY_BYTES_MAX,
+    ingest::settings::HTTP_POINTS_MAX,
+    ingest::settings::HTTP_MEMORY_MAX,
+    ingest::settings::HTTP_REQUESTS_PER_SECOND_MAX,
+    ingest::settings::HTTP_POINTS_PER_SECOND_MAX,
+    ingest::settings::HTTP_NEW_SERIES_PER_HOUR_MAX,
+    ingest::settings::HEALTH_RAMP,
 ];
 
 /// Seconds a request takes, from a cache hit to a wide scan.
@@ -234,6 +244,14 @@ const REQUEST_SECONDS: &[f64] =
 /// Every metric of the storage node. Each point received or replayed ends in one of written, superseded and
 /// dropped, or is pending.
 pub const METRICS: &[Metric] = &[
+    ingest::metrics::CONNECTIONS,
+    ingest::metrics::CONNECTIONS_CLOSED,
+    ingest::metrics::BYTES,
+    ingest::metrics::POINTS,
+    ingest::metrics::PAUSES,
+    ingest::metrics::HTTP_REQUESTS,
+    ingest::metrics::HTTP_SECONDS,
+    ingest::metrics::RAMP_REFUSED,
     Metric::counter(
         "plumbago_carbon_points_received_total",
         "Points that were read, the node's own included.",

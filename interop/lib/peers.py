@@ -1,4 +1,4 @@
-"""The peers as processes: collectd, carbon-c-relay, Python carbon-relay and graphite-web, each with the least configuration that works."""
+"""The peers as processes: collectd, carbon-c-relay, Python carbon-relay, graphite-web, Prometheus and haproxy, each with the least configuration that works."""
 import os
 import sys
 
@@ -50,6 +50,38 @@ DESTINATION_PROTOCOL = pickle
 CARBON_METRIC_INTERVAL = 0
 """
 
+PROMETHEUS_CONF = """
+global:
+  scrape_interval: 1s
+  external_labels: {{site: "rack 1"}}
+scrape_configs:
+  - job_name: prometheus
+    static_configs: [{{targets: ["{own}"]}}]
+  - job_name: relay
+    static_configs: [{{targets: ["{admin}"]}}]
+remote_write:
+  - url: {url}
+    queue_config: {{batch_send_deadline: 1s}}
+"""
+HAPROXY_CONF = """
+defaults
+  mode http
+  timeout connect 2s
+  timeout client 20s
+  timeout server 20s
+  option httpchk GET /health/ramp
+  default-server check inter 200ms fastinter 200ms downinter 200ms rise 1 fall 2
+  retries 3
+  option redispatch
+"""
+HAPROXY_DOOR = """
+listen door{number}
+  bind {door}
+  balance roundrobin
+  source 127.0.1.{number}
+{servers}
+"""
+
 
 def collectd(stage, ports):
     """collectd that reports every second, the same values to every port."""
@@ -91,3 +123,25 @@ def graphite_web(stage, name, servers, tag_server):
     base = f"http://{address(port)}"
     stage.wait_alive(process, "graphite-web", lambda: http(f"{base}/render?target=constantLine(1)&format=json"))
     return base
+
+
+def prometheus(stage, url, admin):
+    """Prometheus that scrapes itself and a daemon of ours each second and writes it all to the url; returns its port."""
+    port = free_port()
+    conf = stage.write("prometheus.yml", PROMETHEUS_CONF.format(own=address(port), admin=admin, url=url))
+    process = stage.spawn("prometheus", ["prometheus", f"--config.file={conf}", f"--storage.tsdb.path={stage.path('prometheus')}",
+                                         f"--web.listen-address={address(port)}"])
+    stage.wait_alive(process, "Prometheus", lambda: http(f"http://{address(port)}/-/ready"), 60)
+    return port
+
+
+def haproxy(stage, ports, doors):
+    """haproxy with so many doors, each of which checks the servers from an address of its own; returns the doors' ports."""
+    listening = [free_port() for _ in range(doors)]
+    servers = "\n".join(f"  server s{port} {address(port)}" for port in ports)
+    conf = HAPROXY_CONF + "".join(HAPROXY_DOOR.format(number=number, door=address(door), servers=servers)
+                                  for number, door in enumerate(listening, 1))
+    process = stage.spawn("haproxy", ["haproxy", "-db", "-f", stage.write("haproxy.cfg", conf)])
+    for door in listening:
+        stage.wait_port(process, door)
+    return listening

@@ -98,11 +98,11 @@ class Carbon(Node):
 class Relay:
     """A relay; the flags name its storage nodes."""
 
-    def __init__(self, stage, flags):
+    def __init__(self, stage, flags, name="relay"):
         self.line, self.pickle, self.admin = free_port(), free_port(), address(free_port())
         argv = [binary("plumbago-relay"), "--line", address(self.line), "--pickle", address(self.pickle), "--admin", self.admin,
-                "--log", stage.path("relay-log"), *flags]
-        self.process = stage.spawn("relay", argv)
+                "--log", stage.path(f"{name}-log"), *flags]
+        self.process = stage.spawn(name, argv)
         wait_ready(stage, self.process, self.admin)
         stage.wait_port(self.process, self.line)
 

@@ -22,10 +22,6 @@ pub(crate) struct Destination {
 /// Everything the relay needs to start.
 #[derive(Debug)]
 pub struct Config {
-    /// Addresses that take carbon lines.
-    pub line: Vec<String>,
-    /// Addresses that take pickles.
-    pub pickle: Vec<String>,
     /// The admin address.
     pub admin: String,
     /// Where lines are kept until their nodes have them; without it in memory only.
@@ -38,7 +34,7 @@ pub struct Config {
     pub stop_deadline: Duration,
     /// How often the relay's own numbers become series; zero for never.
     pub self_metrics_interval: Duration,
-    /// What the listeners accept.
+    /// The listeners, and what they accept.
     pub intake: ingest::Settings,
 }
 
@@ -48,18 +44,18 @@ impl Config {
     /// # Errors
     /// Every fault at once.
     pub fn from_values(values: &Values) -> Result<Self, Vec<Fault>> {
-        let routes = Routes::from_values(values)?;
-        let texts = |key| values.list(key).into_iter().map(str::to_owned).collect();
+        let mut faults = Vec::new();
+        let routes = Routes::from_values(values).map_err(|found| faults.extend(found));
+        let intake = ingest::Settings::from_values(values).map_err(|found| faults.extend(found));
+        let (Ok(routes), Ok(intake)) = (routes, intake) else { return Err(faults) };
         Ok(Self {
-            line: texts("line"),
-            pickle: texts("pickle"),
             admin: values.address("admin").to_owned(),
             log: LogSettings::from_values(values),
             routes,
             queue_bytes_max: usize::try_from(values.bytes("queue_bytes_max")).unwrap_or(usize::MAX),
             stop_deadline: values.duration("stop_deadline"),
             self_metrics_interval: values.duration("self_metrics_interval"),
-            intake: ingest::Settings::from_values(values),
+            intake,
         })
     }
 }

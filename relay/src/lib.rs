@@ -80,12 +80,11 @@ pub fn run(config: Config, context: Context) -> Result<Running, StartError> {
     let service = Service {
         sink: Arc::clone(&router),
         refusals: Arc::clone(&refusals),
-        clock: Arc::clone(&context.clock),
-        shutdown: context.shutdown.clone(),
+        context: context.clone(),
         limits: metric::Limits::default(),
         settings: config.intake,
     };
-    Listeners::new(service).open(&mut running, &config.line, &config.pickle)?;
+    let admin_routes = Listeners::new(service).open(&mut running)?;
     let ticking = tokio::spawn(tick(Arc::clone(&router), context.clone()));
     running.add_stage("aggregates", {
         let router = Arc::clone(&router);
@@ -113,8 +112,8 @@ pub fn run(config: Config, context: Context) -> Result<Running, StartError> {
         since_start: true,
         complete: self_metrics::add_totals,
     };
-    own_numbers.start(router, Arc::clone(&refusals), &context);
-    let routes = ingest::admin_routes(refusals).merge(admin::routes(Arc::clone(&forwarder)));
+    own_numbers.start(router, refusals, &context);
+    let routes = admin_routes.merge(admin::routes(Arc::clone(&forwarder)));
     daemon::admin::start(&mut running, &config.admin, routes)?;
     context.ready.set();
     Ok(running)

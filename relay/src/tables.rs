@@ -155,14 +155,32 @@ pub const SETTINGS: &[Setting] = &[
         "How often the relay's own numbers are sent through its rules as series under \
          carbon.relays, with carbon-c-relay's names; 0 for never.",
     ),
+    ingest::settings::HTTP,
+    ingest::settings::LISTENER,
+    ingest::settings::TENANT,
     ingest::settings::LINE_BYTES_MAX,
     ingest::settings::FRAME_BYTES_MAX,
     ingest::settings::CONNECTIONS_MAX,
     ingest::settings::FUTURE_MAX,
+    ingest::settings::HTTP_BODY_BYTES_MAX,
+    ingest::settings::HTTP_POINTS_MAX,
+    ingest::settings::HTTP_MEMORY_MAX,
+    ingest::settings::HTTP_REQUESTS_PER_SECOND_MAX,
+    ingest::settings::HTTP_POINTS_PER_SECOND_MAX,
+    ingest::settings::HTTP_NEW_SERIES_PER_HOUR_MAX,
+    ingest::settings::HEALTH_RAMP,
 ];
 
 /// Every metric of the relay.
 pub const METRICS: &[Metric] = &[
+    ingest::metrics::CONNECTIONS,
+    ingest::metrics::CONNECTIONS_CLOSED,
+    ingest::metrics::BYTES,
+    ingest::metrics::POINTS,
+    ingest::metrics::PAUSES,
+    ingest::metrics::HTTP_REQUESTS,
+    ingest::metrics::HTTP_SECONDS,
+    ingest::metrics::RAMP_REFUSED,
     Metric::counter(
         "plumbago_relay_lines_received_total",
         "Lines and pickled points that were read.",

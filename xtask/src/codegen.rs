@@ -33,6 +33,7 @@ pub(crate) fn documents() -> Vec<Generated> {
     let document = |path: &str, text: String| Generated { path: path.to_owned(), text };
     let mut documents = vec![
         document("docs/settings/common.md", settings::common_markdown()),
+        document("docs/settings/listener.md", listener_page()),
         document("docs/metrics.md", metrics_page(PROGRAMS)),
         document("docs/functions.md", query::describe::markdown()),
     ];
@@ -41,6 +42,19 @@ pub(crate) fn documents() -> Vec<Generated> {
         documents.push(document(&format!("docs/settings/{}.md", program.name), text));
     }
     documents
+}
+
+/// The tables within the settings file of a daemon that takes points.
+fn listener_page() -> String {
+    let tables = |settings| settings::markdown_table(settings);
+    format!(
+        "# Tables of a daemon that takes points\n\n\
+        The relay and the storage node read these from their TOML file;\n\
+        [listeners.md](../operate/listeners.md) shows how they are used.\n\n\
+        ## `[[listener]]`\n\n{}\n## `[[tenant]]`\n\n{}",
+        tables(ingest::settings::LISTENER_OPTIONS),
+        tables(ingest::settings::TENANT_OPTIONS),
+    )
 }
 
 fn metrics_page(programs: &[&Program]) -> String {

@@ -148,3 +148,34 @@ async fn the_nodes_own_numbers_become_series() {
     .await;
     node.stop().await;
 }
+
+#[tokio::test]
+async fn a_node_knows_its_series_so_a_restart_refuses_none_of_them() {
+    let folder = testkit::folder();
+    let settings = [("http", testkit::ANY_PORT), ("http_new_series_per_hour_max", "2")];
+    let post = async |node: &Node, names: &[&str]| {
+        let items: Vec<serde_json::Value> = names
+            .iter()
+            .map(|name| serde_json::json!({ "name": name, "value": 1, "tags": { "host": "a" } }))
+            .collect();
+        let body = serde_json::Value::from(items).to_string();
+        let json = [("Content-Type", "application/json")];
+        node.request("http", "POST /v1/measurements", &json, body.as_bytes()).await
+    };
+    let node = try_start(folder.path(), &settings).await.unwrap();
+    let answer = post(&node, &["cpu", "mem", "one.too.many"]).await.json();
+    assert_eq!((&answer["accepted"], &answer["rejected"]), (&2.into(), &1.into()));
+    assert_eq!(answer["errors"][0]["reason"], "new_series_limit");
+    assert_eq!(node.number("points_dropped_total", &["new_series_limit"]), 1.0);
+    node.stop().await;
+
+    let node = try_start(folder.path(), &settings).await.unwrap();
+    for names in [["disk", "net"], ["cpu", "mem"]] {
+        assert_eq!(post(&node, &names).await.json()["accepted"], 2, "{names:?}");
+    }
+    let full = post(&node, &["one.too.many"]).await;
+    assert_eq!(full.status, 429, "{}", full.text());
+    let found = node.get("/tags/findSeries?expr[]=host%3Da").await.json();
+    assert_eq!(found.as_array().map(Vec::len), Some(4), "{found}");
+    node.stop().await;
+}

@@ -3,8 +3,9 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context as TaskContext, Poll};
@@ -20,7 +21,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tower_service::Service;
 use tracing::{debug, error};
@@ -76,7 +78,8 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown, li
                 continue;
             }
         };
-        let Some(connection) = connection(stream, router.clone(), limits) else { continue };
+        let (Ok(peer), Ok(())) = (stream.peer_addr(), listen::tune(&stream)) else { continue };
+        let connection = connection(stream, peer, router.clone(), limits);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -91,20 +94,44 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown, li
     }
 }
 
-type Connection<S> = http1::Connection<TokioIo<TcpStream>, S>;
+/// Serves the requests of one connection, for listeners that accept by themselves; `peer` is what
+/// handlers extract. After the stop signal the request under way is still answered.
+pub async fn serve_one<I>(
+    stream: I,
+    peer: SocketAddr,
+    router: Router,
+    shutdown: &Shutdown,
+    limits: Limits,
+) where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut connection = pin!(connection(stream, peer, router, limits));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = shutdown.wait() => {
+            connection.as_mut().graceful_shutdown();
+            tokio::time::timeout(limits.stop_timeout, connection).await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = ended {
+        debug!(%peer, %error, "connection ended early");
+    }
+}
 
-fn connection(
-    stream: TcpStream,
+type Connection<I, S> = http1::Connection<TokioIo<I>, S>;
+
+fn connection<I>(
+    stream: I,
+    peer: SocketAddr,
     router: Router,
     limits: Limits,
-) -> Option<
-    Connection<
-        impl hyper::service::HttpService<Incoming, ResBody = Body, Error = Infallible, Future: Send>
-        + Send,
-    >,
-> {
-    let peer = stream.peer_addr().ok()?;
-    listen::tune(&stream).ok()?;
+) -> Connection<
+    I,
+    impl hyper::service::HttpService<Incoming, ResBody = Body, Error = Infallible, Future: Send> + Send,
+>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         let path = request.uri().path().to_owned();
@@ -119,7 +146,7 @@ fn connection(
         .max_buf_size(limits.header_bytes_max.max(8192))
         // A client that closes wants no answer any more: its request is cancelled, down to the files.
         .half_close(false);
-    Some(builder.serve_connection(TokioIo::new(stream), service))
+    builder.serve_connection(TokioIo::new(stream), service)
 }
 
 /// Answers 500 with a number that also stands in the log, where the handler panics.
@@ -149,8 +176,8 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for CatchPanic<F> 
 mod tests {
     use super::*;
     use axum::routing::get;
-    use std::net::SocketAddr;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
     use tokio::task::JoinHandle;
 
     fn start(router: Router, limits: Limits) -> (SocketAddr, Shutdown, JoinHandle<()>) {

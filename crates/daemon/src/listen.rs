@@ -69,8 +69,17 @@ pub fn resolve(address: &str) -> io::Result<SocketAddr> {
 /// # Errors
 /// In words that name the setting.
 pub fn tcp(setting: &str, address: &str) -> Result<TcpListener, ListenError> {
+    tcp_shared(setting, address, false)
+}
+
+/// The same; with `share` other processes may listen there too (`SO_REUSEPORT`).
+///
+/// # Errors
+/// In words that name the setting.
+pub fn tcp_shared(setting: &str, address: &str, share: bool) -> Result<TcpListener, ListenError> {
     let bind = || {
         let socket = bound(resolve(address)?, Type::STREAM, Protocol::TCP, |socket| {
+            socket.set_reuse_port(share)?;
             // A restart must not wait for the connections of the run before.
             socket.set_reuse_address(true)
         })?;
@@ -86,8 +95,22 @@ pub fn tcp(setting: &str, address: &str) -> Result<TcpListener, ListenError> {
 /// # Errors
 /// In words that name the setting.
 pub fn udp(setting: &str, address: &str, buffer_bytes: usize) -> Result<UdpSocket, ListenError> {
+    udp_shared(setting, address, buffer_bytes, false)
+}
+
+/// The same; with `share` other processes may receive there too (`SO_REUSEPORT`).
+///
+/// # Errors
+/// In words that name the setting.
+pub fn udp_shared(
+    setting: &str,
+    address: &str,
+    buffer_bytes: usize,
+    share: bool,
+) -> Result<UdpSocket, ListenError> {
     let bind = || {
         let socket = bound(resolve(address)?, Type::DGRAM, Protocol::UDP, |socket| {
+            socket.set_reuse_port(share)?;
             socket.set_recv_buffer_size(buffer_bytes)
         })?;
         UdpSocket::from_std(socket.into())

@@ -17,7 +17,7 @@ mod tests;
 pub use document::{Document, Place, Placed};
 pub use fault::{Fault, nearest};
 pub use load::{CONFIG_FILE_BYTES_MAX, Command, Sources, load, load_for_action};
-pub use print::{common_markdown, config_text, help, markdown};
+pub use print::{common_markdown, config_text, help, markdown, markdown_table};
 pub use units::{parse_address, parse_bytes, parse_duration};
 pub use values::{Source, Values};
 

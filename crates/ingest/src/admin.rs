@@ -11,8 +11,8 @@ use serde_json::json;
 
 use crate::refusals::Refusals;
 
-/// The admin routes of a daemon that listens for points.
-pub fn admin_routes(refusals: Arc<Refusals>) -> Router {
+/// The admin routes about what was refused.
+pub(crate) fn routes(refusals: Arc<Refusals>) -> Router {
     Router::new().route("/admin/rejected", get(rejected)).with_state(refusals)
 }
 

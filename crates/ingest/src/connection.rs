@@ -1,17 +1,17 @@
-//! One TCP connection: read, let a protocol cut the bytes into points, until the end.
+//! One connection: read, let a protocol cut the bytes into points, until the end.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::timeout;
 use wire::line::Rules;
 
-use crate::listeners::Service;
+use crate::door::Door;
+use crate::metrics::Closed;
 use crate::point::Sink;
+use crate::socket::Socket;
 
 /// Where a connection's buffer starts: a whole longest line and then some.
 const BUFFER_BYTES_MIN: usize = 32 * 1024;
@@ -19,10 +19,19 @@ const BUFFER_BYTES_MIN: usize = 32 * 1024;
 /// Where it stops growing while lines keep completing: one batch is at most this many bytes.
 const BUFFER_BYTES_MAX: usize = 256 * 1024;
 
+/// What one look at a buffer took from it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Taken {
+    /// Bytes that are done with.
+    pub(crate) bytes: usize,
+    /// Points read, handed on or refused.
+    pub(crate) points: u64,
+}
+
 /// How a connection's bytes become points.
 pub(crate) trait Protocol: Send {
-    /// Hands on what is complete in `buffer` and returns how many bytes are done with.
-    fn take(&mut self, buffer: &[u8], rules: &Rules) -> usize;
+    /// Hands on what is complete in `buffer`.
+    fn take(&mut self, buffer: &[u8], rules: &Rules) -> Taken;
 
     /// Whether the stream cannot be understood any further.
     fn should_close(&self) -> bool;
@@ -41,51 +50,63 @@ const DRAIN_MAX: Duration = Duration::from_secs(1);
 const COMMIT_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// Reads one connection to its end. After the stop signal, what the kernel has already taken in
-/// is still read: its sender believes it delivered.
+/// is still read: its sender believes it delivered. `socket` is what `stream` is read from.
 pub(crate) async fn serve<S: Sink>(
-    service: Arc<Service<S>>,
-    mut stream: TcpStream,
-    mut protocol: impl Protocol,
+    door: &Door<S>,
+    socket: &Socket,
+    stream: &mut (impl AsyncRead + Unpin),
+    protocol: &mut impl Protocol,
 ) -> io::Result<()> {
+    let service = &*door.service;
+    let (clock, shutdown) = (&service.context.clock, &service.context.shutdown);
     let mut buffer = BytesMut::with_capacity(BUFFER_BYTES_MIN);
     let mut drain_end = None;
     let mut has_delivered = false;
     loop {
         service.sink.room().await;
+        let held = buffer.len();
         let read = match drain_end {
             None => tokio::select! {
                 biased;
-                read = stream.read_buf(&mut buffer) => read?,
-                () = service.shutdown.wait() => {
-                    drain_end = Some(service.clock.monotonic() + DRAIN_MAX);
+                read = stream.read_buf(&mut buffer) => read,
+                () = shutdown.wait() => {
+                    drain_end = Some(clock.monotonic() + DRAIN_MAX);
                     continue;
                 }
+                () = door.idle() => {
+                    door.counters.closed(Closed::Idle);
+                    Ok(0)
+                }
             },
-            Some(end) if service.clock.monotonic() < end => {
+            Some(end) if clock.monotonic() < end => {
                 let quiet = timeout(DRAIN_QUIET, stream.read_buf(&mut buffer)).await;
-                quiet.unwrap_or(Ok(0))?
+                quiet.unwrap_or(Ok(0))
             }
-            Some(_) => 0,
+            Some(_) => Ok(0),
         };
+        // What came before a broken end is as good as what comes before a sound one.
+        let ended = !matches!(read, Ok(1..));
         let filled = buffer.len() == buffer.capacity();
-        let consumed = protocol.take(&buffer, &service.rules());
-        has_delivered |= consumed > 0;
-        if read == 0 || protocol.should_close() {
-            protocol.end(&buffer[consumed..]);
+        let taken = protocol.take(&buffer, &service.rules());
+        has_delivered |= taken.bytes > 0;
+        if ended || protocol.should_close() {
+            protocol.end(&buffer[taken.bytes..]);
+            read?;
             // Who sent nothing waits for nothing: its descriptor may be the one that is missing.
-            return if has_delivered { confirm(&service, &stream).await } else { Ok(()) };
+            return if has_delivered { confirm(door, socket).await } else { Ok(()) };
         }
-        buffer.advance(consumed);
+        door.pause(buffer.len() - held, taken.points).await;
+        buffer.advance(taken.bytes);
         make_room(&mut buffer, filled);
     }
 }
 
 /// Lets the close say that what was sent is kept. Where the sink cannot keep it in time, the close
 /// is a reset, which says the opposite.
-async fn confirm<S: Sink>(service: &Service<S>, stream: &TcpStream) -> io::Result<()> {
-    match timeout(COMMIT_WAIT_MAX, service.sink.committed()).await {
+async fn confirm<S: Sink>(door: &Door<S>, socket: &Socket) -> io::Result<()> {
+    match timeout(COMMIT_WAIT_MAX, door.service.sink.committed()).await {
         Ok(()) => Ok(()),
-        Err(_late) => stream.set_zero_linger(),
+        Err(_late) => socket.close_by_reset(),
     }
 }
 

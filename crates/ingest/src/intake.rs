@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use daemon::Counter;
 use metric::{Limits, NameError, canonicalise, canonicalise_text};
 use wire::RefusalReason;
 use wire::framing::LineFramer;
 use wire::line::{self, Rules};
+use wire::named::NamedPoint;
 
-use crate::connection::Protocol;
+use crate::connection::{Protocol, Taken};
 use crate::point::{Point, Sink};
 use crate::refusals::Refusals;
 
@@ -26,6 +28,56 @@ pub(crate) struct Source<S> {
     pub(crate) limits: Limits,
     /// The sender's address, for the list of refused lines.
     pub(crate) peer: String,
+    /// Points read at this sender's listener.
+    pub(crate) points: Counter,
+}
+
+impl<S> Source<S> {
+    /// Reads one line; none if it is blank. `text` is the same line where that is known to be UTF-8.
+    pub(crate) fn line<'b>(
+        &self,
+        bytes: &'b [u8],
+        text: Option<&'b str>,
+        rules: &Rules,
+    ) -> Result<Option<Point<'b>>, RefusalReason> {
+        let Some(parsed) = line::parse(bytes, rules)? else { return Ok(None) };
+        let bytes = bytes.trim_ascii();
+        let verbatim = is_plain(&bytes[parsed.name.len()..]).then_some(bytes);
+        let name = match text.and_then(|text| text.trim_ascii().get(..parsed.name.len())) {
+            Some(name) => canonicalise_text(name, &self.limits),
+            None => canonicalise(parsed.name, &self.limits),
+        };
+        let point = named(name, &parsed)?;
+        let unchanged = matches!(point.name, Cow::Borrowed(_));
+        Ok(Some(Point { line: verbatim.filter(|_| unchanged), ..point }))
+    }
+
+    /// Makes a point under its canonical name of one under its raw name.
+    pub(crate) fn point<'b>(&self, raw: &line::Line<'b>) -> Result<Point<'b>, RefusalReason> {
+        named(canonicalise(raw.name, &self.limits), raw)
+    }
+
+    /// The same for a name that was built for the point.
+    pub(crate) fn named_point(&self, raw: NamedPoint) -> Result<Point<'static>, RefusalReason> {
+        let NamedPoint { name, value, timestamp } = raw;
+        let line = line::Line { name: name.as_bytes(), value, timestamp };
+        let Point { name: canonical, timestamp, .. } = self.point(&line)?;
+        let canonical = match canonical {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(cleaned) => Some(cleaned),
+        };
+        let name = Cow::Owned(canonical.unwrap_or(name));
+        Ok(Point { name, value, timestamp, line: None })
+    }
+}
+
+/// A point under the name that became of its raw one.
+fn named<'b>(
+    name: Result<Cow<'b, str>, NameError>,
+    raw: &line::Line<'_>,
+) -> Result<Point<'b>, RefusalReason> {
+    let timestamp = u32::try_from(raw.timestamp).or(Err(RefusalReason::TooFarFuture))?;
+    Ok(Point { name: name?, value: raw.value, timestamp, line: None })
 }
 
 /// Turns a stream of lines into batches; one for each connection, so that a cut line of one
@@ -42,19 +94,20 @@ impl<S: Sink> Intake<S> {
         Self { source, framer: LineFramer::new(line_bytes_max) }
     }
 
-    /// The last line of a carrier whose end ends a line, such as a datagram.
-    pub(crate) fn take_rest(&mut self, rest: &[u8], rules: &Rules) {
+    /// Takes the last line of a carrier whose end ends a line, such as a datagram; says how many
+    /// points it was.
+    pub(crate) fn take_rest(&mut self, rest: &[u8], rules: &Rules) -> u64 {
+        let mut batch = Batch::new(&self.source);
         if let Some(line) = self.framer.last_line(rest) {
-            let mut batch = Batch::new(&self.source);
             batch.line(line, None, rules);
-            batch.finish();
         }
+        batch.finish()
     }
 }
 
 impl<S: Sink> Protocol for Intake<S> {
     /// Hands every complete line to the sink as one batch.
-    fn take(&mut self, buffer: &[u8], rules: &Rules) -> usize {
+    fn take(&mut self, buffer: &[u8], rules: &Rules) -> Taken {
         let mut batch = Batch::new(&self.source);
         batch.points.reserve(buffer.len() / LINE_BYTES_USUAL);
         let text = readable_start(buffer);
@@ -68,9 +121,8 @@ impl<S: Sink> Protocol for Intake<S> {
                 Err(reason) => batch.refuse(reason, &[]),
             }
         }
-        let consumed = lines.consumed();
-        batch.finish();
-        consumed
+        let bytes = lines.consumed();
+        Taken { bytes, points: batch.finish() }
     }
 
     fn should_close(&self) -> bool {
@@ -102,46 +154,19 @@ impl<'s, 'b, S: Sink> Batch<'s, 'b, S> {
 
     /// Adds a line, or counts why not. `text` is the same line where that is known to be UTF-8.
     fn line(&mut self, bytes: &'b [u8], text: Option<&'b str>, rules: &Rules) {
-        match line::parse(bytes, rules) {
-            Ok(None) => {}
-            Ok(Some(parsed)) => {
-                let bytes = bytes.trim_ascii();
-                let verbatim = is_plain(&bytes[parsed.name.len()..]).then_some(bytes);
-                let limits = &self.source.limits;
-                let name = match text.and_then(|text| text.trim_ascii().get(..parsed.name.len())) {
-                    Some(name) => canonicalise_text(name, limits),
-                    None => canonicalise(parsed.name, limits),
-                };
-                self.named(name, (parsed.value, parsed.timestamp), parsed.name, verbatim);
-            }
-            Err(reason) => self.refuse(reason, bytes),
+        match self.source.line(bytes, text, rules) {
+            Ok(point) => self.points.extend(point),
+            Err(reason) => self.refuse(reason, bytes.trim_ascii()),
         }
     }
 
     /// Adds a point under its raw name, or counts why not.
-    pub(crate) fn point(&mut self, raw_name: &'b [u8], value: f64, timestamp: i64) {
-        let name = canonicalise(raw_name, &self.source.limits);
-        self.named(name, (value, timestamp), raw_name, None);
-    }
-
-    fn named(
-        &mut self,
-        name: Result<Cow<'b, str>, NameError>,
-        (value, timestamp): (f64, i64),
-        raw_name: &'b [u8],
-        line: Option<&'b [u8]>,
-    ) {
-        let shown = line.unwrap_or(raw_name);
-        let name = match name {
-            Ok(name) => name,
-            Err(error) => return self.refuse(error.into(), shown),
-        };
-        let Ok(timestamp) = u32::try_from(timestamp) else {
-            return self.refuse(RefusalReason::TooFarFuture, shown);
-        };
-        let unchanged = matches!(name, Cow::Borrowed(_));
-        self.received += 1;
-        self.points.push(Point { name, value, timestamp, line: line.filter(|_| unchanged) });
+    pub(crate) fn point(&mut self, raw: Result<line::Line<'b>, RefusalReason>) {
+        let point = raw.map_err(|reason| (reason, &[][..]));
+        match point.and_then(|raw| self.source.point(&raw).map_err(|reason| (reason, raw.name))) {
+            Ok(point) => self.points.push(point),
+            Err((reason, shown)) => self.refuse(reason, shown),
+        }
     }
 
     /// Counts something that is no point.
@@ -150,12 +175,15 @@ impl<'s, 'b, S: Sink> Batch<'s, 'b, S> {
         self.source.refusals.refuse(reason, &self.source.peer, line);
     }
 
-    /// Hands the batch over.
-    pub(crate) fn finish(self) {
-        self.source.refusals.received(self.received);
+    /// Hands the batch over, and says how many points were read, taken or refused.
+    pub(crate) fn finish(self) -> u64 {
+        let received = self.received + self.points.len() as u64;
+        self.source.refusals.received(received);
+        self.source.points.add(received);
         if !self.points.is_empty() {
             self.source.sink.accept(&self.points);
         }
+        received
     }
 }
 

@@ -1,24 +1,32 @@
 //! Every listener that takes points in, for relay and storage node alike.
 //!
-//! A listener reads bytes, an intake turns them into canonical [`Point`]s, and a [`Sink`] takes
-//! one batch per read. A line that is refused is counted by its reason, kept for
-//! `/admin/rejected`, and loses nothing else.
+//! A listener ([`Listeners`]) accepts connections, datagrams or requests; what it reads becomes
+//! canonical [`Point`]s, and a [`Sink`] takes one batch per read or request. A line that is refused
+//! is counted by its reason, kept for `/admin/rejected`, and loses nothing else.
 //!
 //! What this crate is not: it knows no routing, no files and no protocol between our own parts.
 #![forbid(unsafe_code)]
 
 mod admin;
+mod bucket;
 mod connection;
+mod door;
+mod frames;
+mod http;
 mod intake;
 mod listeners;
-mod pickle;
+pub mod metrics;
 mod point;
+mod ramp;
 mod refusals;
 pub mod self_metrics;
 pub mod settings;
+mod socket;
+mod stream;
+mod tls;
 mod udp;
+mod unpack;
 
-pub use admin::admin_routes;
 pub use listeners::{Listeners, Service};
 pub use point::{Point, Sink};
 pub use refusals::{Counters, REJECTED_KEPT, Refusals, Rejected};

@@ -4,22 +4,27 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use daemon::{Clock, Running, Shutdown, StartError};
+use axum::Router;
+use daemon::listen::{ListenError, SocketFile};
+use daemon::{Clock, Context, Counter, Running, Shutdown, StartError};
 use metric::Limits;
 use parking_lot::Mutex;
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, UdpSocket, UnixListener};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tracing::debug;
 use wire::line::Rules;
 
-use crate::connection::{self, Protocol};
-use crate::intake::{Intake, Source};
-use crate::pickle::PickleIntake;
+use crate::door::Door;
+use crate::http::Http;
+use crate::intake::Source;
+use crate::metrics::{Closed, ListenerCounters};
 use crate::point::Sink;
+use crate::ramp::Ramp;
 use crate::refusals::Refusals;
-use crate::settings::Settings;
-use crate::udp;
+use crate::settings::{ListenerSettings, Place, Protocol, Settings};
+use crate::socket::{Peer, Socket};
+use crate::{http, udp};
 
 /// How long an accept loop rests when the system has no descriptor left.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -37,13 +42,11 @@ pub struct Service<S> {
     pub sink: Arc<S>,
     /// Counts what is read and keeps what is refused.
     pub refusals: Arc<Refusals>,
-    /// Where `-1` gets its time.
-    pub clock: Arc<dyn Clock>,
-    /// Ends the listeners.
-    pub shutdown: Shutdown,
+    /// The daemon's clock, metrics and stop signal.
+    pub context: Context,
     /// What a name may hold.
     pub limits: Limits,
-    /// What is accepted.
+    /// What is accepted, and where.
     pub settings: Settings,
 }
 
@@ -51,24 +54,26 @@ impl<S: Sink> Service<S> {
     /// The rules for lines at this moment.
     pub(crate) fn rules(&self) -> Rules {
         let future_s_max = i64::try_from(self.settings.future_max.as_secs()).unwrap_or(i64::MAX);
-        Rules { future_s_max, ..Rules::at(self.clock.now_unix_seconds()) }
+        Rules { future_s_max, ..Rules::at(self.context.clock.now_unix_seconds()) }
     }
 
-    /// What judges the points of one sender.
-    pub(crate) fn source(&self, peer: String) -> Source<S> {
+    /// What judges the points of one sender, which are counted in `points` too.
+    pub(crate) fn source(&self, peer: String, points: Counter) -> Source<S> {
         Source {
             sink: Arc::clone(&self.sink),
             refusals: Arc::clone(&self.refusals),
             limits: self.limits,
             peer,
+            points,
         }
     }
 }
 
 /// The listeners of one daemon. They stop when the service's shutdown fires.
-#[derive(Debug)]
 pub struct Listeners<S> {
     service: Arc<Service<S>>,
+    http: Arc<Http<S>>,
+    ramp: Arc<Ramp>,
     places: Arc<Semaphore>,
     tasks: Arc<Mutex<JoinSet<()>>>,
 }
@@ -77,62 +82,80 @@ impl<S: Sink> Listeners<S> {
     /// No port is open yet.
     #[must_use]
     pub fn new(service: Service<S>) -> Self {
+        let connections_max = daemon::listen::connections_max(service.settings.connections_max);
+        let service = Arc::new(service);
         Self {
-            places: Arc::new(Semaphore::new(daemon::listen::connections_max(
-                service.settings.connections_max,
-            ))),
-            service: Arc::new(service),
+            places: Arc::new(Semaphore::new(connections_max)),
+            http: Arc::new(Http::new(Arc::clone(&service))),
+            ramp: Arc::new(Ramp::new(service.settings.health_ramp)),
+            service,
             tasks: Arc::new(Mutex::new(JoinSet::new())),
         }
     }
 
-    /// Opens the ports of the settings `line` (TCP and UDP) and `pickle`, and adds the stage that
-    /// waits for their connections at a stop.
+    /// Opens every listener of the settings, and adds the stage that waits for their connections at
+    /// a stop. Gives the routes for the daemon's admin listener.
     ///
     /// # Errors
-    /// An address that cannot be listened on.
-    pub fn open(
-        self,
-        running: &mut Running,
-        line: &[String],
-        pickle: &[String],
-    ) -> Result<(), StartError> {
-        for address in line {
-            let (tcp, udp, bound) = both_protocols(address)?;
-            self.lines(tcp);
-            self.datagrams(udp);
-            running.add_address("line", bound);
+    /// An address that cannot be listened on, or files for TLS that cannot be used.
+    pub fn open(self, running: &mut Running) -> Result<Router, StartError> {
+        for settings in &self.service.settings.listeners {
+            if let Some(bound) = self.listen(settings)? {
+                running.add_address(settings.setting, bound);
+            }
         }
-        for address in pickle {
-            let tcp = daemon::listen::tcp("pickle", address)?;
-            running.add_address("pickle", bound_to(&tcp, "pickle")?);
-            self.pickles(tcp);
-        }
+        let health = http::health(self.service.context.clone(), Arc::clone(&self.ramp));
+        let routes = crate::admin::routes(Arc::clone(&self.service.refusals)).merge(health);
         running.add_stage("listeners", async move { self.drained().await });
+        Ok(routes)
+    }
+
+    /// Opens one listener; gives its port, if it has one.
+    fn listen(&self, settings: &ListenerSettings) -> Result<Option<SocketAddr>, StartError> {
+        let (setting, share) = (settings.setting, settings.reuse_port);
+        match &settings.place {
+            Place::Tcp(address) => {
+                let tcp = daemon::listen::tcp_shared(setting, address, share)?;
+                let bound = bound_to(&tcp, setting)?;
+                self.accept(settings, Listener::Tcp(tcp), &bound.to_string())?;
+                Ok(Some(bound))
+            }
+            Place::Udp(address) => {
+                let udp = udp_socket(setting, address, share)?;
+                let bound = udp.local_addr();
+                let bound = bound.map_err(|error| StartError::io("binding a listener", error))?;
+                self.datagrams(settings, udp, bound)?;
+                Ok(Some(bound))
+            }
+            Place::TcpAndUdp(address) => {
+                let (tcp, udp, bound) = both_protocols(setting, address)?;
+                self.accept(settings, Listener::Tcp(tcp), &bound.to_string())?;
+                self.datagrams(settings, udp, bound)?;
+                Ok(Some(bound))
+            }
+            Place::Unix(path) => {
+                let unix = daemon::listen::unix(setting, path)?;
+                let listener = Listener::Unix(unix, SocketFile(path.clone()));
+                self.accept(settings, listener, &settings.place.to_string())?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Takes carbon lines from the datagrams of a socket.
+    fn datagrams(
+        &self,
+        settings: &ListenerSettings,
+        socket: UdpSocket,
+        bound: SocketAddr,
+    ) -> Result<(), StartError> {
+        let door = self.door(settings, &format!("udp:{bound}"))?;
+        self.tasks.lock().spawn(udp::serve(Arc::new(door), socket));
         Ok(())
     }
 
-    /// Takes carbon lines from the connections of `listener`.
-    pub fn lines(&self, listener: TcpListener) {
-        self.accept(listener, |service, peer| {
-            Intake::new(service.source(peer), service.settings.line_bytes_max)
-        });
-    }
-
-    /// Takes carbon lines from the datagrams of `socket`.
-    pub fn datagrams(&self, socket: UdpSocket) {
-        self.tasks.lock().spawn(udp::serve(Arc::clone(&self.service), socket));
-    }
-
-    /// Takes pickle frames from the connections of `listener`.
-    pub fn pickles(&self, listener: TcpListener) {
-        self.accept(listener, |service, peer| {
-            PickleIntake::new(service.source(peer), service.settings.frame_bytes_max)
-        });
-    }
-
-    /// Waits until every connection has been read to its end. Call it after the shutdown fired.
-    pub async fn drained(&self) {
+    /// Waits until every connection has been read to its end, once the shutdown has fired.
+    async fn drained(&self) {
         loop {
             let mut tasks = std::mem::take(&mut *self.tasks.lock());
             if tasks.is_empty() {
@@ -142,45 +165,104 @@ impl<S: Sink> Listeners<S> {
         }
     }
 
+    fn door(&self, settings: &ListenerSettings, name: &str) -> Result<Door<S>, StartError> {
+        let counters = ListenerCounters::new(&self.service.context.metrics, name);
+        let router = match settings.protocol {
+            Protocol::Http => http::router(&self.http, Arc::clone(&self.ramp), &counters.points),
+            _ => Router::new(),
+        };
+        Door::new(Arc::clone(&self.service), settings.clone(), counters, router)
+    }
+
     /// Runs the accept loop of one listener; each connection is a task of its own.
-    fn accept<P: Protocol + 'static>(
+    fn accept(
         &self,
-        listener: TcpListener,
-        protocol: impl Fn(&Service<S>, String) -> P + Send + 'static,
-    ) {
-        let (service, places) = (Arc::clone(&self.service), Arc::clone(&self.places));
-        let tasks = Arc::clone(&self.tasks);
+        settings: &ListenerSettings,
+        listener: Listener,
+        name: &str,
+    ) -> Result<(), StartError> {
+        let door = Arc::new(self.door(settings, name)?);
+        let (places, tasks) = (Arc::clone(&self.places), Arc::clone(&self.tasks));
         self.tasks.lock().spawn(async move {
-            while let Some((stream, peer)) =
-                next(&listener, &service.shutdown, &*service.clock).await
+            let context = &door.service.context;
+            while let Some((socket, peer)) = listener.next(&context.shutdown, &*context.clock).await
             {
-                let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-                    daemon::warn_limited!(service.clock, %peer, "refused: too many connections");
+                let place = Arc::clone(&places).try_acquire_owned().ok().zip(door.place());
+                let Some(place) = place else {
+                    door.counters.closed(Closed::TooMany);
+                    daemon::warn_limited!(context.clock, %peer, "refused: too many connections");
                     continue;
                 };
-                let protocol = protocol(&service, peer.to_string());
-                let connection = connection::serve(Arc::clone(&service), stream, protocol);
+                let door = Arc::clone(&door);
                 let mut tasks = tasks.lock();
                 while tasks.try_join_next().is_some() {}
                 tasks.spawn(async move {
-                    let ended = connection.await;
+                    let ended = door.connection(socket, peer).await;
                     drop(place);
                     debug!(%peer, ?ended, "connection ended");
                 });
             }
         });
+        Ok(())
+    }
+}
+
+/// What connections come from.
+enum Listener {
+    Tcp(TcpListener),
+    /// With its file, which goes with it.
+    Unix(UnixListener, SocketFile),
+}
+
+impl Listener {
+    /// The next connection, or `None` once the shutdown has fired and the backlog is empty: a peer
+    /// whose connection the kernel completed counts on being read.
+    async fn next(&self, shutdown: &Shutdown, clock: &dyn Clock) -> Option<(Socket, Peer)> {
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                accepted = self.accept() => accepted,
+                () = shutdown.wait() => return None,
+            };
+            match accepted {
+                Ok(connection) => return Some(connection),
+                Err(error) => {
+                    daemon::warn_limited!(clock, %error, "accepting a connection failed");
+                    tokio::time::sleep(ACCEPT_RETRY).await;
+                }
+            }
+        }
+    }
+
+    async fn accept(&self) -> std::io::Result<(Socket, Peer)> {
+        match self {
+            Self::Tcp(listener) => loop {
+                let (stream, peer) = listener.accept().await?;
+                match daemon::listen::tune(&stream) {
+                    Ok(()) => return Ok((Socket::Tcp(Arc::new(stream)), Peer::At(peer))),
+                    Err(error) => debug!(%peer, %error, "connection gone before it was read"),
+                }
+            },
+            Self::Unix(listener, _file) => {
+                let (stream, _nameless) = listener.accept().await?;
+                Ok((Socket::Unix(Arc::new(stream)), Peer::Local))
+            }
+        }
     }
 }
 
 /// Listens on one port over TCP and UDP. Where the system chooses the port, it chooses for TCP; if
 /// another program has that number for UDP, it chooses again.
-fn both_protocols(address: &str) -> Result<(TcpListener, UdpSocket, SocketAddr), StartError> {
+fn both_protocols(
+    setting: &str,
+    address: &str,
+) -> Result<(TcpListener, UdpSocket, SocketAddr), StartError> {
     let mut tries_left = if address.ends_with(":0") { CHOICES_MAX } else { 1 };
     loop {
-        let tcp = daemon::listen::tcp("line", address)?;
-        let bound = bound_to(&tcp, "line")?;
+        let tcp = daemon::listen::tcp(setting, address)?;
+        let bound = bound_to(&tcp, setting)?;
         tries_left -= 1;
-        match daemon::listen::udp("line", &bound.to_string(), DATAGRAM_BUFFER_BYTES) {
+        match udp_socket(setting, &bound.to_string(), false) {
             Ok(udp) => return Ok((tcp, udp, bound)),
             Err(error) if tries_left == 0 => return Err(error.into()),
             Err(_taken) => {}
@@ -188,32 +270,10 @@ fn both_protocols(address: &str) -> Result<(TcpListener, UdpSocket, SocketAddr),
     }
 }
 
-fn bound_to(listener: &TcpListener, setting: &str) -> Result<SocketAddr, StartError> {
-    listener.local_addr().map_err(|error| StartError::io(format!("binding `{setting}`"), error))
+fn udp_socket(setting: &str, address: &str, share: bool) -> Result<UdpSocket, ListenError> {
+    daemon::listen::udp_shared(setting, address, DATAGRAM_BUFFER_BYTES, share)
 }
 
-/// The next connection, or `None` once the shutdown has fired and the backlog is empty: a peer
-/// whose connection the kernel completed counts on being read.
-async fn next(
-    listener: &TcpListener,
-    shutdown: &Shutdown,
-    clock: &dyn Clock,
-) -> Option<(TcpStream, SocketAddr)> {
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            accepted = listener.accept() => accepted,
-            () = shutdown.wait() => return None,
-        };
-        match accepted {
-            Ok((stream, peer)) => match daemon::listen::tune(&stream) {
-                Ok(()) => return Some((stream, peer)),
-                Err(error) => debug!(%peer, %error, "connection gone before it was read"),
-            },
-            Err(error) => {
-                daemon::warn_limited!(clock, %error, "accepting a connection failed");
-                tokio::time::sleep(ACCEPT_RETRY).await;
-            }
-        }
-    }
+fn bound_to(listener: &TcpListener, setting: &str) -> Result<SocketAddr, StartError> {
+    listener.local_addr().map_err(|error| StartError::io(format!("binding `{setting}`"), error))
 }

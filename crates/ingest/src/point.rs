@@ -17,6 +17,13 @@ pub struct Point<'a> {
     pub line: Option<&'a [u8]>,
 }
 
+impl Point<'_> {
+    /// The same point, which borrows nothing; it will be printed anew where it is forwarded.
+    pub(crate) fn into_owned(self) -> Point<'static> {
+        Point { name: Cow::Owned(self.name.into_owned()), line: None, ..self }
+    }
+}
+
 /// What takes points over: the relay's router, the storage node's engine.
 pub trait Sink: Send + Sync + 'static {
     /// Takes over every point of one batch. Whatever the sink cannot keep it counts by reason
@@ -32,5 +39,11 @@ pub trait Sink: Send + Sync + 'static {
     /// close has its answer.
     fn committed(&self) -> impl Future<Output = ()> + Send {
         std::future::ready(())
+    }
+
+    /// Whether a series of this name exists already; none from a sink that cannot know.
+    fn holds(&self, name: &str) -> Option<bool> {
+        let _unknown = name;
+        None
     }
 }

@@ -11,7 +11,7 @@ use wire::RefusalReason;
 pub const REJECTED_KEPT: usize = 100;
 
 /// How much of a refused line is kept.
-const SAMPLE_BYTES_MAX: usize = 200;
+pub(crate) const SAMPLE_BYTES_MAX: usize = 200;
 
 /// The two ends that a listener counts itself; the sink counts the rest.
 #[derive(Debug, Clone)]
@@ -70,6 +70,11 @@ impl Refusals {
     pub fn refuse(&self, reason: RefusalReason, peer: &str, line: &[u8]) {
         self.counters.refused[reason.index()].add(1);
         self.keep(reason.label(), peer, line);
+    }
+
+    /// Counts refusals of which no sample is kept.
+    pub(crate) fn count(&self, reason: RefusalReason, points: u64) {
+        self.counters.refused[reason.index()].add(points);
     }
 
     /// Keeps a sample of something that a sink refused and counted under its own reason.

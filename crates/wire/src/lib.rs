@@ -1,4 +1,4 @@
-//! Bytes on sockets: carbon lines, pickle, carbonapi protobuf, msgpack, carbonlink.
+//! Bytes on sockets: carbon lines, pickle, protobuf, JSON measurements, msgpack, carbonlink.
 //!
 //! Everything here is pure: slices in, values out. A decoder never panics, never recurses deeper
 //! than a named limit and never allocates more than the bytes it was given justify.
@@ -9,13 +9,18 @@ pub mod carbonlink;
 pub mod carbonpb;
 pub mod framing;
 pub mod line;
+pub mod measurements;
 pub mod msgpack;
+pub mod named;
 pub use metric::number;
 pub mod pb;
+pub mod pb_fields;
 pub mod pb_v2;
 pub mod pb_v3;
 pub mod pickle;
+pub mod proxy;
 mod refusal;
+pub mod remote_write;
 pub mod reply;
 pub mod tree;
 

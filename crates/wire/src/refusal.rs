@@ -65,11 +65,14 @@ pub enum RefusalReason {
     /// The frame announces or holds more bytes than allowed.
     #[error("frame longer than the limit")]
     FrameTooLong,
+    /// The sender may begin no further series for now.
+    #[error("no further new series allowed for now")]
+    NewSeriesLimit,
 }
 
 impl RefusalReason {
     /// Every reason, in the order in which counters are listed.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::LineTooLong,
         Self::IncompleteLine,
         Self::WrongFieldCount,
@@ -89,6 +92,7 @@ impl RefusalReason {
         Self::BadEntry,
         Self::BadFrame,
         Self::FrameTooLong,
+        Self::NewSeriesLimit,
     ];
 
     /// The value of the `reason` label in metrics.
@@ -114,6 +118,7 @@ impl RefusalReason {
             Self::BadEntry => "bad_entry",
             Self::BadFrame => "bad_frame",
             Self::FrameTooLong => "frame_too_long",
+            Self::NewSeriesLimit => "new_series_limit",
         }
     }
 

@@ -9,7 +9,8 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
-use super::{Fault, nearest};
+use super::load::values_in_table;
+use super::{Fault, Setting, Source, Values, nearest};
 
 /// A place in a file; line and column count from 1, columns in characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,6 +101,51 @@ impl Document {
         }
         read
     }
+
+    /// Every table, read as settings of their own kind: unknown keys, wrong types and missing keys
+    /// become `faults`, and a table with one of them is left out.
+    pub fn values(&self, settings: &'static [Setting], faults: &mut Vec<Fault>) -> Vec<Values> {
+        let Ok(document) = DeTable::parse(&self.text) else { return Vec::new() };
+        let tables = document.get_ref().get(self.key).map(named_tables).unwrap_or_default();
+        let mut read = Vec::with_capacity(tables.len());
+        for table in &tables {
+            match self.table_values(settings, table) {
+                Ok(values) => read.push(values),
+                Err(found) => faults.extend(found),
+            }
+        }
+        read
+    }
+
+    fn table_values(
+        &self,
+        settings: &'static [Setting],
+        table: &Placed<Spanned<DeValue<'_>>>,
+    ) -> Result<Values, Vec<Fault>> {
+        let mut values = Values::defaults_of(settings.iter());
+        let mut faults = Vec::new();
+        let DeValue::Table(entries) = table.value.get_ref() else {
+            return Err(vec![self.fault(table.offset, "expected a table")]);
+        };
+        for (key, value) in entries {
+            let place = self.place(key.span().start);
+            let Some(setting) = settings.iter().find(|setting| setting.key == key.get_ref()) else {
+                let known = settings.iter().map(|setting| setting.key);
+                faults.push(Fault::unknown(place.to_string(), key.get_ref(), known));
+                continue;
+            };
+            let source = Source::File(place.clone());
+            match values_in_table(setting, place, value) {
+                Ok(list) => values.set(setting.key, list, source),
+                Err(fault) => faults.push(fault),
+            }
+        }
+        for setting in values.missing() {
+            let place = self.place(table.offset).to_string();
+            faults.push(Fault::new(place, setting.key, "must be set"));
+        }
+        if faults.is_empty() { Ok(values) } else { Err(faults) }
+    }
 }
 
 /// The tables of a key, unread.
@@ -131,6 +177,7 @@ fn with_hint(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Kind;
     use super::*;
     use serde::Deserialize;
 
@@ -169,5 +216,37 @@ mod tests {
         let tables: Vec<Placed<Rule>> = document.read(&mut Vec::new());
         assert_eq!(tables[0].name, "store");
         assert_eq!(document.place(tables[0].offset).to_string(), "relay.toml:1:11");
+    }
+
+    const LISTENER: &[Setting] = &[
+        Setting::new("address", Kind::Address, "", "Where.").required(),
+        Setting::new("idle_timeout", Kind::Duration, "0s", "How long."),
+        Setting::new("connections_max", Kind::Count, "7", "How many."),
+    ];
+
+    #[test]
+    fn tables_of_settings_have_defaults_types_and_places() {
+        let text = "[[listener]]\naddress = 'a:1'\nidle_timeout = '10min'\n\
+                    [[listener]]\nidle_timout = '1s'\nconnections_max = 'many'\n";
+        let mut faults = Vec::new();
+        let read = document("listener", text).values(LISTENER, &mut faults);
+        assert_eq!(read.len(), 1);
+        assert_eq!(read[0].address("address"), "a:1");
+        assert_eq!(read[0].duration("idle_timeout").as_secs(), 600);
+        assert_eq!(read[0].count("connections_max"), 7);
+        let fault = read[0].fault("address", "is taken").to_string();
+        assert_eq!(fault, "relay.toml:2:1: `address`: is taken");
+        let mut text: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        text.sort();
+        assert!(text[0].contains(":4:") && text[0].ends_with("`address`: must be set"), "{text:?}");
+        assert!(
+            text[1].starts_with("relay.toml:5:1")
+                && text[1].ends_with("did you mean `idle_timeout`?"),
+            "{text:?}"
+        );
+        assert!(
+            text[2].starts_with("relay.toml:6:1: `connections_max`: expected a whole number"),
+            "{text:?}"
+        );
     }
 }

@@ -321,6 +321,16 @@ fn file_text(path: &str) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|error| format!("is not UTF-8 text: {error}"))
 }
 
+/// The values of one key of a table within the file, whose settings are a table of their own.
+pub(super) fn values_in_table(
+    setting: &'static Setting,
+    place: Place,
+    value: &Spanned<DeValue<'_>>,
+) -> Result<Vec<Value>, Fault> {
+    let raw = raw_values(setting, value);
+    Given { setting, source: Source::File(place), raw }.values()
+}
+
 fn raw_values(setting: &Setting, value: &Spanned<DeValue<'_>>) -> Vec<Raw> {
     match value.get_ref() {
         DeValue::Array(items) if setting.list => {

@@ -110,7 +110,9 @@ pub fn common_markdown() -> String {
     "# Settings that every daemon has\n\n".to_owned() + &markdown_table(COMMON)
 }
 
-fn markdown_table(table: &[Setting]) -> String {
+/// One row for each setting of `table`.
+#[must_use]
+pub fn markdown_table(table: &[Setting]) -> String {
     let mut out =
         "| key | value | default | reload | meaning |\n|---|---|---|---|---|\n".to_owned();
     for setting in table {

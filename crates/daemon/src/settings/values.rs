@@ -83,6 +83,10 @@ impl Values {
     /// If a default does not fit its kind.
     #[must_use]
     pub fn defaults(table: &'static [Setting]) -> Self {
+        Self::defaults_of(every(table))
+    }
+
+    pub(crate) fn defaults_of(settings: impl Iterator<Item = &'static Setting>) -> Self {
         let entry = |setting: &'static Setting| {
             let values = match setting.default {
                 "" => Vec::new(),
@@ -93,7 +97,7 @@ impl Values {
             };
             (setting.key, (setting, Entry { values, source: Source::Default }))
         };
-        Self { entries: every(table).map(entry).collect(), warnings: Vec::new() }
+        Self { entries: settings.map(entry).collect(), warnings: Vec::new() }
     }
 
     /// Sets one value from code, as a flag would; lists grow.

@@ -144,8 +144,8 @@ async fn a_sender_of_another_protocol_is_hung_up_on() {
 async fn a_datagram_may_hold_many_lines_and_need_not_end_the_last() {
     let fixture = Fixture::start();
     let socket = UdpSocket::bind(testkit::ANY_PORT).await.unwrap();
-    socket.send_to(b"a 1 1699999990\nb 2 1699999990", fixture.datagrams).await.unwrap();
-    socket.send_to(b"c 3 1699999990\n", fixture.datagrams).await.unwrap();
+    socket.send_to(b"a 1 1699999990\nb 2 1699999990", fixture.lines).await.unwrap();
+    socket.send_to(b"c 3 1699999990\n", fixture.lines).await.unwrap();
     fixture.wait_for_received(3.0).await;
     let names: Vec<String> = fixture.taken().into_iter().map(|taken| taken.0).collect();
     assert_eq!(names, ["a", "b", "c"]);
@@ -158,9 +158,7 @@ async fn what_was_sent_before_the_stop_is_still_read() {
     stream.write_all(b"first 1 1699999990\n").await.unwrap();
     fixture.wait_for_received(1.0).await;
     stream.write_all("later 1 1699999990\n".repeat(20_000).as_bytes()).await.unwrap();
-    fixture.context.shutdown.fire();
-    fixture.listeners.drained().await;
-    assert_eq!(fixture.taken().len(), 20_001);
+    assert_eq!(fixture.stop().await.len(), 20_001);
 }
 
 #[tokio::test]

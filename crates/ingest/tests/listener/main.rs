@@ -2,5 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 mod fixture;
+mod http;
 mod lines;
 mod pickles;
+mod ramp;
+mod streams;

@@ -1,0 +1,76 @@
+//! TLS for listeners: the files of one listener become what its handshakes need.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::crypto::ring::default_provider;
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
+use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
+
+use crate::settings::Tls;
+
+/// Why a listener cannot speak TLS.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum TlsError {
+    /// A file that is missing or no PEM.
+    #[error("{path}: {problem}")]
+    File { path: String, problem: pem::Error },
+    /// A file without a certificate.
+    #[error("{path}: no certificate in it")]
+    Empty { path: String },
+    /// Certificate and key do not belong together, or are of an unknown kind.
+    #[error("{path}: {source}")]
+    Unfit { path: String, source: rustls::Error },
+    /// The certificates for clients cannot verify anybody.
+    #[error("{path}: {source}")]
+    Verifier { path: String, source: VerifierBuilderError },
+}
+
+impl From<TlsError> for io::Error {
+    fn from(error: TlsError) -> Self {
+        Self::new(io::ErrorKind::InvalidInput, error)
+    }
+}
+
+/// Reads the files and puts them together.
+pub(crate) fn acceptor(files: &Tls) -> Result<TlsAcceptor, TlsError> {
+    let path = |path: &Path| path.display().to_string();
+    let provider = Arc::new(default_provider());
+    let certificates = certificates(&files.cert)?;
+    let key = PrivateKeyDer::from_pem_file(&files.key)
+        .map_err(|problem| TlsError::File { path: path(&files.key), problem })?;
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|source| TlsError::Unfit { path: path(&files.cert), source })?;
+    let builder = match &files.client_ca {
+        None => builder.with_no_client_auth(),
+        Some(ca) => {
+            let mut roots = RootCertStore::empty();
+            roots.add_parsable_certificates(self::certificates(ca)?);
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+                .build()
+                .map_err(|source| TlsError::Verifier { path: path(ca), source })?;
+            builder.with_client_cert_verifier(verifier)
+        }
+    };
+    let config = builder
+        .with_single_cert(certificates, key)
+        .map_err(|source| TlsError::Unfit { path: path(&files.key), source })?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let shown = || path.display().to_string();
+    let file = |problem| TlsError::File { path: shown(), problem };
+    let read = CertificateDer::pem_file_iter(path).map_err(file)?;
+    let certificates: Vec<_> = read.collect::<Result<_, _>>().map_err(file)?;
+    if certificates.is_empty() {
+        return Err(TlsError::Empty { path: shown() });
+    }
+    Ok(certificates)
+}
