@@ -1,15 +1,21 @@
 //! The aggregates of the rules in force: points in, results out, kept over a reload.
 
+mod log;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use daemon::{Context, Counter, Gauge};
+use daemon::{Context, Counter, Gauge, StartError};
 use metric::Point;
 use parking_lot::Mutex;
+
+pub(crate) use log::WindowLog;
 
 use crate::aggregate::{Aggregator, Emission, Limits, Refusal};
 use crate::routes::Routes;
 use crate::rules::Aggregate;
+use log::Given;
 
 /// What is counted for each rule that has aggregates.
 pub(crate) const METRICS_OF_RULES: [&str; 7] = [
@@ -22,18 +28,27 @@ pub(crate) const METRICS_OF_RULES: [&str; 7] = [
     "plumbago_relay_aggregate_bytes",
 ];
 
+/// Points are kept this much longer than windows last, because results are spread over time.
+const RELEASE_DELAY: Duration = Duration::from_secs(600);
+
 /// All aggregates, by their places in the rules.
 #[derive(Debug)]
 pub(crate) struct Aggregates {
     open: Vec<Arc<Open>>,
     /// Bytes that all together may hold.
     bytes_max: usize,
+    /// Where points are kept that open windows hold.
+    log: Option<Arc<WindowLog>>,
     refused: Vec<Counter>,
 }
 
 #[derive(Debug)]
 struct Open {
     identity: String,
+    /// What stands for the identity in the log.
+    key: u64,
+    /// How far back its open windows reach.
+    horizon: Duration,
     /// The name of its rule.
     rule: String,
     aggregator: Mutex<Aggregator>,
@@ -73,8 +88,16 @@ pub(crate) struct Contribution {
 }
 
 impl Aggregates {
-    /// The aggregates of `routes`; those that `before` has as well keep their windows.
-    pub(crate) fn new(routes: &Routes, before: Option<&Self>, context: &Context) -> Self {
+    /// The aggregates of `routes`; those that `before` has as well keep their windows. Without
+    /// `before` the windows are rebuilt that were open when the last run ended.
+    ///
+    /// # Errors
+    /// A log that cannot be opened.
+    pub(crate) fn new(
+        routes: &Routes,
+        before: Option<&Self>,
+        context: &Context,
+    ) -> Result<Self, StartError> {
         let open = |aggregate: &Aggregate| {
             let kept = before.and_then(|before| {
                 before.open.iter().find(|open| open.identity == aggregate.identity)
@@ -88,11 +111,51 @@ impl Aggregates {
             let metric = "plumbago_relay_aggregate_points_refused_total";
             context.metrics.counter_with(metric, &[refusal.reason()])
         });
-        Self {
+        let mut aggregates = Self {
             open: routes.rules.aggregates().iter().map(open).collect(),
             bytes_max: routes.limits.bytes_max,
+            log: before.and_then(|before| before.log.clone()),
             refused: refused.into(),
+        };
+        let is_first = aggregates.log.is_none() && !aggregates.open.is_empty();
+        if let Some((folder, bytes_max)) = routes.window_log.as_ref().filter(|_| is_first) {
+            let log = WindowLog::open(folder, *bytes_max, context)?;
+            aggregates.rebuild(&log, context.clock.now_unix_seconds());
+            aggregates.log = Some(Arc::new(log));
         }
+        Ok(aggregates)
+    }
+
+    /// Counts once more what the run before was given and had in open windows.
+    fn rebuild(&self, log: &WindowLog, now: i64) {
+        let mut begins = vec![None; self.open.len()];
+        log.read_back(|found| {
+            let places = self.open.iter().zip(&mut begins);
+            for (open, begin) in places.filter(|(open, _)| open.key == found.key) {
+                let mut aggregator = open.aggregator.lock();
+                let newest = found.points.iter().map(|(_, point)| point.timestamp).max();
+                *begin = begin.or(newest);
+                for (output, point) in &found.points {
+                    // The former run counted what it refused, and did not keep it.
+                    let _known = aggregator.add(output, *point, found.received);
+                }
+                aggregator.advance(found.received, |_| ());
+            }
+        });
+        for (open, begin) in self.open.iter().zip(begins) {
+            let mut aggregator = open.aggregator.lock();
+            // What is counted from here on is of this run.
+            aggregator.take_tally();
+            if let Some(begin) = begin {
+                aggregator.end_replay(begin, now);
+            }
+            open.publish(&mut aggregator);
+        }
+    }
+
+    /// The log that the next start rebuilds the open windows from.
+    pub(crate) fn log(&self) -> Option<Arc<WindowLog>> {
+        self.log.clone()
     }
 
     /// Counts points; `now` is in seconds since 1970. The answer is whether something is due.
@@ -104,17 +167,27 @@ impl Aggregates {
             let mut aggregator = open.aggregator.lock();
             let of_others = self.held_bytes() - open.held_bytes.load(Ordering::Relaxed);
             aggregator.set_bytes_max(self.bytes_max.saturating_sub(of_others));
-            for Contribution { output, point, .. } in group {
-                if let Err(refusal) = aggregator.add(output, *point, now) {
-                    let place = Refusal::ALL.iter().position(|other| *other == refusal);
-                    self.refused[place.unwrap_or_default()].inc();
+            let mut counted = Vec::new();
+            for contribution in group {
+                match aggregator.add(&contribution.output, contribution.point, now) {
+                    Ok(()) if self.log.is_some() => counted.push(contribution),
+                    Ok(()) => {}
+                    Err(refusal) => self.count(refusal),
                 }
+            }
+            if let Some(log) = self.log.as_ref().filter(|_| !counted.is_empty()) {
+                log.append(Given { key: open.key, received: now, points: &counted });
             }
             open.numbers.received.add(group.len() as u64);
             open.held_bytes.store(aggregator.bytes(), Ordering::Relaxed);
             is_due |= aggregator.is_due(now);
         }
         is_due
+    }
+
+    fn count(&self, refusal: Refusal) {
+        let place = Refusal::ALL.iter().position(|other| *other == refusal);
+        self.refused[place.unwrap_or_default()].inc();
     }
 
     fn held_bytes(&self) -> usize {
@@ -124,6 +197,14 @@ impl Aggregates {
     /// What is due.
     pub(crate) fn advance(&self, now: i64) -> Vec<Outcome> {
         self.collect(|_| true, |aggregator, send| aggregator.advance(now, send))
+    }
+
+    /// Lets the log go of what no open window needs.
+    pub(crate) fn release(&self, now: i64) {
+        if let Some(log) = &self.log {
+            let horizons = self.open.iter().map(|open| open.horizon);
+            log.release(now, horizons.max().unwrap_or_default() + RELEASE_DELAY);
+        }
     }
 
     /// All that has not been sent, of a relay that stops.
@@ -164,6 +245,8 @@ impl Open {
     fn new(aggregate: &Aggregate, limits: Limits, rule: &str, context: &Context) -> Self {
         Self {
             identity: aggregate.identity.clone(),
+            key: ring::fnv1a_64(aggregate.identity.as_bytes(), false),
+            horizon: aggregate.spec.horizon(),
             rule: rule.to_owned(),
             aggregator: Mutex::new(Aggregator::new(aggregate.spec.clone().limits(limits))),
             held_bytes: AtomicUsize::new(0),

@@ -91,7 +91,7 @@ pub fn run(config: Config, context: Context) -> Result<Running, StartError> {
         async move {
             // It ends by itself after the signal.
             drop(ticking.await);
-            router.flush_aggregates();
+            router.end_aggregates();
         }
     });
     running.add_stage("queues", {

@@ -101,13 +101,18 @@ impl Router {
     /// Sends what the aggregates have due.
     pub(crate) fn send_aggregates(&self) {
         let active = self.active.read();
-        let due = active.aggregates.advance(self.context.clock.now_unix_seconds());
+        let now = self.context.clock.now_unix_seconds();
+        let due = active.aggregates.advance(now);
         self.send_outcomes(&active, due);
+        active.aggregates.release(now);
     }
 
-    /// Sends all that the aggregates have, ended or not.
-    pub(crate) fn flush_aggregates(&self) {
+    /// Leaves open windows to the log, if there is one, or sends them as they are.
+    pub(crate) fn end_aggregates(&self) {
         let active = self.active.read();
+        if let Some(log) = active.aggregates.log() {
+            return log.close();
+        }
         self.send_outcomes(&active, active.aggregates.flush());
     }
 
@@ -169,7 +174,7 @@ impl Active {
             None => FileSink::open(path, context),
         };
         let kept = before.map(|before| &before.aggregates);
-        let aggregates = Aggregates::new(&routes, kept, context);
+        let aggregates = Aggregates::new(&routes, kept, context)?;
         let files = routes.clusters.files().iter().map(file).collect::<Result<_, _>>()?;
         let destinations = routes.clusters.destinations().iter();
         let nodes = destinations.map(|node| forwarder.add(node)).collect::<Result<_, _>>()?;
@@ -350,6 +355,13 @@ impl Sink for Router {
         if self.finish(routed) {
             let due = active.aggregates.advance(self.context.clock.now_unix_seconds());
             self.send_outcomes(&active, due);
+        }
+    }
+
+    async fn committed(&self) {
+        let log = self.active.read().aggregates.log();
+        if let Some(log) = log {
+            log.committed().await;
         }
     }
 

@@ -2,6 +2,8 @@
 //!
 //! The router, `explain` and `diff` all ask here, so that they cannot disagree.
 
+use std::path::PathBuf;
+
 use daemon::{Fault, Values};
 
 use crate::aggregate::Limits;
@@ -15,6 +17,8 @@ pub(crate) struct Routes {
     pub(crate) clusters: Clusters,
     /// What the windows of aggregates may hold.
     pub(crate) limits: Limits,
+    /// Where points are kept that open windows hold, and how many bytes of them.
+    pub(crate) window_log: Option<(PathBuf, u64)>,
 }
 
 impl Routes {
@@ -42,7 +46,10 @@ impl Routes {
             values_max: size(values.count("aggregate_values_max")),
             bytes_max: size(values.bytes("aggregate_bytes_max")),
         };
-        Ok(Self { rules, clusters, limits })
+        let window_log = values
+            .opt_path("log")
+            .map(|folder| (folder.join("windows"), values.bytes("aggregate_log_bytes_max")));
+        Ok(Self { rules, clusters, limits, window_log })
     }
 }
 
@@ -86,6 +93,23 @@ pub(crate) mod tests {
         let routes = routes(block.split("```").next().unwrap()).unwrap();
         assert_eq!(routes.rules.rules().len(), 4);
         assert_eq!(routes.clusters.clusters().len(), 2);
+    }
+
+    #[test]
+    fn every_example_of_aggregation_is_sound() {
+        let page = include_str!("../../docs/aggregation.md");
+        let clusters = ["default", "store"]
+            .map(|name| format!("[clusters.{name}]\ntype = 'forward'\nnode = ['a:1']\n"));
+        let blocks: Vec<&str> = page
+            .split("```toml\n")
+            .skip(1)
+            .map(|block| block.split("```").next().unwrap())
+            .collect();
+        assert_eq!(blocks.len(), 4);
+        for block in blocks {
+            let routes = routes(&format!("{block}{}", clusters.concat())).unwrap();
+            assert!(!routes.rules.is_empty());
+        }
     }
 
     #[test]

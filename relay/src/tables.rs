@@ -74,6 +74,13 @@ pub const SETTINGS: &[Setting] = &[
          counted.",
     ),
     Setting::new(
+        "aggregate_log_bytes_max",
+        Kind::Bytes,
+        "256MiB",
+        "With a log: size of the points kept under `windows` in its folder, from which a restart \
+         rebuilds open windows; beyond it the oldest go, and longer windows miss them.",
+    ),
+    Setting::new(
         "routing_key",
         Kind::Choice(&["series", "name"]),
         "series",
@@ -224,6 +231,31 @@ pub const METRICS: &[Metric] = &[
         "Values that percentiles lack because their window had too many.",
     )
     .labels(&["rule"]),
+    Metric::gauge("plumbago_relay_window_log_bytes", "Size of the log of open windows."),
+    Metric::counter(
+        "plumbago_relay_window_log_points_replayed_total",
+        "Points that came back from the log of open windows at the start.",
+    ),
+    Metric::counter(
+        "plumbago_relay_window_log_points_skipped_total",
+        "Points that the log of open windows did not take because its disk had fallen behind.",
+    ),
+    Metric::counter(
+        "plumbago_relay_window_log_write_errors_total",
+        "Writes of the log of open windows that failed; it tries again.",
+    ),
+    Metric::counter(
+        "plumbago_relay_window_log_sync_errors_total",
+        "Syncs of the log of open windows that failed.",
+    ),
+    Metric::counter(
+        "plumbago_relay_window_log_frames_damaged_total",
+        "Stretches of the log of open windows that did not check at start.",
+    ),
+    Metric::counter(
+        "plumbago_relay_window_log_torn_bytes_total",
+        "Bytes that a death had left half written at the end of the log of open windows.",
+    ),
     Metric::gauge("plumbago_relay_aggregate_series", "Output series with open windows.")
         .labels(&["rule"]),
     Metric::gauge("plumbago_relay_aggregate_bytes", "What the open windows take.")

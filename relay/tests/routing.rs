@@ -185,3 +185,36 @@ async fn results_of_aggregates_go_through_the_rules_or_to_the_cluster_named_and_
     );
     assert_eq!(totals.wait_for(1).await, ["total 5 1700000040"]);
 }
+
+#[tokio::test]
+async fn a_restart_rebuilds_open_windows_from_the_log() {
+    let folder = testkit::folder();
+    let sink = LineSink::start(ANY_PORT);
+    let text = format!(
+        "node = ['{}']\nlog = '{}'\n\
+         [[rule]]\nname = 'sums'\nmatch = {{ regex = '^web[0-9]+\\.cpu$' }}\nstop = true\n\
+         aggregate = {{ into = 'web.cpu.{{method}}', window = '1m', method = ['sum', 'median'] }}\n",
+        sink.address(),
+        folder.path().join("log").display(),
+    );
+    let values = settings(folder.path(), &text);
+    for points in
+        [&["web1.cpu 2 1700000040", "web2.cpu 3 1700000050"][..], &["web1.cpu 5 1700000060"]]
+    {
+        let (running, line) = run(values.clone()).await;
+        send_lines(line, &lines(points)).await;
+        wait_until_async("the points to count", PATIENCE, async || {
+            let metric = "plumbago_relay_aggregate_points_received_total";
+            (value(&running, metric, &["sums"]) == Some(points.len() as f64)).then_some(())
+        })
+        .await;
+        running.stop(STOP).await.unwrap();
+    }
+    let (running, line) = run(values).await;
+    // A point of a later minute ends the window.
+    send_lines(line, &lines(&["web1.cpu 1 1700000300"])).await;
+    let mut results = sink.wait_for(2).await;
+    results.sort();
+    assert_eq!(results, ["web.cpu.median 3 1700000040", "web.cpu.sum 10 1700000040"]);
+    running.stop(STOP).await.unwrap();
+}

@@ -12,7 +12,7 @@ use daemon::{Program, metrics, settings};
 use crate::tidy::Fault;
 
 /// The daemons whose settings and metrics have a page.
-const PROGRAMS: &[&Program] =
+pub(crate) const PROGRAMS: &[&Program] =
     &[&relay::PROGRAM, &carbon::PROGRAM, &zipper::PROGRAM, &api::PROGRAM, &local::PROGRAM];
 
 /// Every file in these folders is generated.

@@ -1,6 +1,7 @@
 //! House rules that neither rustfmt nor clippy checks.
 
 mod changelog;
+mod dashboards;
 mod floors;
 mod links;
 mod source;
@@ -66,6 +67,7 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Vec<Fault>> {
     for file in &files {
         source::check(file, &mut faults);
         changelog::check(file, &mut faults);
+        dashboards::check(file, &mut faults);
         links::check(file, root, &mut faults);
     }
     floors::check(&files, &mut faults)?;
