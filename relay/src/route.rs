@@ -359,6 +359,7 @@ impl Sink for Router {
     }
 
     async fn committed(&self) {
+        self.forwarder.committed().await;
         let log = self.active.read().aggregates.log();
         if let Some(log) = log {
             log.committed().await;
@@ -373,7 +374,4 @@ impl Sink for Router {
         }
     }
 
-    async fn committed(&self) {
-        self.forwarder.committed().await;
-    }
 }
