@@ -308,6 +308,11 @@ impl Engine {
         }
     }
 
+    /// Tells that the journal will give back points that came since `seconds`; files may have some of them.
+    pub fn expect_again(&self, seconds: i64) {
+        self.store.recovery.expect_since(seconds);
+    }
+
     /// Where the journal has the oldest point that is in no file yet; the journal is needed from there on.
     #[must_use]
     pub fn oldest_position(&self) -> Option<JournalPosition> {

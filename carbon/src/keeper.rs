@@ -264,3 +264,6 @@ impl Keeper {
         synced.is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests;

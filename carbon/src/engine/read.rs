@@ -13,6 +13,7 @@ use whisper::{Archive, Fetched, Header, Method, Storage, Whisper, Window};
 use super::disk::DiskFile;
 use super::patched::{Patched, Zeros};
 use super::pending::Look;
+use super::recovery::not_in_file;
 use super::settle::{Owed, settle};
 use super::{Engine, Store};
 use crate::series::SeriesId;
@@ -141,14 +142,19 @@ impl Store {
         let clocks_s = self.clocks_s(&header);
         let known = look.known.as_ref().filter(|_| look.owes_rollups());
         let known = known.and_then(|known| self.known_archives(known));
+        let is_unsettled = self.recovery.concerns(id) && !look.settled;
         let owed = match &known {
-            _ if self.recovery.concerns(id) && !look.settled => Owed::Unknown(&clocks_s),
+            _ if is_unsettled => Owed::Unknown(&clocks_s),
             Some((known, archives)) if **known == header => Owed::Rollups(archives),
             Some(_other_header) => Owed::Unknown(&clocks_s),
             None => Owed::Nothing,
         };
         let mut file = Whisper::with_header(Patched::over(storage)?, header)?;
-        settle(&mut file, &owed, &look.batch(), now)?;
+        let mut batch = look.batch();
+        if is_unsettled {
+            batch = not_in_file(&file, &batch, self.recovery.received_from_s(), now)?;
+        }
+        settle(&mut file, &owed, &batch, now)?;
         Ok(file)
     }
 

@@ -1,5 +1,6 @@
 //! The waiting points of one series into its file.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -12,6 +13,7 @@ use super::archives::{Archives, clocks_s};
 use super::disk::{DiskFile, FileMark, aside_path};
 use super::pending::{KnownFile, Look};
 use super::prefixed::Prefixed;
+use super::recovery::not_in_file;
 use super::settle::{Owed, settle};
 use crate::series::SeriesId;
 
@@ -76,10 +78,12 @@ struct Visit<'a> {
 }
 
 /// A file that can be written.
-struct Opened {
+struct Opened<'a> {
     file: Whisper<Prefixed>,
     archives: Archives,
     mark: FileMark,
+    /// The points that it lacks.
+    batch: Cow<'a, [(i64, f64)]>,
 }
 
 impl Store {
@@ -155,7 +159,7 @@ impl Store {
             Some(next) => self.write_known(visit, &mut opened, &header, next)?,
             None => {
                 let owed = Owed::Rollups(&opened.archives);
-                settle(&mut opened.file, &owed, visit.batch, visit.now)?;
+                settle(&mut opened.file, &owed, &opened.batch, visit.now)?;
                 self.counters.updates_late.inc();
                 return Ok((header, None));
             }
@@ -168,24 +172,24 @@ impl Store {
     fn short_way(
         &self,
         visit: &Visit<'_>,
-        opened: &Opened,
+        opened: &Opened<'_>,
         header: &Header,
     ) -> Option<(Vec<whisper::Point>, Archives)> {
         if visit.look.doubtful {
             // A part of these points may be in the file already, and rollups of that part not.
             return None;
         }
-        if visit.batch.is_empty() {
+        if opened.batch.is_empty() {
             return Some((Vec::new(), opened.archives.clone()));
         }
-        opened.archives.advance(header, visit.batch, visit.now, self.now_s())
+        opened.archives.advance(header, &opened.batch, visit.now, self.now_s())
     }
 
     /// Writes one run for the points and one for each archive whose rollups are due.
     fn write_known(
         &self,
         visit: &Visit<'_>,
-        opened: &mut Opened,
+        opened: &mut Opened<'_>,
         header: &Header,
         (points, mut next): (Vec<whisper::Point>, Archives),
     ) -> Result<Archives, whisper::Error> {
@@ -237,19 +241,19 @@ impl Store {
 
     /// Makes a file ready: by what is known of it or, if nobody knows or somebody else has touched it, by reading. One
     /// that is no sound Whisper file is set aside and taken to be missing.
-    fn open_sound(
+    fn open_sound<'a>(
         &self,
-        visit: &Visit<'_>,
+        visit: &Visit<'a>,
         file: DiskFile,
         path: &Path,
         relative: &str,
-    ) -> Result<Option<Opened>, Obstacle> {
+    ) -> Result<Option<Opened<'a>>, Obstacle> {
         let mark = file.mark();
         let opened = match visit.look.untouched(mark) {
             Some(known) if !visit.unsettled => match self.known_archives(known) {
                 Some((header, archives)) => {
                     Whisper::with_header(Prefixed::plain(file), Header::clone(&header))
-                        .map(|file| Opened { file, archives, mark })
+                        .map(|file| Opened { file, archives, mark, batch: visit.batch.into() })
                 }
                 None => self.learn(visit, file),
             },
@@ -280,7 +284,7 @@ impl Store {
 
     /// Reads what later writes need not read again, in one go where the file is of the expected kind, and writes what
     /// it is owed.
-    fn learn(&self, visit: &Visit<'_>, file: DiskFile) -> Result<Opened, whisper::Error> {
+    fn learn<'a>(&self, visit: &Visit<'a>, file: DiskFile) -> Result<Opened<'a>, whisper::Error> {
         let mark = file.mark();
         let expected = self.specs.spec_for(visit.name).header();
         let end_of_needed = |header: Header| {
@@ -299,9 +303,14 @@ impl Store {
             None => Owed::Nothing,
         };
         settle(&mut file, &owed, &[], visit.now)?;
-        let first = visit.batch.first().map(|point| point.0);
+        let mut batch = Cow::Borrowed(visit.batch);
+        if visit.unsettled {
+            let since_s = self.recovery.received_from_s();
+            batch = not_in_file(&file, visit.batch, since_s, visit.now)?.into();
+        }
+        let first = batch.first().map(|point| point.0);
         let archives = Archives::read(&file, first, visit.now)?;
-        Ok(Opened { file, archives, mark })
+        Ok(Opened { file, archives, mark, batch })
     }
 
     fn set_aside(&self, path: &Path, relative: &str) -> io::Result<std::path::PathBuf> {
@@ -318,7 +327,7 @@ impl Store {
         }
     }
 
-    fn create(&self, visit: &Visit<'_>, path: &Path) -> Result<Opened, Obstacle> {
+    fn create<'a>(&self, visit: &Visit<'a>, path: &Path) -> Result<Opened<'a>, Obstacle> {
         if visit.batch.is_empty() || !self.may_create.load(Ordering::Relaxed) {
             return Err(Obstacle::NoCreate);
         }
@@ -332,7 +341,7 @@ impl Store {
         let (file, archives) = (self.disk.open(path, true)?, Archives::empty(&header));
         let mark = file.mark();
         let file = Whisper::with_header(Prefixed::plain(file), header)?;
-        Ok(Opened { file, archives, mark })
+        Ok(Opened { file, archives, mark, batch: visit.batch.into() })
     }
 }
 

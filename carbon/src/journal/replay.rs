@@ -39,6 +39,12 @@ impl Replay {
         self.log.bytes_left()
     }
 
+    /// No batch that is yet to be read came before this second since 1970; none if there are none.
+    #[must_use]
+    pub fn begins_s(&self) -> Option<i64> {
+        self.log.begins_s()
+    }
+
     /// What was found so far.
     #[must_use]
     pub fn report(&self) -> ReplayReport {

@@ -44,6 +44,7 @@ impl Replaying {
         let report = keeper.engine.load_report();
         let names_damaged = report.damaged_stretches > 0 || report.set_aside.is_some();
         let known_end = SeriesId(keeper.engine.table().id_end());
+        replay.begins_s().inspect(|&seconds| keeper.engine.expect_again(seconds));
         Self {
             keeper,
             replay,

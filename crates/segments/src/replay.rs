@@ -232,6 +232,12 @@ impl Replay {
         self.waiting.iter().map(|file| file.info.bytes).sum()
     }
 
+    /// No frame that is yet to be read came before this second since 1970; none if there are none.
+    #[must_use]
+    pub fn begins_s(&self) -> Option<i64> {
+        self.waiting.iter().map(|file| file.info.created_s.into()).min()
+    }
+
     /// What was found so far.
     #[must_use]
     pub fn report(&self) -> ReplayReport {
