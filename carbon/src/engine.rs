@@ -28,7 +28,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::Notify;
 
 use self::budget::Budget;
-pub use self::disk::{Disk, DiskFile, FileMark, FreeSpace, RealDisk};
+pub use self::disk::{Disk, DiskFile, FileMark, FreeSpace, OpenFile, RealDisk};
 pub use self::flush::{FlushReport, FlushScope};
 use self::headers::Headers;
 pub use self::pending::JournalPosition;

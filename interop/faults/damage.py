@@ -2,11 +2,9 @@
 import os
 import shutil
 import struct
-import time
 
 from nodes import check_ledger, plumbago_flags
 from disk import store_some
-from stage import wait_for
 from tracks import Sender, Track, verify
 
 FILES_EACH = 20
@@ -50,7 +48,6 @@ def whisper_files(rig):
     for what, restart in (("while it runs", False), ("while it is down", True)):
         if restart:
             node.terminate()
-        pass_a_second()
         for number, damage in enumerate(DAMAGES.values()):
             for place in range(number * FILES_EACH, (number + 1) * FILES_EACH):
                 damage(track.file_of(node.whisper, place), rig.rng)
@@ -59,12 +56,6 @@ def whisper_files(rig):
         if not play_on(rig, node, track, what):
             return
     check_whole(rig, node, track)
-
-
-def pass_a_second():
-    """Nobody can tell a change by a file's time while that time is still the present second."""
-    moment = int(time.time())
-    wait_for("the next second", lambda: time.time() >= moment + 2)
 
 
 def play_on(rig, node, track, what):

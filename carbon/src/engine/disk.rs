@@ -4,7 +4,6 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use daemon::Clock;
 use whisper::{OnExisting, Spec, Storage};
 
 /// Room that a file system has left.
@@ -23,8 +22,16 @@ pub struct FileMark {
     pub inode: u64,
     /// Its size.
     pub bytes: u64,
-    /// When it was last written, in seconds of the file system's clock.
-    pub modified_s: i64,
+    /// When it was last written, in nanoseconds of the file system's clock.
+    pub modified_ns: i64,
+}
+
+impl FileMark {
+    /// Size and time in one number. Kernels since 6.13 give a write after a look at the time a time of its own; on older
+    /// ones a change within the same tick of the clock, at most 10 ms, looks like none.
+    pub(super) fn stamp(self) -> u64 {
+        self.modified_ns.cast_unsigned() ^ self.bytes.swap_bytes()
+    }
 }
 
 /// What the engine asks of the disk.
@@ -41,9 +48,6 @@ pub trait Disk: Send + Sync + std::fmt::Debug {
     /// Deletes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
-    /// Seconds of the clock that gives files their times.
-    fn now_s(&self) -> i64;
-
     /// Room left where `path` lies.
     fn free_space(&self, path: &Path) -> io::Result<FreeSpace>;
 
@@ -51,21 +55,51 @@ pub trait Disk: Send + Sync + std::fmt::Debug {
     fn sync(&self, path: &Path) -> io::Result<()>;
 }
 
-/// An open file of a [`Disk`].
+/// A file that a [`Disk`] has opened.
+pub trait OpenFile: Storage + Send {
+    /// What the file is now.
+    fn mark(&self) -> io::Result<FileMark>;
+}
+
+impl OpenFile for File {
+    fn mark(&self) -> io::Result<FileMark> {
+        let facts = rustix::fs::fstat(self)?;
+        let modified_ns = facts.st_mtime.wrapping_mul(1_000_000_000);
+        Ok(FileMark {
+            inode: facts.st_ino,
+            bytes: u64::try_from(facts.st_size).unwrap_or(0),
+            modified_ns: modified_ns.wrapping_add(i64::try_from(facts.st_mtime_nsec).unwrap_or(0)),
+        })
+    }
+}
+
+/// An open file of a [`Disk`], and what it was then.
 pub struct DiskFile {
-    storage: Box<dyn Storage + Send>,
+    storage: Box<dyn OpenFile>,
     mark: FileMark,
 }
 
 impl DiskFile {
     /// Wraps what a disk opened.
-    pub fn new(storage: impl Storage + Send + 'static, mark: FileMark) -> Self {
-        Self { storage: Box::new(storage), mark }
+    ///
+    /// # Errors
+    /// A file that cannot be looked at.
+    pub fn new(storage: impl OpenFile + 'static) -> io::Result<Self> {
+        let mark = storage.mark()?;
+        Ok(Self { storage: Box::new(storage), mark })
     }
 
     /// What the file was when it was opened.
     pub fn mark(&self) -> FileMark {
         self.mark
+    }
+
+    /// What it is now.
+    ///
+    /// # Errors
+    /// A file that cannot be looked at.
+    pub fn mark_now(&self) -> io::Result<FileMark> {
+        self.storage.mark()
     }
 }
 
@@ -105,13 +139,7 @@ pub struct RealDisk;
 impl Disk for RealDisk {
     fn open(&self, path: &Path, for_writing: bool) -> io::Result<DiskFile> {
         let file: File = OpenOptions::new().read(true).write(for_writing).open(path)?;
-        let facts = rustix::fs::fstat(&file)?;
-        let mark = FileMark {
-            inode: facts.st_ino,
-            bytes: u64::try_from(facts.st_size).unwrap_or(0),
-            modified_s: facts.st_mtime,
-        };
-        Ok(DiskFile::new(file, mark))
+        DiskFile::new(file)
     }
 
     fn create(&self, path: &Path, spec: &Spec) -> Result<(), whisper::Error> {
@@ -131,10 +159,6 @@ impl Disk for RealDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
-    }
-
-    fn now_s(&self) -> i64 {
-        daemon::clock::System::new().now_unix_seconds()
     }
 
     fn free_space(&self, path: &Path) -> io::Result<FreeSpace> {

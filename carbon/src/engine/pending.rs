@@ -37,8 +37,8 @@ pub(super) struct KnownFile {
     pub(super) header: u16,
     /// The file's number.
     pub(super) inode: u32,
-    /// When it was written last, by the file system's clock.
-    pub(super) touched_s: u32,
+    /// [`super::FileMark::stamp`] after the last write.
+    pub(super) stamp: u64,
     /// Its archives.
     pub(super) archives: Box<[u8]>,
     /// Monotonic second at which its rollups are due; 0 if it lacks none.
@@ -63,7 +63,7 @@ struct Held {
     /// The earliest position of the points that came since the last [`Pending::look`].
     fresh_position: JournalPosition,
     inode: u32,
-    touched_s: u32,
+    stamp: u64,
     header: u16,
     /// Writes that failed in a row.
     failures: u8,
@@ -227,7 +227,7 @@ impl Pending {
         let known = held.archives.as_ref().map(|archives| KnownFile {
             header: held.header,
             inode: held.inode,
-            touched_s: held.touched_s,
+            stamp: held.stamp,
             archives: archives.clone(),
             rollups_due_s: held.rollups_due_s,
             age_s: held.age_s,
@@ -294,7 +294,7 @@ impl Pending {
         }
         held.archives = known.map(|known| {
             (held.header, held.inode, held.age_s) = (known.header, known.inode, known.age_s);
-            held.touched_s = known.touched_s;
+            held.stamp = known.stamp;
             known.archives
         });
         self.owed.fetch_add(usize::from(held.rollups_due_s > 0), Ordering::Relaxed);

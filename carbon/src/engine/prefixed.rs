@@ -4,7 +4,7 @@ use std::io;
 
 use whisper::Storage;
 
-use super::disk::DiskFile;
+use super::disk::{DiskFile, FileMark};
 
 /// Bytes read ahead at most. The header and all archives but the last are shorter in most files.
 const PREFIX_BYTES_MAX: u64 = 64 << 10;
@@ -31,6 +31,11 @@ impl Prefixed {
         let mut prefix = vec![0; usize::try_from(bytes).map_err(io::Error::other)?];
         file.read_at(&mut prefix, 0)?;
         Ok(Self { file, prefix })
+    }
+
+    /// What the file is now.
+    pub(super) fn mark_now(&self) -> io::Result<FileMark> {
+        self.file.mark_now()
     }
 
     /// The part of the prefix that a range of the file falls into: from where in the prefix, and how many bytes.

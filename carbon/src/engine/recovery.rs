@@ -81,7 +81,8 @@ impl Recovery {
 }
 
 /// Without the points that the file has, of those that a journal may have given back. A point in its slot is one; so is
-/// one that came while the finest archive covered it, and whose slot has a newer one by now.
+/// one that came while the finest archive covered it, and whose slot has a newer one by now. A point in the future only
+/// counts as newer if it comes back with them.
 pub(super) fn not_in_file<S: Storage>(
     file: &Whisper<S>,
     batch: &[(i64, f64)],
@@ -98,6 +99,7 @@ pub(super) fn not_in_file<S: Storage>(
     let count = (finest.align(last.0) - start) / step + 1;
     let count = u32::try_from(count).unwrap_or(u32::MAX).min(finest.points);
     let slots = file.slots(0, finest.slot(start, base), count)?;
+    let comes_back = |interval| batch.iter().any(|point| finest.align(point.0) == interval);
     let is_written = |&(timestamp, value): &(i64, f64)| {
         let interval = finest.align(timestamp);
         let at = usize::try_from((interval - start) / step).unwrap_or(usize::MAX);
@@ -105,7 +107,7 @@ pub(super) fn not_in_file<S: Storage>(
         let came_in_time = timestamp >= received_from_s.saturating_sub(finest.retention());
         match i64::from(found.interval) {
             same if same == interval => found.value.to_bits() == value.to_bits(),
-            other => other > interval && other <= now && came_in_time,
+            other => other > interval && came_in_time && (other <= now || comes_back(other)),
         }
     };
     let same_slot = |a: &(i64, f64), b: &(i64, f64)| finest.align(a.0) == finest.align(b.0);

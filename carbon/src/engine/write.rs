@@ -81,7 +81,6 @@ struct Visit<'a> {
 struct Opened<'a> {
     file: Whisper<Prefixed>,
     archives: Archives,
-    mark: FileMark,
     /// The points that it lacks.
     batch: Cow<'a, [(i64, f64)]>,
 }
@@ -164,7 +163,10 @@ impl Store {
                 return Ok((header, None));
             }
         };
-        let known = number.map(|number| self.known_file(number, &header, opened.mark, &next));
+        // A file that cannot be looked at is read again.
+        let mark = opened.file.storage().mark_now().ok();
+        let known = number.zip(mark);
+        let known = known.map(|(number, mark)| self.known_file(number, &header, mark, &next));
         Ok((header, known))
     }
 
@@ -221,7 +223,7 @@ impl Store {
         KnownFile {
             header: number,
             inode: fold(mark.inode),
-            touched_s: u32::try_from(self.disk.now_s()).unwrap_or(0),
+            stamp: mark.stamp(),
             archives: archives.pack(),
             rollups_due_s: due.unwrap_or(0),
             age_s: self.age_s(header),
@@ -253,7 +255,7 @@ impl Store {
             Some(known) if !visit.unsettled => match self.known_archives(known) {
                 Some((header, archives)) => {
                     Whisper::with_header(Prefixed::plain(file), Header::clone(&header))
-                        .map(|file| Opened { file, archives, mark, batch: visit.batch.into() })
+                        .map(|file| Opened { file, archives, batch: visit.batch.into() })
                 }
                 None => self.learn(visit, file),
             },
@@ -285,7 +287,6 @@ impl Store {
     /// Reads what later writes need not read again, in one go where the file is of the expected kind, and writes what
     /// it is owed.
     fn learn<'a>(&self, visit: &Visit<'a>, file: DiskFile) -> Result<Opened<'a>, whisper::Error> {
-        let mark = file.mark();
         let expected = self.specs.spec_for(visit.name).header();
         let end_of_needed = |header: Header| {
             header.archives.last().map_or(0, |last| u64::from(last.offset)) + POINT_BYTES
@@ -310,7 +311,7 @@ impl Store {
         }
         let first = batch.first().map(|point| point.0);
         let archives = Archives::read(&file, first, visit.now)?;
-        Ok(Opened { file, archives, mark, batch })
+        Ok(Opened { file, archives, batch })
     }
 
     fn set_aside(&self, path: &Path, relative: &str) -> io::Result<std::path::PathBuf> {
@@ -339,9 +340,8 @@ impl Store {
         self.counters.creates.inc();
         let header = spec.header()?;
         let (file, archives) = (self.disk.open(path, true)?, Archives::empty(&header));
-        let mark = file.mark();
         let file = Whisper::with_header(Prefixed::plain(file), header)?;
-        Ok(Opened { file, archives, mark, batch: visit.batch.into() })
+        Ok(Opened { file, archives, batch: visit.batch.into() })
     }
 }
 
@@ -373,9 +373,8 @@ impl Look {
 
     /// What is known of the file, if this is the file and nobody else has written to it since.
     fn untouched(&self, mark: FileMark) -> Option<&KnownFile> {
-        let same = |known: &&KnownFile| {
-            known.inode == fold(mark.inode) && mark.modified_s <= i64::from(known.touched_s)
-        };
+        let same =
+            |known: &&KnownFile| known.inode == fold(mark.inode) && known.stamp == mark.stamp();
         self.known.as_ref().filter(|_| !self.doubtful).filter(same)
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use whisper::{Spec, Storage};
 
-use super::super::{Disk, DiskFile, FreeSpace, RealDisk};
+use super::super::{Disk, DiskFile, FileMark, FreeSpace, OpenFile, RealDisk};
 
 /// Which calls fail, and how.
 #[derive(Debug, Default)]
@@ -63,8 +63,7 @@ impl Disk for FakeDisk {
         let no_writes = self.faults.lock().no_writes_to;
         let no_writes = no_writes.is_some_and(|text| path.to_str().unwrap().contains(text));
         let file = RealDisk.open(path, for_writing)?;
-        let mark = file.mark();
-        Ok(DiskFile::new(FakeFile { file, faults: Arc::clone(&self.faults), no_writes }, mark))
+        DiskFile::new(FakeFile { file, faults: Arc::clone(&self.faults), no_writes })
     }
 
     fn create(&self, path: &Path, spec: &Spec) -> Result<(), whisper::Error> {
@@ -85,10 +84,6 @@ impl Disk for FakeDisk {
         RealDisk.remove(path)
     }
 
-    fn now_s(&self) -> i64 {
-        RealDisk.now_s()
-    }
-
     fn free_space(&self, _path: &Path) -> io::Result<FreeSpace> {
         Ok(*self.free.lock())
     }
@@ -103,6 +98,12 @@ struct FakeFile {
     file: DiskFile,
     faults: Arc<Mutex<Faults>>,
     no_writes: bool,
+}
+
+impl OpenFile for FakeFile {
+    fn mark(&self) -> io::Result<FileMark> {
+        self.file.mark_now()
+    }
 }
 
 impl Storage for FakeFile {
