@@ -100,13 +100,8 @@ fn open(
     };
     let engine = Arc::new(Engine::open(config, with).unwrap());
     let counters = JournalCounters::default();
-    let opened = Journal::open(
-        &folder.join("journal"),
-        LogConfig::default(),
-        journal_disk,
-        clock,
-        counters,
-    );
+    let opened =
+        Journal::open(&folder.join("journal"), LogConfig::default(), journal_disk, clock, counters);
     let (journal, replay) = opened.unwrap();
     let config = KeeperConfig {
         ack: Durability::Written,
