@@ -8,11 +8,13 @@ mod budget;
 mod disk;
 mod flush;
 mod headers;
+mod hours;
 mod patched;
 mod pending;
 mod prefixed;
 mod read;
 mod recovery;
+mod salvage;
 mod settle;
 mod write;
 mod writer;
@@ -132,6 +134,8 @@ pub struct EngineCounters {
     pub write_errors: Counter,
     /// Unreadable files set aside.
     pub files_set_aside: Counter,
+    /// Points taken over from them.
+    pub points_salvaged: Counter,
     /// Names that could not be written to the names log yet.
     pub names_errors: Counter,
 }
@@ -235,6 +239,9 @@ impl Engine {
             wake: Condvar::new(),
             config,
         });
+        // A node that died had known more than it had written.
+        let extra_hours = u32::from(store.recovery.concerns(SeriesId(0)));
+        hours::load(&store.config.index, &*store.index, extra_hours);
         store.look_at_free_space();
         let threads = writer::start(&store).map_err(system("writer threads".to_owned()))?;
         Ok(Self { store, threads: Mutex::new(threads), load })
@@ -250,6 +257,12 @@ impl Engine {
     #[must_use]
     pub fn whisper_folder(&self) -> &std::path::Path {
         &self.store.config.whisper
+    }
+
+    /// Folder of the names log.
+    #[must_use]
+    pub fn index_folder(&self) -> &std::path::Path {
+        &self.store.config.index
     }
 
     /// Names and ids.
@@ -322,6 +335,25 @@ impl Engine {
     /// Writes the series whose oldest waiting points the journal has before `position`.
     pub fn flush_before(&self, position: JournalPosition) -> FlushReport {
         self.store.flush_before(position)
+    }
+
+    /// The series whose oldest waiting points the journal has before `position`, and how many points they hold in all.
+    #[must_use]
+    pub fn waiting_before(&self, position: JournalPosition) -> (Vec<SeriesId>, usize) {
+        let series = self.store.pending.before(position);
+        let points = self.store.pending.points_of(&series);
+        (series, points)
+    }
+
+    /// The journal has all that waits in `series` a second time, at `position` or after it.
+    pub fn journalled_again(&self, series: &[SeriesId], position: JournalPosition) {
+        self.store.pending.move_to(series, position);
+    }
+
+    /// Makes all names that there are survive the loss of power; false if the disk refuses.
+    #[must_use]
+    pub fn sync_names(&self) -> bool {
+        self.store.commit_names(true)
     }
 
     /// Makes all that has been written to files survive the loss of power.
@@ -446,6 +478,7 @@ impl Engine {
         let end = self.store.clock.monotonic().saturating_add(deadline);
         let report = self.store.flush(FlushScope::All, end);
         self.store.commit_names(true);
+        self.store.save_hours();
         let store = &self.store;
         if report.failed == 0 && store.pending.owed() == 0 && store.unsettled().is_empty() {
             store.recovery.end_cleanly();
@@ -511,10 +544,20 @@ impl Store {
         gone
     }
 
-    fn commit_names(&self, sync: bool) {
-        if let Err(error) = self.table.commit(sync) {
+    /// False if the disk refuses; the names are tried again.
+    fn commit_names(&self, sync: bool) -> bool {
+        let committed = self.table.commit(sync);
+        if let Err(error) = &committed {
             self.counters.names_errors.inc();
             daemon::warn_limited!(self.clock, %error, "names log cannot be written, will try again");
+        }
+        committed.is_ok()
+    }
+
+    fn save_hours(&self) {
+        let saved = hours::save(&self.config.index, &*self.index, self.table.id_end());
+        if let Err(error) = saved {
+            tracing::warn!(%error, "activity hours cannot be written, will try again");
         }
     }
 

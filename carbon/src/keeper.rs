@@ -4,6 +4,7 @@
 //! A batch is journalled with the names of all its series that might not survive otherwise, so that every frame can be
 //! understood without the ones before. Files are written long after; docs/operate/durability.md says what survives what.
 
+pub(crate) mod holes;
 mod release;
 mod replay;
 
@@ -18,6 +19,7 @@ use daemon::{Context, Counter};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
+use self::holes::{Hole, Holes};
 use self::release::Release;
 use self::replay::Replaying;
 use crate::engine::{Engine, FlushReport, JournalPosition, ReadError};
@@ -52,6 +54,8 @@ pub(crate) struct KeeperCounters {
     pub(crate) sync_errors: Counter,
     /// Series that were written before their time, so that the journal stays short.
     pub(crate) hurried: Counter,
+    /// Times that waiting points were written to the journal again, so that older segments can go.
+    pub(crate) checkpoints: Counter,
 }
 
 /// Why series were not deleted, or not all of them.
@@ -75,6 +79,7 @@ pub(crate) struct Keeper {
     pub(crate) engine: Arc<Engine>,
     pub(crate) journal: Journal,
     pub(crate) counters: KeeperCounters,
+    pub(crate) holes: Arc<Holes>,
     config: KeeperConfig,
     /// Shared while a batch goes to journal and engine; alone where both must be seen at one moment.
     gate: RwLock<()>,
@@ -91,6 +96,7 @@ impl Keeper {
     pub(crate) fn new(
         engine: Arc<Engine>,
         journal: Journal,
+        holes: Holes,
         config: KeeperConfig,
         counters: KeeperCounters,
     ) -> Self {
@@ -98,6 +104,7 @@ impl Keeper {
             engine,
             journal,
             counters,
+            holes: Arc::new(holes),
             config,
             gate: RwLock::default(),
             newcomers: Mutex::default(),
@@ -118,7 +125,7 @@ impl Keeper {
             context.ready.unset("reading the journal");
             threads.push(daemon::threads::spawn("carbon-replay", move || replaying.run())?);
         }
-        let mut release = Release::new(Arc::downgrade(self), context.shutdown.clone());
+        let mut release = Release::new(Arc::downgrade(self), context);
         threads.push(daemon::threads::spawn("carbon-release", move || release.run())?);
         Ok(())
     }
@@ -232,6 +239,20 @@ impl Keeper {
         Ok(deleted)
     }
 
+    /// Takes note of whether the node takes points at this second. A hole that has ended is journalled, and is in its
+    /// file before the journal forgets it.
+    fn beat(&self, now_s: i64) {
+        if self.is_replaying.load(Ordering::Relaxed) {
+            return;
+        }
+        let takes_points = self.has_room() && !self.journal.is_stalled();
+        if let Some(Hole { from_s, until_s }) = self.holes.beat(now_s, takes_points) {
+            tracing::warn!(from_s, until_s, "points of this time may be missing");
+            self.journal.append(&[Record::Hole { from_s, until_s }]);
+        }
+        self.holes.save(false);
+    }
+
     /// Writes all that waits until `deadline` has passed. What cannot be written by then stays in the journal.
     pub(crate) fn stop(&self, deadline: Duration) -> FlushReport {
         for thread in self.threads.lock().drain(..) {
@@ -249,7 +270,7 @@ impl Keeper {
             tracing::error!(%error, "journal");
         }
         let first = self.engine.oldest_position().map_or(u64::MAX, |first| first.0.into());
-        if self.sync_files() {
+        if self.holes.save(true) && self.sync_files() {
             self.journal.release_before(first);
         }
         report

@@ -38,6 +38,7 @@ pub use tables::{METRICS, SETTINGS};
 use accept::Accept;
 use engine::{Engine, EngineConfig, EngineCounters, RealDisk, Surroundings};
 use journal::{Journal, JournalCounters, Replay};
+use keeper::holes::Holes;
 use keeper::{Keeper, KeeperCounters};
 use read::Reader;
 use scan::Scanner;
@@ -78,7 +79,8 @@ pub async fn run(config: Config, context: Context) -> Result<Running, StartError
     let engine = open_engine(config.engine, &specs, &context).await?;
     publish(&engine, &context.metrics);
     let journal = open_journal(&config.data, config.journal, &context)?;
-    let keeper = start_keeper(&engine, journal, config.keeper, &context)?;
+    let holes = Holes::open(engine.index_folder(), context.clock.now_unix_seconds());
+    let keeper = start_keeper(&engine, journal, (config.keeper, holes), &context)?;
     let host = config.self_name.clone().unwrap_or_else(ingest::self_metrics::host_name);
     let fingerprint = config.fingerprint.map_or(0, ring::Fingerprint::as_u64);
     if let Some(fingerprint) = config.fingerprint {
@@ -112,13 +114,13 @@ pub async fn run(config: Config, context: Context) -> Result<Running, StartError
         Arc::clone(&engine),
         (Arc::clone(&context.clock), &context.metrics),
         config.limits,
-        (host.clone(), fingerprint),
+        (host.clone(), fingerprint, Arc::clone(&keeper.holes)),
     );
     let reader = Arc::new(reader.map_err(|error| StartError::io("reading threads", error))?);
     serve_readers(&mut running, &config.read, Arc::clone(&reader), Arc::clone(&keeper))?;
     serve_carbonlink(&mut running, config.carbonlink, reader)?;
     let scanner = scanner(&keeper, &context);
-    let admin = serve::admin::Admin::new(Arc::clone(&engine), Arc::clone(&scanner))
+    let admin = serve::admin::Admin::new(Arc::clone(&keeper), Arc::clone(&scanner))
         .map_err(|error| StartError::io("admin thread", error))?;
     add_last_stage(&mut running, keeper, lock, config.stop_deadline);
     let routes = listener_routes.merge(admin.router());
@@ -185,11 +187,11 @@ fn open_journal(
 fn start_keeper(
     engine: &Arc<Engine>,
     (journal, replay): (Journal, Replay),
-    config: KeeperConfig,
+    (config, holes): (KeeperConfig, Holes),
     context: &Context,
 ) -> Result<Arc<Keeper>, StartError> {
     let counters = keeper_counters(&context.metrics);
-    let keeper = Arc::new(Keeper::new(Arc::clone(engine), journal, config, counters));
+    let keeper = Arc::new(Keeper::new(Arc::clone(engine), journal, holes, config, counters));
     publish_journal(&keeper, &context.metrics);
     let started = keeper.start(replay, context);
     started.map_err(|error| StartError::io("journal threads", error))?;
@@ -226,6 +228,7 @@ fn keeper_counters(registry: &Registry) -> KeeperCounters {
         nameless: dropped(registry, "name_lost"),
         sync_errors: counter("file_sync_errors"),
         hurried: counter("updates_hurried"),
+        checkpoints: counter("journal_checkpoints"),
     }
 }
 
@@ -259,6 +262,7 @@ fn engine_counters(registry: &Registry) -> EngineCounters {
         creates_delayed: counter("creates_delayed"),
         write_errors: counter("write_errors"),
         files_set_aside: counter("files_set_aside"),
+        points_salvaged: counter("points_salvaged"),
         names_errors: counter("names_errors"),
     }
 }

@@ -20,6 +20,7 @@ use daemon::{Clock, Counter, Registry};
 pub(crate) use self::fault::ReadFault;
 use crate::config::ReadLimits;
 use crate::engine::Engine;
+use crate::keeper::holes::Holes;
 
 /// What reading counts besides requests.
 #[derive(Debug)]
@@ -67,6 +68,8 @@ pub(crate) struct Reader {
     pub(crate) ring_fingerprint: u64,
     /// What the node calls itself.
     pub(crate) name: String,
+    /// Of what time points may be missing.
+    pub(crate) holes: Arc<Holes>,
     pool: Pool,
 }
 
@@ -75,11 +78,11 @@ impl Reader {
         engine: Arc<Engine>,
         (clock, registry): (Arc<dyn Clock>, &Registry),
         limits: ReadLimits,
-        (name, ring_fingerprint): (String, u64),
+        (name, ring_fingerprint, holes): (String, u64, Arc<Holes>),
     ) -> io::Result<Self> {
         let pool = Pool::new("carbon-read", limits.threads, limits.queue_max)?;
         let counters = ReadCounters::new(registry);
-        Ok(Self { engine, clock, limits, counters, ring_fingerprint, name, pool })
+        Ok(Self { engine, clock, limits, counters, ring_fingerprint, name, holes, pool })
     }
 
     /// The deadline of a request that may take `asked`, or as long as the settings allow.

@@ -319,6 +319,10 @@ pub const METRICS: &[Metric] = &[
         "plumbago_carbon_updates_hurried_total",
         "Series written before their time so that the journal stays short.",
     ),
+    Metric::counter(
+        "plumbago_carbon_journal_checkpoints_total",
+        "Times that waiting points were written to the journal again so that its oldest files could go.",
+    ),
     Metric::counter("plumbago_carbon_points_written_total", "Points that are in a file.")
         .graphite("persister.committedPoints"),
     Metric::counter(
@@ -368,6 +372,10 @@ pub const METRICS: &[Metric] = &[
     Metric::counter(
         "plumbago_carbon_files_set_aside_total",
         "Unreadable files that were moved out of the way.",
+    ),
+    Metric::counter(
+        "plumbago_carbon_points_salvaged_total",
+        "Points of unreadable files that could still be read and are in the files made anew.",
     ),
     Metric::counter(
         "plumbago_carbon_names_errors_total",

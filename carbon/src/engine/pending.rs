@@ -406,6 +406,29 @@ impl Pending {
         early
     }
 
+    /// How many points wait in these series.
+    pub(super) fn points_of(&self, ids: &[SeriesId]) -> usize {
+        let waiting = |id: &SeriesId| self.shard(*id).get(id.0).map_or(0, |held| held.tail.len());
+        ids.iter().map(waiting).sum()
+    }
+
+    /// The journal has the waiting points of these series at `position` too, and does not need to have them before.
+    pub(super) fn move_to(&self, ids: &[SeriesId], position: JournalPosition) {
+        for &id in ids {
+            let mut shard = self.shard(id);
+            let Shard { groups, positions, .. } = &mut *shard;
+            let (group, at) = place(id.0);
+            let held = groups.get_mut(group).and_then(Option::as_mut).map(|group| &mut group[at]);
+            let Some(held) = held.filter(|held| !held.tail.is_empty()) else { continue };
+            held.fresh_position = held.fresh_position.max(position);
+            if held.position < position {
+                positions.remove(held.position);
+                positions.add(position);
+                held.position = position;
+            }
+        }
+    }
+
     /// Whether it is known that nothing is owed to the series' file from before the node started.
     pub(super) fn is_settled(&self, id: SeriesId) -> bool {
         self.shard(id).get(id.0).is_some_and(|held| held.settled)
@@ -525,6 +548,22 @@ mod tests {
         pending.confirm(A, 2, None, 0);
         pending.confirm(B, 1, None, 0);
         assert_eq!(pending.oldest_position(), None);
+    }
+
+    #[test]
+    fn points_that_the_journal_has_again_need_no_older_place() {
+        let pending = Pending::new(100, 30);
+        pending.append(&[(A, 60, 1.0), (A, 120, 1.0)], FIRST, 0, |_, _| {});
+        pending.append(&[(B, 60, 1.0)], LATER, 0, |_, _| {});
+        pending.look(A);
+        pending.append(&[(A, 180, 1.0)], FIRST, 0, |_, _| {});
+        assert_eq!(pending.points_of(&[A]), 3);
+        pending.move_to(&[A, B], JournalPosition(5));
+        assert_eq!(pending.oldest_position(), Some(JournalPosition(5)));
+        pending.confirm(A, 2, None, 0);
+        assert_eq!(pending.oldest_position(), Some(JournalPosition(5)));
+        pending.confirm(A, 1, None, 0);
+        assert_eq!(pending.oldest_position(), Some(LATER));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use metric::path::whisper_path;
-use whisper::{Header, Whisper};
+use whisper::{Header, HeaderError, Whisper};
 
 use super::Store;
 use super::archives::{Archives, clocks_s};
@@ -14,6 +14,7 @@ use super::disk::{DiskFile, FileMark, aside_path};
 use super::pending::{KnownFile, Look};
 use super::prefixed::Prefixed;
 use super::recovery::not_in_file;
+use super::salvage::{Salvaged, salvage};
 use super::settle::{Owed, settle};
 use crate::series::SeriesId;
 
@@ -263,13 +264,7 @@ impl Store {
         };
         match opened {
             Ok(opened) => Ok(Some(opened)),
-            Err(whisper::Error::Corrupt(reason)) => {
-                let to = self.set_aside(path, relative)?;
-                self.counters.files_set_aside.inc();
-                let to = to.display().to_string();
-                daemon::warn_limited!(self.clock, relative, to, %reason, "unreadable file set aside");
-                Ok(None)
-            }
+            Err(whisper::Error::Corrupt(reason)) => self.replace(visit, path, relative, &reason),
             Err(error) => Err(error.into()),
         }
     }
@@ -312,6 +307,36 @@ impl Store {
         let first = batch.first().map(|point| point.0);
         let archives = Archives::read(&file, first, visit.now)?;
         Ok(Opened { file, archives, batch })
+    }
+
+    /// Puts a file in the place of a corrupt one, with the points that can still be read; none if there are none.
+    fn replace<'a>(
+        &self,
+        visit: &Visit<'a>,
+        path: &Path,
+        relative: &str,
+        reason: &HeaderError,
+    ) -> Result<Option<Opened<'a>>, Obstacle> {
+        if !self.may_create.load(Ordering::Relaxed) {
+            return Err(Obstacle::NoCreate);
+        }
+        let known = visit.look.known.as_ref().and_then(|known| self.headers.get(known.header));
+        let known = known.map(|header| Header::clone(&header));
+        let ruled = self.specs.spec_for(visit.name).header().ok();
+        let file = self.disk.open(path, false)?;
+        let salvaged = salvage(&file, known.into_iter().chain(ruled).collect(), visit.now)?;
+        let to = self.set_aside(path, relative)?;
+        self.counters.files_set_aside.inc();
+        let (to, points) = (to.display(), salvaged.as_ref().map_or(0, Salvaged::points));
+        tracing::warn!(relative, %to, %reason, points, "unreadable file set aside, points that can be read taken over");
+        let Some(salvaged) = salvaged else { return Ok(None) };
+        self.disk.create(path, &salvaged.spec())?;
+        self.counters.creates.inc();
+        let mut file = Whisper::open(self.disk.open(path, true)?)?;
+        salvaged.write_to(&mut file)?;
+        self.counters.points_salvaged.add(points as u64);
+        let (file, _header) = file.into_parts();
+        Ok(Some(self.learn(visit, file)?))
     }
 
     fn set_aside(&self, path: &Path, relative: &str) -> io::Result<std::path::PathBuf> {

@@ -15,6 +15,9 @@ use crate::series::SeriesId;
 /// How often a writer looks for what is due when nobody wakes it.
 const ROUND_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How often the activity of all series is written down; a start after a death takes it to be so much older.
+const HOURS_INTERVAL: Duration = Duration::from_secs(3_600);
+
 /// How often new names go to the log. The journal has them until they are synced there.
 const NAMES_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -72,11 +75,16 @@ impl Store {
 
     fn keep_names(&self) {
         let (mut synced, mut looked) = (Duration::ZERO, Duration::ZERO);
+        let mut hours_saved = self.clock.monotonic();
         while self.sleep(NAMES_INTERVAL) {
             let now = self.clock.monotonic();
             let sync = now.saturating_sub(synced) >= self.config.names_sync_interval;
             self.commit_names(sync);
             synced = if sync { now } else { synced };
+            if now.saturating_sub(hours_saved) >= HOURS_INTERVAL {
+                self.save_hours();
+                hours_saved = now;
+            }
             if now.saturating_sub(looked) >= FREE_SPACE_INTERVAL {
                 self.look_at_free_space();
                 looked = now;

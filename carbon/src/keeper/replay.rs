@@ -9,6 +9,7 @@ use std::time::Duration;
 use daemon::{Context, Ready, Shutdown};
 
 use super::Keeper;
+use super::holes::Hole;
 use crate::engine::JournalPosition;
 use crate::journal::{Point, Position, Record, Replay};
 use crate::series::SeriesId;
@@ -114,6 +115,9 @@ impl Names<'_> {
             Record::Points(points) => self.points(position, points, meanings, false),
             Record::EarlierPoints(points) => self.points(position, points, meanings, true),
             Record::Tombstone(id) => self.tombstone(id, meanings),
+            Record::Hole { from_s, until_s } => {
+                self.keeper.holes.insert(Hole { from_s, until_s });
+            }
             // Nothing of the others is kept in memory.
             _ => {}
         }

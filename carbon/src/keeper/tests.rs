@@ -1,13 +1,15 @@
 //! What journal and engine promise together: whatever a death leaves half done, the files end as whisper itself would
 //! have written them.
 
+mod checkpoints;
+mod faults;
 mod goldens;
 mod lives;
 
 use std::path::PathBuf;
 
+use daemon::Clock;
 use daemon::clock::Manual;
-
 use segments::{LogConfig, LogDisk};
 
 use super::*;
@@ -17,32 +19,80 @@ use crate::engine::{
 use crate::journal::JournalCounters;
 use crate::tables::METRICS;
 
-/// Journal and engine in a folder, without any thread that writes files by itself.
-struct Node {
+/// What outlives a process.
+#[derive(Debug, Clone)]
+struct Machine {
     folder: Arc<tempfile::TempDir>,
     clock: Arc<Manual>,
     specs: Arc<dyn FileSpecs>,
+    disk: Arc<dyn Disk>,
+    journal_disk: Arc<dyn LogDisk>,
+    /// Where the journal lies; a folder of its own for a disk in memory.
+    journal_folder: PathBuf,
+    journal_bytes_max: u64,
+}
+
+impl Machine {
+    fn new(now: i64, specs: Arc<dyn FileSpecs>) -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        Self {
+            journal_folder: folder.path().join("journal"),
+            folder,
+            clock: Arc::new(Manual::at(now)),
+            specs,
+            disk: Arc::new(RealDisk),
+            journal_disk: Arc::new(segments::RealDisk),
+            journal_bytes_max: u64::MAX,
+        }
+    }
+
+    /// Starts journal and engine, without any thread that writes files by itself, and reads what the journal has.
+    fn start(&self) -> Result<Arc<Keeper>, segments::LogError> {
+        let Self { folder, clock, specs, disk, journal_disk, journal_folder, .. } = self.clone();
+        let config = EngineConfig {
+            writer_threads: 0,
+            free_bytes_min: 0,
+            free_files_min: 0,
+            ..EngineConfig::under(folder.path())
+        };
+        let clock: Arc<dyn Clock> = clock;
+        let context = Context::new("carbon", METRICS).with_clock(Arc::clone(&clock));
+        let counters = EngineCounters::default();
+        let with = Surroundings { disk, clock: Arc::clone(&clock), specs, counters };
+        let engine = Arc::new(Engine::open(config, with).unwrap());
+        let (log, counters) = (LogConfig::default(), JournalCounters::default());
+        let opened = Journal::open(&journal_folder, log, journal_disk, clock, counters);
+        let (journal, replay) = opened?;
+        let config = KeeperConfig {
+            ack: Durability::Written,
+            journal_bytes_max: self.journal_bytes_max,
+            replay_budget: Duration::from_secs(5),
+        };
+        let holes = Holes::open(engine.index_folder(), context.clock.now_unix_seconds());
+        let counters = KeeperCounters::default();
+        let keeper = Arc::new(Keeper::new(engine, journal, holes, config, counters));
+        Replaying::new(Arc::clone(&keeper), replay, &context).run();
+        Ok(keeper)
+    }
+}
+
+/// A running node.
+struct Node {
+    machine: Machine,
     keeper: Arc<Keeper>,
 }
 
 impl Node {
-    fn new(now: i64, specs: Arc<dyn FileSpecs>) -> Self {
-        let folder = Arc::new(tempfile::tempdir().unwrap());
-        Self::on(folder, Arc::new(Manual::at(now)), specs)
+    fn on(machine: Machine) -> Self {
+        let keeper = machine.start().unwrap();
+        Self { machine, keeper }
     }
 
-    fn on(folder: Arc<tempfile::TempDir>, clock: Arc<Manual>, specs: Arc<dyn FileSpecs>) -> Self {
-        let disks: (Arc<dyn Disk>, Arc<dyn LogDisk>) =
-            (Arc::new(RealDisk), Arc::new(segments::RealDisk));
-        let keeper = open(folder.path(), Arc::<Manual>::clone(&clock), &specs, disks);
-        Self { folder, clock, specs, keeper }
-    }
-
-    /// The process is gone with its memory; another one starts on the folder.
+    /// The process is gone with its memory; another one starts.
     fn die(self) -> Self {
-        let Self { folder, clock, specs, keeper } = self;
+        let Self { machine, keeper } = self;
         drop(keeper);
-        Self::on(folder, clock, specs)
+        Self::on(machine)
     }
 
     fn restart(self) -> Self {
@@ -52,21 +102,28 @@ impl Node {
     }
 
     fn accept(&self, name: &str, points: &[(u32, f64)]) {
-        let names = vec![name; points.len()];
-        let mut ids = Vec::new();
-        self.keeper.accept(&names, points.iter().copied(), &mut ids);
-        assert!(ids.iter().all(Option::is_some));
-        self.commit();
+        self.accept_all(&vec![name; points.len()], points);
     }
 
-    fn commit(&self) {
+    /// One batch, a name for each point.
+    fn accept_all(&self, names: &[&str], points: &[(u32, f64)]) {
+        let mut ids = Vec::new();
+        self.keeper.accept(names, points.iter().copied(), &mut ids);
+        assert!(ids.iter().all(Option::is_some));
+    }
+
+    /// Whether the journal has all that was accepted.
+    fn commit(&self, durability: Durability) -> bool {
         let journal = &self.keeper.journal;
-        journal.wait_blocking(journal.appended(), Durability::Written).unwrap();
+        journal.wait_blocking(journal.appended(), durability).is_ok()
     }
 
     fn flush(&self, scope: FlushScope<'_>) {
-        let report = self.keeper.engine.flush(scope);
-        assert_eq!((report.failed, report.points_left), (0, 0));
+        assert_eq!(self.keeper.engine.flush(scope).failed, 0);
+    }
+
+    fn now(&self) -> u32 {
+        u32::try_from(self.machine.clock.now_unix_seconds()).unwrap()
     }
 
     fn id(&self, name: &str) -> Option<SeriesId> {
@@ -74,41 +131,6 @@ impl Node {
     }
 
     fn file(&self, name: &str) -> PathBuf {
-        self.folder.path().join("whisper").join(metric::path::whisper_path(name))
+        self.machine.folder.path().join("whisper").join(metric::path::whisper_path(name))
     }
-}
-
-/// Starts on `folder` and reads what the journal has.
-fn open(
-    folder: &std::path::Path,
-    clock: Arc<Manual>,
-    specs: &Arc<dyn FileSpecs>,
-    (disk, journal_disk): (Arc<dyn Disk>, Arc<dyn LogDisk>),
-) -> Arc<Keeper> {
-    let config = EngineConfig {
-        writer_threads: 0,
-        free_bytes_min: 0,
-        free_files_min: 0,
-        ..EngineConfig::under(folder)
-    };
-    let context = Context::new("carbon", METRICS).with_clock(Arc::<Manual>::clone(&clock));
-    let with = Surroundings {
-        disk,
-        clock: Arc::<Manual>::clone(&clock),
-        specs: Arc::clone(specs),
-        counters: EngineCounters::default(),
-    };
-    let engine = Arc::new(Engine::open(config, with).unwrap());
-    let counters = JournalCounters::default();
-    let opened =
-        Journal::open(&folder.join("journal"), LogConfig::default(), journal_disk, clock, counters);
-    let (journal, replay) = opened.unwrap();
-    let config = KeeperConfig {
-        ack: Durability::Written,
-        journal_bytes_max: u64::MAX,
-        replay_budget: Duration::from_secs(5),
-    };
-    let keeper = Arc::new(Keeper::new(engine, journal, config, KeeperCounters::default()));
-    Replaying::new(Arc::clone(&keeper), replay, &context).run();
-    keeper
 }

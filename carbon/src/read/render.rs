@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use metric::{SeriesData, Window};
-use wire::pb_v3::Meta;
+use wire::pb_v3::{Hole, Meta};
 use wire::reply::{Format, RenderEncoder};
 
 use super::find::{Budget, Query};
@@ -79,6 +79,7 @@ impl Render {
             series_pruned,
             nodes_asked: 1,
             nodes_answered: 1,
+            holes: holes(&reader, &request),
             ..Meta::default()
         };
         Ok(Self {
@@ -97,6 +98,11 @@ impl Render {
     /// Whether something that was found could not be read, so far.
     pub(crate) fn is_partial(&self) -> bool {
         self.meta.partial
+    }
+
+    /// Intervals of which points may be missing.
+    pub(crate) fn holes(&self) -> &[Hole] {
+        &self.meta.holes
     }
 
     /// The next bytes; none once the reply is whole.
@@ -161,6 +167,16 @@ impl Render {
             .unwrap_or_else(|| (window, RenderEncoder::new(self.request.format, window, 0)));
         Some(encoder.finish(Some(self.meta.clone())))
     }
+}
+
+/// Those that any of the windows touches.
+fn holes(reader: &Reader, request: &RenderRequest) -> Vec<Hole> {
+    let windows = request.fetches.iter().map(|fetch| fetch.window);
+    let ends = windows.map(|window| (window.from, window.until));
+    let ends = ends.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+    let Some((from, until)) = ends else { return Vec::new() };
+    let holes = reader.holes.within(from, until.min(request.now)).into_iter();
+    holes.map(|hole| Hole { from_s: hole.from_s, until_s: hole.until_s }).collect()
 }
 
 /// What one piece of reading gave.

@@ -7,12 +7,13 @@ use axum::Router;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use daemon::threads::{Pool, PoolError};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::engine::{Engine, FlushReport, FlushScope};
+use crate::engine::{FlushReport, FlushScope};
+use crate::keeper::Keeper;
 use crate::scan::Scanner;
 
 /// Requests that may wait while another one is worked on.
@@ -21,14 +22,14 @@ const QUEUE_MAX: usize = 16;
 /// What the routes work with.
 #[derive(Debug)]
 pub(crate) struct Admin {
-    engine: Arc<Engine>,
+    keeper: Arc<Keeper>,
     scanner: Arc<Scanner>,
     pool: Pool,
 }
 
 impl Admin {
-    pub(crate) fn new(engine: Arc<Engine>, scanner: Arc<Scanner>) -> io::Result<Self> {
-        Ok(Self { engine, scanner, pool: Pool::new("carbon-admin", 1, QUEUE_MAX)? })
+    pub(crate) fn new(keeper: Arc<Keeper>, scanner: Arc<Scanner>) -> io::Result<Self> {
+        Ok(Self { keeper, scanner, pool: Pool::new("carbon-admin", 1, QUEUE_MAX)? })
     }
 
     /// The node's own admin routes.
@@ -36,6 +37,7 @@ impl Admin {
         Router::new()
             .route("/admin/flush", post(flush))
             .route("/admin/scan", post(scan))
+            .route("/admin/holes", get(holes))
             .with_state(Arc::new(self))
     }
 }
@@ -55,7 +57,7 @@ async fn flush(State(admin): State<Arc<Admin>>, Query(params): Query<FlushParams
     if due && params.prefix.is_some() {
         return (StatusCode::BAD_REQUEST, "give either due or prefix\n").into_response();
     }
-    let engine = Arc::clone(&admin.engine);
+    let engine = Arc::clone(&admin.keeper.engine);
     let flushed = admin.pool.run(move || {
         engine.flush(match &params.prefix {
             Some(prefix) => FlushScope::Prefix(prefix),
@@ -100,6 +102,13 @@ async fn scan(State(admin): State<Arc<Admin>>) -> Response {
         }
         Err(error) => busy(error),
     }
+}
+
+/// The times of which points may be missing, oldest first; the last one has no end while no points are taken.
+async fn holes(State(admin): State<Arc<Admin>>) -> Response {
+    let all = admin.keeper.holes.all().into_iter();
+    let all: Vec<_> = all.map(|(from, until)| json!({"from": from, "until": until})).collect();
+    answer(StatusCode::OK, &json!(all))
 }
 
 fn answer(status: StatusCode, value: &serde_json::Value) -> Response {

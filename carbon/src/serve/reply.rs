@@ -20,6 +20,9 @@ const WHOLE_BYTES_MAX: usize = 1 << 20;
 /// Says that something that was found is not in the answer.
 const PARTIAL_HEADER: HeaderName = HeaderName::from_static("x-plumbago-partial");
 
+/// Says of what times points may be missing: `from-until`, in seconds since 1970, the end not included.
+const HOLES_HEADER: HeaderName = HeaderName::from_static("x-plumbago-holes");
+
 /// A body of this content type.
 pub(super) fn bytes(content_type: &'static str, body: Vec<u8>) -> Response {
     ([(header::CONTENT_TYPE, HeaderValue::from_static(content_type))], body).into_response()
@@ -62,6 +65,8 @@ pub(super) async fn render(
         }
     };
     let is_partial = render.is_partial();
+    let holes = render.holes().iter().map(|hole| format!("{}-{}", hole.from_s, hole.until_s));
+    let holes = holes.collect::<Vec<_>>().join(",");
     let body = if is_whole {
         watch.end(StatusCode::OK);
         Body::from(head)
@@ -73,6 +78,9 @@ pub(super) async fn render(
     if is_partial {
         let found = HeaderValue::from_static("unreadable files; see meta or the log");
         response.headers_mut().insert(PARTIAL_HEADER, found);
+    }
+    if let Some(holes) = HeaderValue::from_str(&holes).ok().filter(|holes| !holes.is_empty()) {
+        response.headers_mut().insert(HOLES_HEADER, holes);
     }
     Ok(response)
 }

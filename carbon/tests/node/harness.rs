@@ -92,6 +92,11 @@ impl Node {
         self.request("read", &format!("GET {path}"), &[], b"").await
     }
 
+    /// A document of the admin address.
+    pub(crate) async fn admin(&self, path: &str) -> serde_json::Value {
+        self.request("admin", &format!("GET {path}"), &[], b"").await.json()
+    }
+
     /// Writes all that waits to the files.
     pub(crate) async fn flush(&self) -> serde_json::Value {
         self.request("admin", "POST /admin/flush", &[], b"").await.json()

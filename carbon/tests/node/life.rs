@@ -5,9 +5,9 @@ use std::time::Duration;
 use metric::SeriesData;
 use testkit::send_lines_and_wait_for_close;
 use whisper::{OnExisting, Spec, Whisper, parse_retentions};
-use wire::reply::Format;
+use wire::reply::{Format, decode_render};
 
-use crate::harness::{NOW, Node, file, file_of, node, try_start, values};
+use crate::harness::{CAPS, NOW, Node, file, file_of, node, try_start, values};
 
 fn known(series: &SeriesData) -> Vec<(i64, f64)> {
     let times = (0..).map(|slot| series.start + slot * series.step);
@@ -213,4 +213,31 @@ async fn pickles_udp_and_lines_end_in_the_same_place() {
     let expected = [("l", 3.0), ("p", 2.5), ("u", 1.0)].map(|(name, v)| (name.to_owned(), v));
     assert_eq!(values, expected);
     node.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_says_of_what_time_points_may_be_missing() {
+    let (first, folder) = node(&[]).await;
+    assert_eq!(first.admin("/admin/holes").await, serde_json::json!([]));
+    first.send(&[format!("a.b 1 {NOW}")]).await;
+    first.stop().await;
+    let alive = folder.path().join("index/alive");
+    assert_eq!(std::fs::read_to_string(&alive).unwrap().trim(), NOW.to_string());
+    // As a death a hundred seconds ago leaves it.
+    std::fs::write(&alive, (NOW - 100).to_string()).unwrap();
+    let second = try_start(folder.path(), &[]).await.unwrap();
+    let hole = serde_json::json!([{"from": NOW - 100, "until": NOW}]);
+    while second.admin("/admin/holes").await != hole {
+        tokio::task::yield_now().await;
+    }
+    let touched = |from: i64, until: i64| format!("/render?target=a.b&from={from}&until={until}");
+    let answer = second.get(&(touched(NOW - 300, NOW) + "&format=carbonapi_v3_pb")).await;
+    let header = format!("x-plumbago-holes: {}-{NOW}\r\n", NOW - 100);
+    assert!(answer.head.contains(&header), "{}", answer.head);
+    let reply = decode_render(Format::V3, &answer.body, CAPS).unwrap();
+    let holes = reply.meta.unwrap().holes;
+    assert_eq!(holes, [wire::pb_v3::Hole { from_s: NOW - 100, until_s: NOW }]);
+    let answer = second.get(&(touched(NOW - 300, NOW - 101) + "&format=json")).await;
+    assert!(!answer.head.contains("holes"), "{}", answer.head);
+    second.stop().await;
 }

@@ -355,4 +355,18 @@ pub struct Meta {
     /// Points on which replicas disagreed.
     #[prost(uint64, tag = "7")]
     pub divergent_points: u64,
+    /// Of what times the answerer may lack points.
+    #[prost(message, repeated, tag = "8")]
+    pub holes: Vec<Hole>,
+}
+
+/// An interval in which a node may have missed points.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub struct Hole {
+    /// The first second since 1970.
+    #[prost(int64, tag = "1")]
+    pub from_s: i64,
+    /// The first second after it.
+    #[prost(int64, tag = "2")]
+    pub until_s: i64,
 }

@@ -101,6 +101,8 @@ impl Tally {
             nodes_asked: count(&self.asked),
             nodes_answered: count(&self.answered),
             divergent_points: self.divergent_points,
+            // Another copy may have what one node has missed.
+            holes: Vec::new(),
         }
     }
 }

@@ -73,6 +73,58 @@ fn broken_files_are_set_aside_and_their_new_points_kept() {
     }
 }
 
+/// Three archives of points, and what a file holds once it has met one more point.
+fn after_damage(damage: impl FnOnce(&mut Vec<u8>)) -> (Node, SeriesId, usize) {
+    let node = Node::new();
+    let id = node.append("a", &[]);
+    for number in (0..360).rev() {
+        node.clock.set(NOW - number * 10);
+        node.append("a", &[(NOW - number * 10, number as f64)]);
+        node.engine.flush(FlushScope::All);
+    }
+    let mut bytes = std::fs::read(node.file("a.wsp")).unwrap();
+    damage(&mut bytes);
+    std::fs::write(node.file("a.wsp"), bytes).unwrap();
+    node.append("a", &[(NOW, 0.5)]);
+    assert_eq!(node.engine.flush(FlushScope::All).points_left, 0);
+    assert_eq!(node.counters().files_set_aside.get(), 1);
+    let salvaged = node.counters().points_salvaged.get() as usize;
+    (node, id, salvaged)
+}
+
+#[test]
+fn a_damaged_header_costs_no_point() {
+    for byte in [3, 12, 17, 23] {
+        let (node, id, salvaged) = after_damage(|bytes| bytes[byte] ^= 0x10);
+        assert_eq!(salvaged, 30 + 20 + 12, "byte {byte}");
+        let data = node.engine.read(id, NOW - 290, NOW, NOW).unwrap().unwrap();
+        let expected: Vec<f64> = (1..29).rev().map(f64::from).chain([0.5]).collect();
+        assert_eq!(data.values[data.values.len() - 29..], expected, "byte {byte}");
+    }
+}
+
+#[test]
+fn what_lies_before_the_cut_is_kept() {
+    let (node, id, salvaged) = after_damage(|bytes| bytes.truncate(52 + 12 * 40));
+    assert_eq!(salvaged, 40);
+    let data = node.engine.read(id, NOW - 290, NOW, NOW).unwrap().unwrap();
+    assert!(data.values.iter().rev().take(29).all(|value| !value.is_nan()));
+    let (_node, _id, salvaged) = after_damage(Vec::clear);
+    assert_eq!(salvaged, 0);
+}
+
+#[test]
+fn bytes_that_are_no_points_are_left_behind() {
+    let (node, id, salvaged) = after_damage(|bytes| {
+        for (at, byte) in bytes.iter_mut().enumerate().take(52 + 12 * 10) {
+            *byte = (at * 167 % 251) as u8;
+        }
+    });
+    assert_eq!(salvaged, 20 + 20 + 12);
+    let data = node.engine.read(id, NOW - 7_000, NOW, NOW).unwrap().unwrap();
+    assert_eq!(data.values.iter().filter(|value| !value.is_nan()).count(), 12);
+}
+
 #[test]
 fn a_file_that_was_cut_short_is_set_aside_and_not_grown() {
     let node = Node::new();

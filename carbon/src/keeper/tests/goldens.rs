@@ -170,13 +170,14 @@ impl Scene {
         }
         let now = step["now"].as_i64().unwrap();
         let specs = Arc::clone(&self.specs) as Arc<dyn FileSpecs>;
-        let mut node = self.node.take().unwrap_or_else(|| Node::new(now, specs));
-        node.clock.set(now);
+        let mut node = self.node.take().unwrap_or_else(|| Node::on(Machine::new(now, specs)));
+        node.machine.clock.set(now);
         points.reverse();
         if self.order == Order::Ascending {
             points.sort_by_key(|point| point.0);
         }
         node.accept(&name, &points);
+        assert!(node.commit(Durability::Written));
         if self.death == Death::BeforeTheFlush {
             node = node.die();
         }

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use daemon::Clock;
 use proptest::prelude::*;
 use whisper::{OnExisting, Spec, Whisper};
 
@@ -61,14 +60,15 @@ struct Life {
 
 impl Life {
     fn new(method: whisper::Method) -> Self {
-        let node = Node::new(NOW, Arc::new(OneSpec(method)));
-        let plain = node.folder.path().join("plain");
-        whisper::create(&plain, &node.specs.spec_for(NAME), OnExisting::Refuse).unwrap();
+        let node = Node::on(Machine::new(NOW, Arc::new(OneSpec(method))));
+        let plain = node.machine.folder.path().join("plain");
+        whisper::create(&plain, &node.machine.specs.spec_for(NAME), OnExisting::Refuse).unwrap();
         Self { node, plain, waiting: BTreeMap::new() }
     }
 
     fn accept(&mut self, points: &[(u32, f64)]) {
         self.node.accept(NAME, points);
+        assert!(self.node.commit(Durability::Written));
         self.waiting.extend(points.iter().copied());
     }
 
@@ -77,11 +77,11 @@ impl Life {
         let points: Vec<(i64, f64)> = points.map(|(at, value)| (at.into(), value)).collect();
         let file = std::fs::OpenOptions::new().read(true).write(true).open(&self.plain).unwrap();
         let mut file = Whisper::open(file).unwrap();
-        file.update_many(&points, self.node.clock.now_unix_seconds()).unwrap();
+        file.update_many(&points, self.node.machine.clock.now_unix_seconds()).unwrap();
     }
 
     fn live(mut self, event: Event) -> Self {
-        let now = u32::try_from(self.node.clock.now_unix_seconds()).unwrap();
+        let now = self.node.now();
         match event {
             Event::Points(points) => {
                 let points: Vec<_> =
@@ -90,7 +90,7 @@ impl Life {
             }
             Event::Stream(count) => {
                 for number in 1..=count {
-                    self.node.clock.advance(Duration::from_secs(10));
+                    self.node.machine.clock.advance(Duration::from_secs(10));
                     self.accept(&[(now + 10 * number, f64::from(number * number % 23) / 10.0)]);
                 }
             }
@@ -134,7 +134,7 @@ proptest! {
         method in prop::sample::select(whisper::Method::all().collect::<Vec<_>>()),
     ) {
         let mut life = events.into_iter().fold(Life::new(method), Life::live);
-        let now = u32::try_from(life.node.clock.now_unix_seconds()).unwrap();
+        let now = life.node.now();
         life.accept(&[(now, 1.0)]);
         life = life.live(Event::Die).live(Event::All);
         prop_assert_eq!(values(&life.node.file(NAME)), values(&life.plain));
