@@ -12,6 +12,9 @@ use crate::keeper::Keeper;
 /// Label of points whose series may not be created.
 pub(crate) const SERIES_LIMIT: &str = "series_limit";
 
+/// Label of points whose series may not be created because a quota is used up.
+pub(crate) const QUOTA: &str = "quota";
+
 /// How long a stop waits for a journal that cannot be written.
 const COMMIT_AT_STOP_MAX: Duration = Duration::from_secs(1);
 
@@ -23,6 +26,8 @@ pub(crate) struct Accept {
     pub(crate) refusals: Arc<Refusals>,
     /// Points of names beyond the limit on series.
     pub(crate) over_limit: Counter,
+    /// Points of new names below a prefix whose quota is used up.
+    pub(crate) over_quota: Counter,
     /// Reads that had to wait for room.
     pub(crate) waited: Counter,
     pub(crate) shutdown: Shutdown,
@@ -35,8 +40,12 @@ impl Sink for Accept {
         let values = points.iter().map(|point| (point.timestamp, point.value));
         self.keeper.accept(&names, values, &mut ids);
         for (point, _refused) in points.iter().zip(&ids).filter(|(_, id)| id.is_none()) {
-            self.over_limit.inc();
-            self.refusals.keep(SERIES_LIMIT, "", point.name.as_bytes());
+            let (counter, reason) = match self.keeper.engine.is_over_quota(&point.name) {
+                true => (&self.over_quota, QUOTA),
+                false => (&self.over_limit, SERIES_LIMIT),
+            };
+            counter.inc();
+            self.refusals.keep(reason, "", point.name.as_bytes());
         }
     }
 

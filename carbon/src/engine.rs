@@ -6,12 +6,14 @@
 mod archives;
 mod budget;
 mod disk;
+mod drift;
 mod flush;
 mod headers;
 mod hours;
 mod patched;
 mod pending;
 mod prefixed;
+mod quotas;
 mod read;
 mod recovery;
 mod salvage;
@@ -31,10 +33,13 @@ use tokio::sync::Notify;
 
 use self::budget::Budget;
 pub use self::disk::{Disk, DiskFile, FileMark, FreeSpace, OpenFile, RealDisk};
+pub use self::drift::{DriftReport, Drifted};
 pub use self::flush::{FlushReport, FlushScope};
 use self::headers::Headers;
 pub use self::pending::JournalPosition;
 use self::pending::Pending;
+pub use self::quotas::QuotaUse;
+use self::quotas::Quotas;
 pub use self::read::ReadError;
 use self::recovery::Recovery;
 use crate::index::{Index, MemoryIndex, ScanReport, hour_of};
@@ -192,6 +197,7 @@ struct Store {
     headers: Headers,
     recovery: Recovery,
     turns: Turns,
+    quotas: Quotas,
     updates: Budget,
     creates: Budget,
     /// Whether the disk has room for new files.
@@ -230,6 +236,7 @@ impl Engine {
             headers: Headers::default(),
             recovery,
             turns: Turns::new(),
+            quotas: Quotas::default(),
             updates: Budget::new(config.updates_per_second_max.into(), Duration::from_secs(1), now),
             creates: Budget::new(creates_per_second, Duration::from_secs(60), now),
             may_create: AtomicBool::new(true),
@@ -277,25 +284,70 @@ impl Engine {
         &self.store.index
     }
 
-    /// Ids of canonical names, in their order; new names get ids and can be found when this returns. `None` for a name
-    /// that is refused: the node has all the series it may have, or the name is longer than any may be.
+    /// Ids of the canonical names of points, in their order; new names get ids and can be found when this returns.
+    /// `None` for a name that is refused: the node has all the series it may have, a quota is used up, or the name is
+    /// longer than any may be.
     pub fn resolve(&self, names: &[&str], ids: &mut Vec<Option<SeriesId>>) {
-        self.resolve_up_to(names, self.store.config.series_max, ids);
+        let limit = self.store.config.series_max;
+        if self.store.quotas.is_empty() {
+            self.resolve_up_to(names, limit, ids);
+            return;
+        }
+        self.store.count_points(names);
+        self.resolve_up_to(names, 0, ids);
+        let mut one = Vec::new();
+        for (name, id) in names.iter().zip(ids).filter(|(_, id)| id.is_none()) {
+            *id = self.store.table.get(name);
+            if id.is_some() || self.store.is_over_quota(name) {
+                continue;
+            }
+            if self.resolve_up_to(&[name], limit, &mut one) > 0 {
+                self.store.count_new_series(name);
+            }
+            *id = one[0];
+        }
     }
 
-    fn resolve_up_to(&self, names: &[&str], limit: usize, ids: &mut Vec<Option<SeriesId>>) {
+    /// Puts quotas in force.
+    pub fn set_quotas(&self, quotas: &schema::Quotas) {
+        self.store.set_quotas(quotas.all());
+    }
+
+    /// All quotas and what they have used.
+    #[must_use]
+    pub fn quota_uses(&self) -> Vec<QuotaUse> {
+        self.store.quota_uses()
+    }
+
+    /// Whether a series of this name is refused, if it is new, because a quota is used up.
+    #[must_use]
+    pub fn is_over_quota(&self, name: &str) -> bool {
+        !self.store.quotas.is_empty()
+            && self.store.table.get(name).is_none()
+            && self.store.is_over_quota(name)
+    }
+
+    /// Returns how many of the names are new.
+    fn resolve_up_to(
+        &self,
+        names: &[&str],
+        limit: usize,
+        ids: &mut Vec<Option<SeriesId>>,
+    ) -> usize {
         let store = &self.store;
         let mut fresh = Vec::new();
         store.table.resolve(names, limit, ids, &mut fresh);
         if fresh.is_empty() {
-            return;
+            return 0;
         }
+        let count = fresh.len();
         let hour = hour_of(store.clock.now_unix_seconds());
         for id in fresh {
             store.table.with_name(id, str::to_owned).inspect(|name| {
                 store.index.insert(id, name, Some(hour));
             });
         }
+        count
     }
 
     /// The id of a name from the journal, which the node has accepted before, whatever the limit is now.

@@ -75,8 +75,10 @@ pub async fn start(values: Values, context: Context) -> Result<Running, StartErr
 pub async fn run(config: Config, context: Context) -> Result<Running, StartError> {
     let mut running = Running::new(context.clone());
     let lock = FolderLock::take(&config.data).map_err(StartError::other)?;
+    let quotas = config.rules.quotas().clone();
     let specs = Arc::new(Specs::new(config.rules));
     let engine = open_engine(config.engine, &specs, &context).await?;
+    engine.set_quotas(&quotas);
     publish(&engine, &context.metrics);
     let journal = open_journal(&config.data, config.journal, &context)?;
     let holes = Holes::open(engine.index_folder(), context.clock.now_unix_seconds());
@@ -99,6 +101,7 @@ pub async fn run(config: Config, context: Context) -> Result<Running, StartError
         keeper: Arc::clone(&keeper),
         refusals: Arc::clone(&refusals),
         over_limit: dropped(&context.metrics, accept::SERIES_LIMIT),
+        over_quota: dropped(&context.metrics, accept::QUOTA),
         shutdown: context.shutdown.clone(),
         waited: context.metrics.counter("plumbago_carbon_senders_waited_total"),
     });
@@ -126,7 +129,10 @@ pub async fn run(config: Config, context: Context) -> Result<Running, StartError
     let routes = listener_routes.merge(admin.router());
     daemon::admin::start(&mut running, &config.admin, routes)?;
     running.on_reload(move |values| {
-        specs.replace(Rules::from_values(values)?);
+        let rules = Rules::from_values(values)?;
+        let quotas = rules.quotas().clone();
+        specs.replace(rules);
+        engine.set_quotas(&quotas);
         Ok(())
     });
     if !config.scan_interval.is_zero() {

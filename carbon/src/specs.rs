@@ -4,28 +4,35 @@ use std::sync::Arc;
 
 use daemon::{Fault, Values};
 use parking_lot::RwLock;
-use schema::{Aggregations, LoadError, Schemas};
+use schema::{Aggregations, LoadError, Quotas, Schemas};
 use whisper::{Allocation, Spec};
 
 use crate::engine::FileSpecs;
 
-/// The two files, as they were when they last were sound.
+/// The files of rules, as they were when they last were sound.
 #[derive(Debug)]
 pub struct Rules {
     schemas: Schemas,
     aggregations: Aggregations,
+    quotas: Quotas,
 }
 
 impl Rules {
     /// Reads the files that the settings name; what they do not name has carbon's defaults.
     ///
     /// # Errors
-    /// All faults of both files, each with its place.
+    /// All faults of all files, each with its place.
     pub fn from_values(values: &Values) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
         let schemas = load(values, "schemas", Schemas::load, &mut faults);
         let aggregations = load(values, "aggregation", Aggregations::load, &mut faults);
-        if faults.is_empty() { Ok(Self { schemas, aggregations }) } else { Err(faults) }
+        let quotas = load(values, "quotas", Quotas::load, &mut faults);
+        if faults.is_empty() { Ok(Self { schemas, aggregations, quotas }) } else { Err(faults) }
+    }
+
+    /// How much the series below a prefix may take.
+    pub(crate) fn quotas(&self) -> &Quotas {
+        &self.quotas
     }
 
     fn log_warnings(&self) {

@@ -62,6 +62,15 @@ pub const SETTINGS: &[Setting] = &[
     .value_name("FILE")
     .reload(),
     Setting::new(
+        "quotas",
+        Kind::Path,
+        "",
+        "Limits for the series below a prefix: most series, points a minute, bytes of files. What is over them \
+         refuses new series, never points of those that exist.",
+    )
+    .value_name("FILE")
+    .reload(),
+    Setting::new(
         "cluster",
         Kind::Path,
         "",

@@ -5,6 +5,7 @@ import sys
 import time
 
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib")]
+import calls  # noqa: E402
 import crash  # noqa: E402
 import damage  # noqa: E402
 import disk  # noqa: E402
@@ -32,6 +33,8 @@ CASES = {
     "F23": (crash.power_loss, "power loss", "nothing lost of what was read 250 ms before", "never syncs"),
     "F25": (crash.aborts, "abort and segmentation fault", "the whole process ends; as F1", ""),
     "F26": (crash.second_process, "two processes on one folder", "the second does not start and names the holder; the first goes on", ""),
+    "CALLS": (calls.flush_of_a_thousand_files, "none: the flush of 1,000 files", "no read of a data file on a warm node, at most one a series after a start",
+              "10 reads and 1.6 writes a point"),
 }
 OF_THE_PEER = ("F1", "F2", "F7", "F12")
 

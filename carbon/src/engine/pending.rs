@@ -406,6 +406,12 @@ impl Pending {
         early
     }
 
+    /// Which header the series' file has, if that is known.
+    pub(super) fn header_of(&self, id: SeriesId) -> Option<u16> {
+        let mut shard = self.shard(id);
+        shard.get(id.0).and_then(|held| held.archives.is_some().then_some(held.header))
+    }
+
     /// How many points wait in these series.
     pub(super) fn points_of(&self, ids: &[SeriesId]) -> usize {
         let waiting = |id: &SeriesId| self.shard(*id).get(id.0).map_or(0, |held| held.tail.len());

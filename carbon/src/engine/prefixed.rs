@@ -7,7 +7,7 @@ use whisper::Storage;
 use super::disk::{DiskFile, FileMark};
 
 /// Bytes read ahead at most. The header and all archives but the last are shorter in most files.
-const PREFIX_BYTES_MAX: u64 = 64 << 10;
+const PREFIX_BYTES_MAX: u64 = 256 << 10;
 
 /// Bytes read ahead at least: no header is longer.
 const PREFIX_BYTES_MIN: u64 = 1 << 10;

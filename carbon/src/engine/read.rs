@@ -177,7 +177,7 @@ impl Store {
         image().map_err(|source| ReadError::file(path.clone(), source))
     }
 
-    fn open_for_reading(
+    pub(super) fn open_for_reading(
         &self,
         path: &std::path::Path,
     ) -> Result<Option<Whisper<DiskFile>>, whisper::Error> {

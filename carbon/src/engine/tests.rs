@@ -2,6 +2,7 @@
 
 mod fake_disk;
 mod faults;
+mod limits;
 mod lives;
 mod same_as_whisper;
 

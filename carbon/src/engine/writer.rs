@@ -18,6 +18,9 @@ const ROUND_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the activity of all series is written down; a start after a death takes it to be so much older.
 const HOURS_INTERVAL: Duration = Duration::from_secs(3_600);
 
+/// How often it is counted anew what the quotas have used.
+const QUOTAS_INTERVAL: Duration = Duration::from_secs(600);
+
 /// How often new names go to the log. The journal has them until they are synced there.
 const NAMES_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -76,6 +79,7 @@ impl Store {
     fn keep_names(&self) {
         let (mut synced, mut looked) = (Duration::ZERO, Duration::ZERO);
         let mut hours_saved = self.clock.monotonic();
+        let mut quotas_counted = hours_saved;
         while self.sleep(NAMES_INTERVAL) {
             let now = self.clock.monotonic();
             let sync = now.saturating_sub(synced) >= self.config.names_sync_interval;
@@ -84,6 +88,10 @@ impl Store {
             if now.saturating_sub(hours_saved) >= HOURS_INTERVAL {
                 self.save_hours();
                 hours_saved = now;
+            }
+            if now.saturating_sub(quotas_counted) >= QUOTAS_INTERVAL {
+                self.count_quotas();
+                quotas_counted = now;
             }
             if now.saturating_sub(looked) >= FREE_SPACE_INTERVAL {
                 self.look_at_free_space();

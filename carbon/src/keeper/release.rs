@@ -9,7 +9,7 @@ use daemon::{Clock, Context, Shutdown};
 
 use super::Keeper;
 use crate::engine::JournalPosition;
-use crate::journal::{Durability, Position, SegmentInfo};
+use crate::journal::{Durability, Position, Record, SegmentInfo};
 use crate::series::SeriesId;
 
 /// How often it is looked whether a segment is done with.
@@ -135,6 +135,10 @@ impl Keeper {
             return false;
         }
         self.engine.journalled_again(series, begin);
+        // Its own segments end here, so that they can go as well, though nothing else may be written for long.
+        self.journal.rotate();
+        let end = self.journal.append(&[Record::Checkpoint { covered }]);
+        self.journal.want(end, Durability::Written);
         self.counters.checkpoints.inc();
         true
     }

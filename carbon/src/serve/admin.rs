@@ -2,6 +2,8 @@
 
 use std::io;
 use std::sync::Arc;
+use std::thread::park_timeout;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Query, State};
@@ -11,13 +13,24 @@ use axum::routing::{get, post};
 use daemon::threads::{Pool, PoolError};
 use serde::Deserialize;
 use serde_json::json;
+use whisper::Header;
 
-use crate::engine::{FlushReport, FlushScope};
+use crate::engine::{FlushReport, FlushScope, QuotaUse};
 use crate::keeper::Keeper;
 use crate::scan::Scanner;
+use crate::series::SeriesId;
 
 /// Requests that may wait while another one is worked on.
 const QUEUE_MAX: usize = 16;
+
+/// Files that one request for series of another kind reads, if it does not say how many.
+const DRIFT_FILES: u64 = 1_000;
+
+/// Most that it may read: other requests wait meanwhile.
+const DRIFT_FILES_MAX: u64 = 10_000;
+
+/// Rest before each of them.
+const DRIFT_REST: Duration = Duration::from_millis(1);
 
 /// What the routes work with.
 #[derive(Debug)]
@@ -38,6 +51,8 @@ impl Admin {
             .route("/admin/flush", post(flush))
             .route("/admin/scan", post(scan))
             .route("/admin/holes", get(holes))
+            .route("/admin/quotas", get(quotas))
+            .route("/admin/schema-drift", get(schema_drift))
             .with_state(Arc::new(self))
     }
 }
@@ -109,6 +124,70 @@ async fn holes(State(admin): State<Arc<Admin>>) -> Response {
     let all = admin.keeper.holes.all().into_iter();
     let all: Vec<_> = all.map(|(from, until)| json!({"from": from, "until": until})).collect();
     answer(StatusCode::OK, &json!(all))
+}
+
+/// What each quota allows, and what is used of it.
+async fn quotas(State(admin): State<Arc<Admin>>) -> Response {
+    let uses = admin.keeper.engine.quota_uses().into_iter();
+    let uses: Vec<_> = uses
+        .map(|QuotaUse { quota, series, bytes, points_per_minute }| {
+            json!({
+                "name": quota.name,
+                "prefix": quota.prefix,
+                "series": {"used": series, "limit": quota.series},
+                "points_per_minute": {"used": points_per_minute, "limit": quota.points_per_minute},
+                "bytes": {"used": quota.bytes.map(|_| bytes), "limit": quota.bytes},
+            })
+        })
+        .collect();
+    answer(StatusCode::OK, &json!(uses))
+}
+
+/// Which part of the series is to be compared with the rules.
+#[derive(Debug, Deserialize)]
+struct DriftParams {
+    /// The `next` of the answer before.
+    #[serde(default)]
+    from: u32,
+    /// Most files to read; some thousand take some seconds.
+    files: Option<u64>,
+}
+
+async fn schema_drift(
+    State(admin): State<Arc<Admin>>,
+    Query(params): Query<DriftParams>,
+) -> Response {
+    let files = params.files.unwrap_or(DRIFT_FILES).min(DRIFT_FILES_MAX);
+    let engine = Arc::clone(&admin.keeper.engine);
+    let compared = admin.pool.run(move || {
+        engine.schema_drift(SeriesId(params.from), files, &mut || park_timeout(DRIFT_REST))
+    });
+    let report = match compared.await {
+        Ok(report) => report,
+        Err(error) => return busy(error),
+    };
+    let drifted = report.drifted.iter();
+    let drifted: Vec<_> = drifted
+        .map(|one| json!({"name": one.name, "file": kind(&one.file), "rules": kind(&one.rules)}))
+        .collect();
+    let text = json!({
+        "series": drifted,
+        "checked": report.checked,
+        "read": report.read,
+        "unreadable": report.unreadable,
+        "next": report.next.map(|id| id.0),
+    });
+    answer(StatusCode::OK, &text)
+}
+
+fn kind(header: &Header) -> serde_json::Value {
+    let archives = header.archives.iter();
+    let archives = archives.map(|one| format!("{}:{}", one.seconds_per_point, one.points));
+    json!({
+        "retentions": archives.collect::<Vec<_>>().join(","),
+        "aggregationMethod": header.method.name(),
+        "xFilesFactor": header.x_files_factor,
+    })
 }
 
 fn answer(status: StatusCode, value: &serde_json::Value) -> Response {

@@ -101,11 +101,14 @@ impl Process {
         text.lines().filter_map(of).sum()
     }
 
+    /// After a death the writers look after rollups: the books balance once none of them is between two numbers.
     fn check_ledger(&self) {
-        let begun = self.number("points_received_total") + self.number("points_replayed_total");
-        let ended = ["points_written_total", "points_superseded_total", "points_dropped_total"];
-        let ended: f64 = ended.iter().map(|metric| self.number(metric)).sum();
-        assert_eq!(begun, ended + self.number("points_pending"));
+        wait_until("the ledger to balance", PATIENCE, || {
+            let begun = self.number("points_received_total") + self.number("points_replayed_total");
+            let ended = ["points_written_total", "points_superseded_total", "points_dropped_total"];
+            let ended: f64 = ended.iter().map(|metric| self.number(metric)).sum();
+            (begun == ended + self.number("points_pending")).then_some(())
+        });
     }
 
     fn kill(mut self) {

@@ -1,4 +1,4 @@
-//! storage-schemas.conf and storage-aggregation.conf as carbon reads them.
+//! storage-schemas.conf and storage-aggregation.conf as carbon reads them, and quotas.conf.
 //!
 //! Both files are lists of sections with a `pattern`; the first section whose pattern is found
 //! anywhere in a series' name decides. What carbon only skips with a log line is skipped here with a
@@ -10,6 +10,7 @@ mod fault;
 mod file;
 pub mod ini;
 mod keys;
+mod quota;
 mod retention;
 mod rules;
 
@@ -17,4 +18,5 @@ pub use aggregation::{Aggregation, Aggregations};
 pub use fault::{LoadError, SchemaFault};
 pub use file::FILE_BYTES_MAX;
 pub use ini::SECTIONS_MAX;
+pub use quota::{Quota, Quotas};
 pub use retention::{Schema, Schemas};
