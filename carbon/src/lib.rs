@@ -85,26 +85,9 @@ pub async fn run(config: Config, context: Context) -> Result<Running, StartError
     let keeper = start_keeper(&engine, journal, (config.keeper, holes), &context)?;
     let host = config.self_name.clone().unwrap_or_else(ingest::self_metrics::host_name);
     let fingerprint = config.fingerprint.map_or(0, ring::Fingerprint::as_u64);
-    if let Some(fingerprint) = config.fingerprint {
-        context.facts.set("ring_fingerprint", fingerprint.to_string());
-    }
-    if let Some(name) = &config.self_name {
-        context.facts.set("node", name.clone());
-    }
-    let counters = Counters::new(
-        &context.metrics,
-        "plumbago_carbon_points_received_total",
-        "plumbago_carbon_points_dropped_total",
-    );
-    let refusals = Arc::new(Refusals::new(counters, Arc::clone(&context.clock)));
-    let sink = Arc::new(Accept {
-        keeper: Arc::clone(&keeper),
-        refusals: Arc::clone(&refusals),
-        over_limit: dropped(&context.metrics, accept::SERIES_LIMIT),
-        over_quota: dropped(&context.metrics, accept::QUOTA),
-        shutdown: context.shutdown.clone(),
-        waited: context.metrics.counter("plumbago_carbon_senders_waited_total"),
-    });
+    tell_facts(config.fingerprint, config.self_name.as_deref(), &context);
+    let refusals = refusals(&context);
+    let sink = Arc::new(sink(&keeper, &refusals, &context));
     let service = Service {
         sink: Arc::clone(&sink),
         refusals: Arc::clone(&refusals),
@@ -147,6 +130,37 @@ pub async fn run(config: Config, context: Context) -> Result<Running, StartError
     };
     own_numbers.start(sink, refusals, &context);
     Ok(running)
+}
+
+/// What `/health` shows besides.
+fn tell_facts(fingerprint: Option<ring::Fingerprint>, name: Option<&str>, context: &Context) {
+    if let Some(fingerprint) = fingerprint {
+        context.facts.set("ring_fingerprint", fingerprint.to_string());
+    }
+    if let Some(name) = name {
+        context.facts.set("node", name.to_owned());
+    }
+}
+
+fn refusals(context: &Context) -> Arc<Refusals> {
+    let counters = Counters::new(
+        &context.metrics,
+        "plumbago_carbon_points_received_total",
+        "plumbago_carbon_points_dropped_total",
+    );
+    Arc::new(Refusals::new(counters, Arc::clone(&context.clock)))
+}
+
+/// Where all points come in.
+fn sink(keeper: &Arc<Keeper>, refusals: &Arc<Refusals>, context: &Context) -> Accept {
+    Accept {
+        keeper: Arc::clone(keeper),
+        refusals: Arc::clone(refusals),
+        over_limit: dropped(&context.metrics, accept::SERIES_LIMIT),
+        over_quota: dropped(&context.metrics, accept::QUOTA),
+        shutdown: context.shutdown.clone(),
+        waited: context.metrics.counter("plumbago_carbon_senders_waited_total"),
+    }
 }
 
 /// Reads the names log, which may be long, on a thread of its own.

@@ -41,7 +41,7 @@ pub struct QuotaUse {
 /// All quotas.
 #[derive(Debug, Default)]
 pub(super) struct Quotas {
-    all: RwLock<Arc<Vec<Used>>>,
+    all: RwLock<Arc<[Used]>>,
 }
 
 impl Points {
@@ -80,7 +80,7 @@ impl Used {
 }
 
 impl Quotas {
-    fn all(&self) -> Arc<Vec<Used>> {
+    fn all(&self) -> Arc<[Used]> {
         Arc::clone(&self.all.read())
     }
 
@@ -102,8 +102,8 @@ impl Store {
             bytes: AtomicU64::new(0),
             points: Points::default(),
         };
-        let fresh: Vec<Used> = quotas.iter().map(unused).collect();
-        *self.quotas.all.write() = Arc::new(fresh);
+        let fresh: Arc<[Used]> = quotas.iter().map(unused).collect();
+        *self.quotas.all.write() = fresh;
         self.count_quotas();
     }
 
