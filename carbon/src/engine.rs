@@ -42,7 +42,7 @@ pub use self::quotas::QuotaUse;
 use self::quotas::Quotas;
 pub use self::read::ReadError;
 use self::recovery::Recovery;
-use crate::index::{Index, MemoryIndex, ScanReport, hour_of};
+use crate::index::{Index, NameIndex, ScanReport, hour_of};
 use crate::queue::{SeriesCommand, SeriesOutcome, Turns};
 use crate::series::{LoadReport, SeriesError, SeriesId, SeriesTable};
 
@@ -230,7 +230,7 @@ impl Engine {
             clock: with.clock,
             specs: with.specs,
             counters: with.counters,
-            index: Arc::new(MemoryIndex::new(Arc::clone(&table))),
+            index: Arc::new(NameIndex::new(Arc::clone(&table))),
             table,
             pending: Pending::new(config.series_points_due, config.write_age_s),
             headers: Headers::default(),

@@ -3,19 +3,26 @@
 //! Untagged names form a tree of components; tagged ones are found by their tags, and, like all, by their exact name.
 //! Beside it stands when each series was active, so that a query for some hours skips what was silent then.
 
+mod base;
+mod hours;
 mod scan;
-mod tags;
+pub(crate) mod tags;
 mod tree;
+mod walk;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use metric::{Glob, NodeMatcher, TagQuery, Window};
+use metric::{Glob, TagQuery, Window};
 use parking_lot::RwLock;
 
+use self::base::{Base, LivingBase};
+use self::hours::Hours;
 pub use self::scan::{ScanReport, scan};
 use self::tags::TagPostings;
-use self::tree::{NONE, ROOT, Tree};
+use self::tree::{NONE, Tree};
+use self::walk::{Branches, Walk};
+pub use crate::sealed::SealError;
+use crate::sealed::Sealed;
 use crate::series::{Column, SeriesId, SeriesTable};
 
 /// Seconds of one step of activity.
@@ -81,6 +88,8 @@ pub struct Found {
     pub paths: Vec<FoundPath>,
     /// Series and whole branches left out because they had fallen silent before the window.
     pub pruned: u64,
+    /// Nodes of the tree, or tagged series, that were looked at.
+    pub visited: u64,
 }
 
 /// Why a search gave up.
@@ -153,6 +162,9 @@ pub trait Index: Send + Sync + std::fmt::Debug {
     /// Takes a series out. Must come before its removal from the table, which knows the name.
     fn remove(&self, id: SeriesId);
 
+    /// Moves what has gathered in memory into the sealed file, which takes a while; searches go on meanwhile.
+    fn seal(&self) -> Result<(), SealError>;
+
     /// Bytes held in memory.
     fn memory_bytes(&self) -> usize;
 }
@@ -165,49 +177,105 @@ pub fn hour_of(unix_seconds: i64) -> u32 {
     u32::try_from(hour).expect("clamped")
 }
 
-/// What is kept for each series by id.
-#[derive(Debug)]
-struct Row {
-    first_hour: AtomicU32,
-    last_hour: AtomicU32,
-    node: u32,
+/// The nodes of the series that are not sealed.
+#[derive(Debug, Default)]
+struct FreshNodes {
+    /// The first id that is not sealed.
+    first: u32,
+    nodes: Column<u32, 4096>,
 }
 
-impl Row {
-    fn empty() -> Self {
-        Self { first_hour: AtomicU32::new(NONE), last_hour: AtomicU32::new(0), node: NONE }
+impl FreshNodes {
+    fn get(&self, id: SeriesId) -> Option<u32> {
+        let at = id.0.checked_sub(self.first)?;
+        self.nodes.get(at as usize).copied().filter(|&node| node != NONE)
     }
 
-    fn hours(&self) -> Option<(u32, u32)> {
-        let last = self.last_hour.load(Ordering::Relaxed);
-        (last != 0).then(|| (self.first_hour.load(Ordering::Relaxed), last))
+    /// Says that a series that is not sealed has this node now, or none.
+    fn set(&mut self, id: SeriesId, node: u32) {
+        let Some(at) = id.0.checked_sub(self.first) else { return };
+        self.nodes.reach(at as usize, || NONE);
+        self.nodes[at as usize] = node;
     }
 }
 
-type Rows = Column<Row, 4096>;
-
-/// An index that lives in memory and is filled anew at every start.
+/// The series that came since the seal.
 #[derive(Debug)]
-pub struct MemoryIndex {
+struct Fresh {
+    tree: Tree,
+    nodes: FreshNodes,
+    postings: TagPostings,
+}
+
+impl Fresh {
+    fn from(first: u32) -> Self {
+        let nodes = FreshNodes { first, ..FreshNodes::default() };
+        Self { tree: Tree::new(), nodes, postings: TagPostings::default() }
+    }
+
+    fn insert(&mut self, id: SeriesId, name: &str, last_hour: u32) {
+        if metric::tags::is_tagged(name) {
+            return self.postings.insert(id, name);
+        }
+        if let Some(node) = self.tree.insert(name, id) {
+            self.tree.raise(node, last_hour);
+            self.nodes.set(id, node);
+        }
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.tree.memory_bytes() + self.nodes.nodes.memory_bytes() + self.postings.memory_bytes()
+    }
+}
+
+/// The index of a node: most names in a sealed file, those that came since in memory.
+#[derive(Debug)]
+pub struct NameIndex {
     table: Arc<SeriesTable>,
     // Locks are taken in the order of these fields.
-    tree: RwLock<Tree>,
-    postings: RwLock<TagPostings>,
-    rows: RwLock<Rows>,
+    base: RwLock<Option<Base>>,
+    fresh: RwLock<Fresh>,
+    hours: RwLock<Hours>,
 }
 
-impl MemoryIndex {
+impl NameIndex {
     /// An index of all series of the table.
     #[must_use]
     pub fn new(table: Arc<SeriesTable>) -> Self {
-        let index = Self {
-            table: Arc::clone(&table),
-            tree: RwLock::new(Tree::new()),
-            postings: RwLock::default(),
-            rows: RwLock::default(),
-        };
-        table.for_each(|id, name| index.insert(id, name, None));
+        let mut hours = Hours::default();
+        hours.reach(table.id_end());
+        let base = table.sealed().map(|sealed| Base::new(sealed, &hours));
+        let first = table.sealed_end();
+        let fresh = RwLock::new(Fresh::from(first));
+        let index = Self { table, base: RwLock::new(base), fresh, hours: RwLock::new(hours) };
+        index.take_in_fresh(&mut index.fresh.write(), first);
         index
+    }
+
+    /// Takes in what the table has from an id on.
+    fn take_in_fresh(&self, fresh: &mut Fresh, first: u32) {
+        let hours = self.hours.read();
+        for id in (first..self.table.id_end()).map(SeriesId) {
+            let last_hour = hours.of(id).map_or(NONE, |(_, last)| last);
+            if let Some(name) = self.table.name(id) {
+                fresh.insert(id, &name, last_hour);
+            }
+        }
+    }
+
+    /// A new seal takes the place of the old one and of what it covers of the tree in memory.
+    fn take_over(&self, sealed: &Arc<Sealed>) {
+        let first = sealed.id_end();
+        let new = Base::new(Arc::clone(sealed), &self.hours.read());
+        let mut base = self.base.write();
+        let mut fresh = self.fresh.write();
+        // What was active while the first pass went on.
+        new.settle(&self.hours.read());
+        let old = std::mem::replace(&mut *fresh, Fresh::from(first));
+        self.take_in_fresh(&mut fresh, first);
+        *base = Some(new);
+        drop((base, fresh));
+        drop(old);
     }
 }
 
@@ -222,132 +290,93 @@ impl ActiveSince {
         Self(window.map_or(0, from))
     }
 
-    fn holds(self, rows: &Rows, id: SeriesId) -> bool {
-        let hours = rows.get(id.0 as usize).and_then(Row::hours);
-        hours.is_none_or(|(_, last)| last >= self.0)
+    fn holds(self, hours: &Hours, id: SeriesId) -> bool {
+        hours.of(id).is_none_or(|(_, last)| last >= self.0)
     }
 }
 
-/// One walk down the tree along one path of matchers.
-struct Walk<'a> {
-    tree: &'a Tree,
-    rows: &'a Rows,
+/// What a search wants.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
     since: ActiveSince,
+    scope: Scope<'a>,
     limits: &'a FindLimits,
-    visited: usize,
-    pruned: u64,
-    /// Nodes that match, and whether their series is active.
-    hits: Vec<u32>,
 }
 
-impl Walk<'_> {
-    fn run(&mut self, matchers: &[NodeMatcher]) -> Result<(), IndexError> {
-        let start = with_skipped_globstars(matchers, vec![0]);
-        let mut waiting = vec![(ROOT, start)];
-        while let Some((node, positions)) = waiting.pop() {
-            let tree = self.tree;
-            if let [position] = positions[..]
-                && let Some(texts) = matchers[position].literals()
-            {
-                for child in texts.iter().filter_map(|text| tree.child(node, text)) {
-                    self.step(matchers, child, vec![position + 1], &mut waiting)?;
-                }
-                continue;
-            }
-            for child in tree.children(node) {
-                let component = tree.component(child);
-                let next = positions.iter().filter_map(|&at| match &matchers[at] {
-                    NodeMatcher::Globstar => Some(at),
-                    matcher => matcher.matches(component).then_some(at + 1),
-                });
-                let next: Vec<usize> = next.collect();
-                self.step(matchers, child, next, &mut waiting)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes note of a child reached with `positions` and, if something may follow, of the way on.
-    fn step(
-        &mut self,
-        matchers: &[NodeMatcher],
-        child: u32,
-        positions: Vec<usize>,
-        waiting: &mut Vec<(u32, Vec<usize>)>,
-    ) -> Result<(), IndexError> {
-        self.visited += 1;
-        if self.visited > self.limits.visited_max {
-            return Err(IndexError::TooManyVisited { limit: self.limits.visited_max });
-        }
-        if positions.is_empty() {
-            return Ok(());
-        }
-        if self.tree.last_hour(child) < self.since.0 {
-            self.pruned += 1;
-            return Ok(());
-        }
-        let mut positions = with_skipped_globstars(matchers, positions);
-        if positions.last() == Some(&matchers.len()) {
-            positions.pop();
-            self.hits.push(child);
-        }
-        if !positions.is_empty() && self.tree.has_children(child) {
-            waiting.push((child, positions));
-        }
-        Ok(())
-    }
-}
-
-/// Positions, sorted, with those that a `**` standing for nothing leads to.
-fn with_skipped_globstars(matchers: &[NodeMatcher], mut positions: Vec<usize>) -> Vec<usize> {
-    let mut at = 0;
-    while let Some(&position) = positions.get(at) {
-        if matchers.get(position).is_some_and(NodeMatcher::is_globstar) {
-            positions.push(position + 1);
-        }
-        at += 1;
-    }
-    positions.sort_unstable();
-    positions.dedup();
-    positions
-}
-
-impl MemoryIndex {
+impl NameIndex {
     fn find_tagged(&self, name: &str, scope: Scope<'_>) -> Found {
         let series = self.table.get(name).filter(|_| scope.holds(name));
         let path = |_| FoundPath { path: name.to_owned(), series, is_branch: false };
-        Found { paths: series.map(path).into_iter().collect(), pruned: 0 }
+        Found { paths: series.map(path).into_iter().collect(), ..Found::default() }
+    }
+
+    /// Adds what one tree has.
+    fn find_in<T: Branches>(
+        &self,
+        tree: &T,
+        pattern: &Glob,
+        wanted: Wanted<'_>,
+        found: &mut Found,
+    ) -> Result<(), IndexError> {
+        let Wanted { since, limits, .. } = wanted;
+        let visited = usize::try_from(found.visited).unwrap_or(usize::MAX);
+        let mut walk = Walk { tree, since: since.0, limits, visited, pruned: 0, hits: Vec::new() };
+        for matchers in pattern.alternatives() {
+            walk.run(matchers)?;
+        }
+        let Walk { mut hits, visited, pruned, .. } = walk;
+        hits.sort_unstable();
+        hits.dedup();
+        (found.visited, found.pruned) = (visited as u64, found.pruned + pruned);
+        self.add_paths(tree, hits, wanted, found)
     }
 
     /// Turns nodes into paths; a series that is silent or out of scope is left out, its branch is not.
-    fn found_paths(walk: Walk<'_>, scope: Scope<'_>) -> Result<Found, IndexError> {
-        let Walk { tree, rows, since, limits, mut hits, mut pruned, .. } = walk;
-        hits.sort_unstable();
-        hits.dedup();
-        let mut paths = Vec::with_capacity(hits.len().min(limits.results_max));
+    fn add_paths<T: Branches>(
+        &self,
+        tree: &T,
+        hits: Vec<u32>,
+        wanted: Wanted<'_>,
+        found: &mut Found,
+    ) -> Result<(), IndexError> {
+        let hours = self.hours.read();
+        let results_max = wanted.limits.results_max;
+        found.paths.reserve(hits.len().min(results_max));
         for node in hits {
             let path = tree.path(node);
             let mut series = tree.series(node);
-            if series.is_some_and(|id| !since.holds(rows, id)) {
-                pruned += 1;
+            if series.is_some_and(|id| !wanted.since.holds(&hours, id)) {
+                found.pruned += 1;
                 series = None;
             }
-            series = series.filter(|_| scope.holds(&path));
-            let is_branch = tree.has_children(node);
+            series = series.filter(|_| wanted.scope.holds(&path));
+            let is_branch = tree.is_branch(node);
             if series.is_none() && !is_branch {
                 continue;
             }
-            if paths.len() == limits.results_max {
-                return Err(IndexError::TooManyFound { limit: limits.results_max });
+            if found.paths.len() == results_max {
+                return Err(IndexError::TooManyFound { limit: results_max });
             }
-            paths.push(FoundPath { path, series, is_branch });
+            found.paths.push(FoundPath { path, series, is_branch });
         }
-        paths.sort_unstable();
-        Ok(Found { paths, pruned })
+        Ok(())
     }
 }
 
-impl Index for MemoryIndex {
+/// What both trees have becomes one.
+fn join(paths: &mut Vec<FoundPath>) {
+    paths.sort_unstable();
+    paths.dedup_by(|later, first| {
+        let same = later.path == first.path;
+        if same {
+            first.series = first.series.or(later.series);
+            first.is_branch |= later.is_branch;
+        }
+        same
+    });
+}
+
+impl Index for NameIndex {
     fn find(
         &self,
         pattern: &Glob,
@@ -361,20 +390,15 @@ impl Index for MemoryIndex {
             return Ok(self.find_tagged(name, scope));
         }
         let window = window.filter(|_| !pattern.is_exact());
-        let (tree, rows) = (self.tree.read(), self.rows.read());
-        let mut walk = Walk {
-            tree: &tree,
-            rows: &rows,
-            since: ActiveSince::of(window, limits),
-            limits,
-            visited: 0,
-            pruned: 0,
-            hits: Vec::new(),
-        };
-        for matchers in pattern.alternatives() {
-            walk.run(matchers)?;
+        let wanted = Wanted { since: ActiveSince::of(window, limits), scope, limits };
+        let mut found = Found::default();
+        let (base, fresh) = (self.base.read(), self.fresh.read());
+        if let Some(base) = &*base {
+            self.find_in(&LivingBase::new(base, &self.table), pattern, wanted, &mut found)?;
         }
-        Self::found_paths(walk, scope)
+        self.find_in(&fresh.tree, pattern, wanted, &mut found)?;
+        join(&mut found.paths);
+        Ok(found)
     }
 
     fn tags(
@@ -384,17 +408,22 @@ impl Index for MemoryIndex {
         scope: Scope<'_>,
         limits: &FindLimits,
     ) -> Result<Found, IndexError> {
-        let (postings, rows) = (self.postings.read(), self.rows.read());
-        let since = ActiveSince::of(window, limits);
-        let candidates = postings.candidates(query);
+        let candidates = {
+            let (base, fresh) = (self.base.read(), self.fresh.read());
+            let mut candidates = fresh.postings.candidates(query);
+            candidates.extend(base.iter().flat_map(|base| base.candidates(query)));
+            candidates
+        };
         if candidates.len() > limits.visited_max {
             return Err(IndexError::TooManyVisited { limit: limits.visited_max });
         }
-        let mut found = Found::default();
+        let since = ActiveSince::of(window, limits);
+        let hours = self.hours.read();
+        let mut found = Found { visited: candidates.len() as u64, ..Found::default() };
         for id in candidates.into_iter().map(SeriesId) {
             let matching = |name: &str| tags::matches(query, name).then(|| name.to_owned());
             let Some(path) = self.table.with_name(id, matching).flatten() else { continue };
-            if !since.holds(&rows, id) {
+            if !since.holds(&hours, id) {
                 found.pruned += 1;
             } else if scope.holds(&path) {
                 if found.paths.len() == limits.results_max {
@@ -403,7 +432,7 @@ impl Index for MemoryIndex {
                 found.paths.push(FoundPath { path, series: Some(id), is_branch: false });
             }
         }
-        found.paths.sort_unstable();
+        join(&mut found.paths);
         Ok(found)
     }
 
@@ -413,9 +442,18 @@ impl Index for MemoryIndex {
         prefix: &str,
         limit: usize,
     ) -> Result<Vec<String>, IndexError> {
-        let Some(query) = query else { return Ok(self.postings.read().keys(prefix, limit)) };
-        let found = self.tags(query, None, Scope::All, &FindLimits::default())?;
-        Ok(tags::keys_of(&found.paths, prefix, limit))
+        if let Some(query) = query {
+            let found = self.tags(query, None, Scope::All, &FindLimits::default())?;
+            return Ok(tags::keys_of(&found.paths, prefix, limit));
+        }
+        let mut keys = self.fresh.read().postings.keys(prefix, limit);
+        if let Some(base) = &*self.base.read() {
+            keys.extend(base.tag_keys(prefix, &self.table).take(limit));
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        keys.truncate(limit);
+        Ok(keys)
     }
 
     fn tag_values(
@@ -425,80 +463,88 @@ impl Index for MemoryIndex {
         prefix: &str,
         limit: usize,
     ) -> Result<Vec<(String, usize)>, IndexError> {
-        let Some(query) = query else {
-            return Ok(self.postings.read().values(key, prefix, limit));
-        };
-        let found = self.tags(query, None, Scope::All, &FindLimits::default())?;
-        Ok(tags::values_of(&found.paths, key, prefix, limit))
+        if let Some(query) = query {
+            let found = self.tags(query, None, Scope::All, &FindLimits::default())?;
+            return Ok(tags::values_of(&found.paths, key, prefix, limit));
+        }
+        let mut values = self.fresh.read().postings.values(key, prefix, limit);
+        if let Some(base) = &*self.base.read() {
+            values.extend(base.tag_values(key, prefix, &self.table).take(limit));
+        }
+        values.sort_unstable();
+        values.dedup_by(|later, first| {
+            let same = later.0 == first.0;
+            first.1 += if same { later.1 } else { 0 };
+            same
+        });
+        values.truncate(limit);
+        Ok(values)
     }
 
     fn insert(&self, id: SeriesId, name: &str, hour: Option<u32>) {
-        let node = if metric::tags::is_tagged(name) {
-            self.postings.write().insert(id, name);
-            NONE
-        } else {
-            let mut tree = self.tree.write();
-            let node = tree.insert(name, id).unwrap_or(NONE);
-            tree.raise(node, hour.unwrap_or(NONE));
-            node
-        };
-        let mut rows = self.rows.write();
-        rows.reach(id.0 as usize, Row::empty);
-        let row = &mut rows[id.0 as usize];
-        row.node = node;
-        if let Some(hour) = hour {
-            (row.first_hour, row.last_hour) = (AtomicU32::new(hour), AtomicU32::new(hour));
+        let (base, mut fresh) = (self.base.read(), self.fresh.write());
+        self.hours.write().begin(id, hour);
+        let last_hour = hour.unwrap_or(NONE);
+        // A seal may have been made of it before it came here.
+        if !base.as_ref().is_some_and(|base| base.raise(id, last_hour)) {
+            fresh.insert(id, name, last_hour);
         }
     }
 
     fn touch(&self, id: SeriesId, hour: u32) {
-        let node = {
-            let rows = self.rows.read();
-            let Some(row) = rows.get(id.0 as usize) else { return };
-            if row.first_hour.load(Ordering::Relaxed) > hour {
-                row.first_hour.fetch_min(hour, Ordering::Relaxed);
-            }
-            if row.last_hour.load(Ordering::Relaxed) >= hour {
-                return;
-            }
-            row.last_hour.fetch_max(hour, Ordering::Relaxed);
-            row.node
-        };
-        self.tree.read().raise(node, hour);
+        if !self.hours.read().touch(id, hour) {
+            return;
+        }
+        let base = self.base.read();
+        if base.as_ref().is_some_and(|base| base.raise(id, hour)) {
+            return;
+        }
+        let fresh = self.fresh.read();
+        if let Some(node) = fresh.nodes.get(id) {
+            fresh.tree.raise(node, hour);
+        }
     }
 
     fn activity(&self, id: SeriesId) -> Option<(u32, u32)> {
-        self.rows.read().get(id.0 as usize).and_then(Row::hours)
+        self.hours.read().of(id)
     }
 
     fn settle(&self) {
-        // The write lock keeps other hours from rising in between.
-        let tree = self.tree.write();
-        tree.forget_hours();
-        let rows = self.rows.read();
-        for row in rows.iter().filter(|row| row.node != NONE) {
-            tree.raise(row.node, row.hours().map_or(NONE, |hours| hours.1));
+        // The write locks keep other hours from rising in between.
+        let (base, fresh) = (self.base.write(), self.fresh.write());
+        let hours = self.hours.read();
+        if let Some(base) = &*base {
+            base.settle(&hours);
+        }
+        fresh.tree.forget_hours();
+        for (id, &node) in (fresh.nodes.first..).zip(fresh.nodes.nodes.iter()) {
+            if node != NONE {
+                let last = hours.of(SeriesId(id)).map_or(NONE, |(_, last)| last);
+                fresh.tree.raise(node, last);
+            }
         }
     }
 
     fn remove(&self, id: SeriesId) {
         let Some(name) = self.table.name(id) else { return };
+        let mut fresh = self.fresh.write();
+        self.hours.write().begin(id, None);
         if metric::tags::is_tagged(&name) {
-            self.postings.write().remove(id, &name);
-        }
-        let mut tree = self.tree.write();
-        let mut rows = self.rows.write();
-        let Some(row) = rows.get_mut(id.0 as usize) else { return };
-        let node = std::mem::replace(row, Row::empty()).node;
-        if node != NONE {
-            tree.remove(node);
+            fresh.postings.remove(id, &name);
+        } else if let Some(node) = fresh.nodes.get(id) {
+            fresh.nodes.set(id, NONE);
+            fresh.tree.remove(node);
         }
     }
 
+    fn seal(&self) -> Result<(), SealError> {
+        self.table.seal(|sealed| self.take_over(sealed))
+    }
+
     fn memory_bytes(&self) -> usize {
-        self.tree.read().memory_bytes()
-            + self.rows.read().memory_bytes()
-            + self.postings.read().memory_bytes()
+        self.base.read().as_ref().map_or(0, Base::memory_bytes)
+            + self.fresh.read().memory_bytes()
+            + self.hours.read().memory_bytes()
     }
 }
 

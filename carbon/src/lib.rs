@@ -4,7 +4,7 @@
 //! and into the [`engine`], which holds it until it is in a file. A question's way: `serve` understands it, `read` finds through [`index`] and reads through [`engine`].
 //!
 //! What the node is not: it does not know who else has its series. The ring is only a fingerprint here.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod accept;
 mod config;
@@ -16,6 +16,7 @@ mod lock;
 pub mod queue;
 mod read;
 mod scan;
+mod sealed;
 mod self_metrics;
 pub mod series;
 mod serve;

@@ -2,18 +2,25 @@
 //!
 //! A name is looked up for every line that comes in, so the table is cut into shards by a 64-bit hash of the name, and a
 //! batch takes each shard's lock once. Names lie packed in the shards; nothing holds a `String` per series.
+//!
+//! Most series are in a sealed part that is mapped from a file; the shards hold what came since. Locks are taken in the
+//! order base, shard, places.
 
+mod base;
 mod column;
 mod names_log;
+mod seal;
 mod text;
 
 use std::hash::BuildHasher;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
+use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use parking_lot::RwLock;
 
+use self::base::Base;
 pub(crate) use self::column::Column;
 pub use self::names_log::LoadReport;
 use self::names_log::{Entry, NamesLog};
@@ -49,15 +56,40 @@ const NOWHERE: u32 = u32::MAX;
 /// Names and ids of all series of a node.
 #[derive(Debug)]
 pub struct SeriesTable {
+    base: RwLock<Base>,
     shards: Box<[RwLock<Shard>]>,
-    /// By id: the shard in the high bits, the number within it in the low ones.
-    places: RwLock<Column<u32, 16384>>,
+    places: RwLock<Places>,
     next_id: AtomicU32,
     /// All names of ids below it survive the loss of power.
     safe_end: AtomicU32,
     living: AtomicUsize,
-    hasher: foldhash::fast::RandomState,
+    hasher: FixedState,
+    /// What seeds `hasher`; a seal keeps it.
+    seed: u64,
+    names_log: PathBuf,
     log: NamesLog,
+}
+
+/// Where the series that are not sealed lie in the shards.
+#[derive(Debug, Default)]
+struct Places {
+    /// The first id that is not sealed.
+    first: u32,
+    /// From there by id: the shard in the high bits, the number within it in the low ones.
+    places: Column<u32, 16384>,
+}
+
+impl Places {
+    fn get(&self, id: SeriesId) -> Option<u32> {
+        let at = id.0.checked_sub(self.first)?;
+        self.places.get(at as usize).copied().filter(|&place| place != NOWHERE)
+    }
+
+    fn set(&mut self, id: SeriesId, place: u32) {
+        let Some(at) = id.0.checked_sub(self.first) else { return };
+        self.places.reach(at as usize, || NOWHERE);
+        self.places[at as usize] = place;
+    }
 }
 
 #[derive(Debug, Default)]
@@ -95,14 +127,22 @@ impl Shard {
 }
 
 impl SeriesTable {
-    /// Reads the names log, or starts a new one.
+    /// Maps the seal beside the names log and reads what the log has after it, or starts a new log.
     pub fn open(names_log: &Path) -> Result<(Self, LoadReport), SeriesError> {
-        let shards: Box<[RwLock<Shard>]> = (0..SHARDS).map(|_| RwLock::default()).collect();
-        let places = RwLock::default();
-        let (next_id, living) = (AtomicU32::new(0), AtomicUsize::new(0));
-        let hasher = foldhash::fast::RandomState::default();
-        let tables = Tables { shards: &shards, places: &places, hasher: &hasher };
-        let (log, report) = NamesLog::open(names_log, |entry| {
+        let base = Base::open(&seal::path_beside(names_log), names_log);
+        let id_end = base.id_end();
+        let sealed = base.sealed().cloned();
+        let seed = sealed.as_ref().map_or_else(fresh_seed, |sealed| sealed.seed());
+        let tables = Tables {
+            base: RwLock::new(base),
+            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            places: RwLock::new(Places { first: id_end, ..Places::default() }),
+            hasher: FixedState::with_seed(seed),
+        };
+        let next_id = AtomicU32::new(id_end);
+        let living = AtomicUsize::new(sealed.as_ref().map_or(0, |sealed| sealed.len()));
+        let from = sealed.as_ref().map_or(0, |sealed| sealed.log_end());
+        let (log, report) = NamesLog::open(names_log, from, |entry| {
             let (Entry::Named(id, _) | Entry::Removed(id, _)) = entry;
             // An id far above all others would cost memory for every id below it.
             if id.0 > next_id.load(Ordering::Relaxed).saturating_add(ID_GAP_MAX) {
@@ -116,21 +156,30 @@ impl SeriesTable {
                     holds
                 }
                 Entry::Removed(id, name) => {
-                    let holds = tables.forget(id, |found| found == name).is_some();
-                    living.fetch_sub(usize::from(holds), Ordering::Relaxed);
-                    holds
+                    let was_there = tables.forget(id, |found| found == name).is_some();
+                    living.fetch_sub(usize::from(was_there), Ordering::Relaxed);
+                    // A seal leaves out what was removed while it was made.
+                    was_there || id.0 < id_end
                 }
             }
         })?;
         let safe_end = AtomicU32::new(next_id.load(Ordering::Relaxed));
-        Ok((Self { shards, places, next_id, safe_end, living, hasher, log }, report))
+        let Tables { base, shards, places, hasher } = tables;
+        let names_log = names_log.to_owned();
+        Ok((
+            Self { base, shards, places, next_id, safe_end, living, hasher, seed, names_log, log },
+            report,
+        ))
     }
 
     /// The id of a name that is known.
     pub fn get(&self, name: &str) -> Option<SeriesId> {
         let hash = self.hasher.hash_one(name);
-        let shard = self.shards[shard_of(hash)].read();
-        shard.find(hash, name).map(|local| shard.id(local))
+        let base = self.base.read();
+        base.find(hash, name).or_else(|| {
+            let shard = self.shards[shard_of(hash)].read();
+            shard.find(hash, name).map(|local| shard.id(local))
+        })
     }
 
     /// Ids of all `names`, in their order, into `ids`; those seen for the first time are also put into `fresh`.
@@ -145,6 +194,7 @@ impl SeriesTable {
     ) {
         ids.clear();
         ids.resize(names.len(), None);
+        let base = self.base.read();
         let hashes: Vec<u64> = names.iter().map(|name| self.hasher.hash_one(*name)).collect();
         let order = by_shard(&hashes);
         let mut rest = &order[..];
@@ -157,7 +207,9 @@ impl SeriesTable {
             let shard = self.shards[shard_index].read();
             for &at in group {
                 let at = at as usize;
-                ids[at] = shard.find(hashes[at], names[at]).map(|local| shard.id(local));
+                ids[at] = base.find(hashes[at], names[at]).or_else(|| {
+                    shard.find(hashes[at], names[at]).map(|local| shard.id(local))
+                });
                 unknown |= ids[at].is_none();
             }
             drop(shard);
@@ -195,7 +247,7 @@ impl SeriesTable {
         let id = self.next_id.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()?;
         let id = SeriesId(id);
         let local = shard.add(&self.hasher, hash, name, id)?;
-        set_place(&self.places, id, place(shard_index, local));
+        self.places.write().set(id, place(shard_index, local));
         gathered.push(Entry::Named(id, name));
         drop(gathered);
         fresh.push(id);
@@ -204,10 +256,13 @@ impl SeriesTable {
 
     /// Calls `with` with the name of a living series.
     pub fn with_name<R>(&self, id: SeriesId, with: impl FnOnce(&str) -> R) -> Option<R> {
-        let place = self.places.read().get(id.0 as usize).copied()?;
-        if place == NOWHERE {
-            return None;
+        let base = self.base.read();
+        if id.0 < base.id_end() {
+            let name = base.name(id);
+            drop(base);
+            return name.map(|name| with(&name));
         }
+        let place = self.places.read().get(id)?;
         let shard = self.shards[(place >> LOCAL_BITS) as usize].read();
         Some(with(shard.names.get(place & ((1 << LOCAL_BITS) - 1))))
     }
@@ -219,20 +274,22 @@ impl SeriesTable {
 
     /// Whether the id stands for a series.
     pub fn is_living(&self, id: SeriesId) -> bool {
-        self.places.read().get(id.0 as usize).is_some_and(|&place| place != NOWHERE)
+        let base = self.base.read();
+        if id.0 < base.id_end() { base.is_living(id) } else { self.places.read().get(id).is_some() }
     }
 
     /// Forgets a series; its id is never given again. False if it was not there.
     pub fn remove(&self, id: SeriesId) -> bool {
-        let tables = Tables { shards: &self.shards, places: &self.places, hasher: &self.hasher };
-        let gone = tables.forget(id, |name| {
+        let note = |name: &str| {
             self.log.push(Entry::Removed(id, name));
             true
-        });
-        if gone.is_some() {
+        };
+        let Self { base, shards, places, hasher, .. } = self;
+        let gone = forget(&mut base.write(), (shards, places, hasher), id, note).is_some();
+        if gone {
             self.living.fetch_sub(1, Ordering::Relaxed);
         }
-        gone.is_some()
+        gone
     }
 
     /// Number of living series.
@@ -259,7 +316,7 @@ impl SeriesTable {
 
     /// Writes new names to the log; with `sync`, waits until the disk has them.
     pub fn commit(&self, sync: bool) -> std::io::Result<()> {
-        let id_end = self.log.commit(sync, &self.next_id)?;
+        let (id_end, _) = self.log.commit(sync, &self.next_id)?;
         if sync {
             self.safe_end.fetch_max(id_end, Ordering::Release);
         }
@@ -277,60 +334,76 @@ impl SeriesTable {
             let shard = shard.read();
             shard.locals.allocation_size() + shard.names.memory_bytes() + shard.ids.memory_bytes()
         };
-        self.shards.iter().map(in_shard).sum::<usize>() + self.places.read().memory_bytes()
+        self.shards.iter().map(in_shard).sum::<usize>()
+            + self.places.read().places.memory_bytes()
+            + self.base.read().memory_bytes()
     }
 }
 
 /// What is needed to restore and forget names before the table is whole.
-struct Tables<'a> {
-    shards: &'a [RwLock<Shard>],
-    places: &'a RwLock<Column<u32, 16384>>,
-    hasher: &'a foldhash::fast::RandomState,
+struct Tables {
+    base: RwLock<Base>,
+    shards: Box<[RwLock<Shard>]>,
+    places: RwLock<Places>,
+    hasher: FixedState,
 }
 
-impl Tables<'_> {
+impl Tables {
     /// Takes a name from the log; false if id or name is taken.
     fn restore(&self, id: SeriesId, name: &str) -> bool {
-        let taken = self.places.read().get(id.0 as usize).is_some_and(|&place| place != NOWHERE);
         let hash = self.hasher.hash_one(name);
+        let base = self.base.read();
+        let taken = id.0 < base.id_end() || self.places.read().get(id).is_some();
         let shard_index = shard_of(hash);
         let mut shard = self.shards[shard_index].write();
-        if taken || shard.find(hash, name).is_some() {
+        if taken || base.find(hash, name).is_some() || shard.find(hash, name).is_some() {
             return false;
         }
-        let Some(local) = shard.add(self.hasher, hash, name, id) else { return false };
-        set_place(self.places, id, place(shard_index, local));
+        let Some(local) = shard.add(&self.hasher, hash, name, id) else { return false };
+        self.places.write().set(id, place(shard_index, local));
         true
     }
 
     /// Takes a series out if `agree` says yes to its name.
     fn forget(&self, id: SeriesId, agree: impl FnOnce(&str) -> bool) -> Option<()> {
-        let place = self.places.read().get(id.0 as usize).copied()?;
-        if place == NOWHERE {
-            return None;
-        }
-        let local = place & ((1 << LOCAL_BITS) - 1);
-        let mut shard = self.shards[(place >> LOCAL_BITS) as usize].write();
-        let Shard { locals, names, .. } = &mut *shard;
-        let name = names.get(local);
-        let entry = locals.find_entry(self.hasher.hash_one(name), |&other| other == local).ok()?;
-        if !agree(name) {
-            return None;
-        }
-        entry.remove();
-        set_place(self.places, id, NOWHERE);
-        Some(())
+        let Self { base, shards, places, hasher } = self;
+        forget(&mut base.write(), (shards, places, hasher), id, agree)
     }
+}
+
+/// Takes a series out if `agree` says yes to its name.
+fn forget(
+    base: &mut Base,
+    (shards, places, hasher): (&[RwLock<Shard>], &RwLock<Places>, &FixedState),
+    id: SeriesId,
+    agree: impl FnOnce(&str) -> bool,
+) -> Option<()> {
+    if id.0 < base.id_end() {
+        let name = base.name(id)?;
+        return (agree(&name) && base.remove(id)).then_some(());
+    }
+    let place = places.read().get(id)?;
+    let local = place & ((1 << LOCAL_BITS) - 1);
+    let mut shard = shards[(place >> LOCAL_BITS) as usize].write();
+    let Shard { locals, names, .. } = &mut *shard;
+    let name = names.get(local);
+    let entry = locals.find_entry(hasher.hash_one(name), |&other| other == local).ok()?;
+    if !agree(name) {
+        return None;
+    }
+    entry.remove();
+    places.write().set(id, NOWHERE);
+    base.note_removal(id);
+    Some(())
+}
+
+/// A seed that nobody can know before.
+fn fresh_seed() -> u64 {
+    foldhash::fast::RandomState::default().hash_one("seed")
 }
 
 /// Ids in a log grow by one; a jump above this is damage that happened to check.
 const ID_GAP_MAX: u32 = 64 << 20;
-
-fn set_place(places: &RwLock<Column<u32, 16384>>, id: SeriesId, place: u32) {
-    let mut places = places.write();
-    places.reach(id.0 as usize, || NOWHERE);
-    places[id.0 as usize] = place;
-}
 
 fn place(shard: usize, local: u32) -> u32 {
     (u32::try_from(shard).expect("a shard number has six bits") << LOCAL_BITS) | local

@@ -6,12 +6,12 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn empty(folder: &std::path::Path) -> (Arc<SeriesTable>, MemoryIndex) {
+fn empty(folder: &std::path::Path) -> (Arc<SeriesTable>, NameIndex) {
     let table = Arc::new(SeriesTable::open(&folder.join("names.log")).unwrap().0);
-    (Arc::clone(&table), MemoryIndex::new(table))
+    (Arc::clone(&table), NameIndex::new(table))
 }
 
-fn add(table: &SeriesTable, index: &MemoryIndex, name: &str, hour: Option<u32>) -> SeriesId {
+fn add(table: &SeriesTable, index: &NameIndex, name: &str, hour: Option<u32>) -> SeriesId {
     let (mut ids, mut fresh) = (Vec::new(), Vec::new());
     table.resolve(&[name], usize::MAX, &mut ids, &mut fresh);
     for &id in &fresh {
@@ -20,7 +20,7 @@ fn add(table: &SeriesTable, index: &MemoryIndex, name: &str, hour: Option<u32>) 
     ids[0].unwrap()
 }
 
-fn find(index: &MemoryIndex, pattern: &str, hours: Option<(i64, i64)>) -> (Vec<String>, u64) {
+fn find(index: &NameIndex, pattern: &str, hours: Option<(i64, i64)>) -> (Vec<String>, u64) {
     let window = hours.map(|(from, until)| Window::new(from * 3600, until * 3600));
     let limits = FindLimits { grace_seconds: 0, ..FindLimits::default() };
     let found = index.find(&Glob::compile(pattern).unwrap(), window, Scope::All, &limits).unwrap();
@@ -49,12 +49,19 @@ proptest! {
             1..10,
         ),
         removed in 0..40usize,
+        sealed_at in prop::collection::btree_set(0..45usize, 0..3),
     ) {
         let folder = tempfile::tempdir().unwrap();
         let (table, index) = empty(folder.path());
         let mut names = names;
-        for name in &names {
+        for (at, name) in names.iter().enumerate() {
+            if sealed_at.contains(&at) {
+                index.seal().unwrap();
+            }
             add(&table, &index, name, Some(5));
+        }
+        if sealed_at.contains(&names.len()) {
+            index.seal().unwrap();
         }
         if removed < names.len() {
             let gone = names[removed].clone();
@@ -63,6 +70,7 @@ proptest! {
             table.remove(id);
             names.retain(|name| *name != gone);
         }
+        prop_assert!(!sealed_at.contains(&44) || index.seal().is_ok());
         for pattern in &patterns {
             let glob = Glob::compile(pattern).unwrap();
             let limits = FindLimits::default();
@@ -146,7 +154,7 @@ fn a_scope_keeps_foreign_series_out_and_branches_in() {
     assert_eq!(found, [("a.x", false), ("a.y", true)]);
 }
 
-fn tagged(index: &MemoryIndex, terms: &[&str]) -> Vec<String> {
+fn tagged(index: &NameIndex, terms: &[&str]) -> Vec<String> {
     let query = TagQuery::parse(terms).unwrap();
     let found = index.tags(&query, None, Scope::All, &FindLimits::default()).unwrap();
     found.paths.into_iter().map(|found| found.path).collect()
@@ -225,4 +233,107 @@ fn a_series_costs_little_memory() {
         index.memory_bytes() / SERIES
     );
     assert!(bytes <= 150, "{bytes} bytes a series");
+}
+
+/// Everything a search can say, before and after.
+fn answers(index: &NameIndex) -> Vec<Vec<String>> {
+    let patterns = ["**", "a.*", "*.b", "m;x=1"];
+    let mut answers: Vec<_> = patterns.map(|pattern| find(index, pattern, None).0).into();
+    answers.push(index.tag_keys(None, "", 9).unwrap());
+    for key in ["x", "name"] {
+        let values = index.tag_values(key, None, "", 9).unwrap();
+        answers.push(values.iter().map(|(value, count)| format!("{value} {count}")).collect());
+    }
+    for query in ["x=1", "name=~.*", "x!=1"] {
+        let query = TagQuery::parse(&[query, "name=~."]).unwrap();
+        let found = index.tags(&query, None, Scope::All, &FindLimits::default()).unwrap();
+        answers.push(found.paths.into_iter().map(|found| found.path).collect());
+    }
+    answers
+}
+
+#[test]
+fn a_seal_changes_no_answer_and_neither_does_a_restart_on_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (table, index) = empty(folder.path());
+    let ids: Vec<SeriesId> = ["a.b", "a.b.c", "gone.b", "m;x=1", "m;x=2", "n;x=1", "gone;x=3"]
+        .iter()
+        .map(|name| add(&table, &index, name, Some(5)))
+        .collect();
+    index.seal().unwrap();
+    for gone in [ids[2], ids[6]] {
+        index.remove(gone);
+        assert!(table.remove(gone) && !table.remove(gone));
+    }
+    let again = add(&table, &index, "a.b.d", Some(5));
+    add(&table, &index, "o;x=1;y=2", Some(5));
+    let before = answers(&index);
+    assert_eq!(before[0], ["a", "a.b", "a.b.c", "a.b.d"], "{before:?}");
+    index.seal().unwrap();
+    assert_eq!(answers(&index), before);
+    assert_eq!((table.len(), table.unsealed()), (7, 0));
+    let late = add(&table, &index, "late.b", Some(5));
+    index.remove(ids[0]);
+    table.remove(ids[0]);
+    let before = answers(&index);
+    table.commit(true).unwrap();
+    drop((table, index));
+    let (table, index) = empty(folder.path());
+    assert_eq!(answers(&index), before);
+    assert_eq!((table.len(), table.unsealed()), (7, 1));
+    assert_eq!((table.get("a.b.d"), table.get("late.b")), (Some(again), Some(late)));
+    assert_eq!((table.get("gone.b"), table.get("a.b")), (None, None));
+    assert_ne!(add(&table, &index, "a.b", Some(6)), ids[0], "an id is never given twice");
+}
+
+#[test]
+fn names_may_come_and_go_while_a_seal_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let (table, index) = empty(folder.path());
+    let name = |at: usize| format!("a{}.b{}.c{at}", at % 7, at % 100);
+    let all: Vec<SeriesId> =
+        (0..3000).map(|at| add(&table, &index, &name(at), Some(5))).collect();
+    std::thread::scope(|scope| {
+        scope.spawn(|| (0..5).for_each(|_| index.seal().unwrap()));
+        scope.spawn(|| {
+            for at in 3000..6000 {
+                add(&table, &index, &name(at), Some(5));
+            }
+        });
+        for &id in all.iter().step_by(3) {
+            index.remove(id);
+            assert!(table.remove(id));
+        }
+    });
+    let living = |at: &usize| *at >= 3000 || at % 3 != 0;
+    let mut expected: Vec<String> = (0..6000).filter(living).map(name).collect();
+    expected.sort();
+    assert_eq!(find(&index, "*.*.*", None).0, expected);
+    assert_eq!(table.len(), expected.len());
+    table.commit(true).unwrap();
+    drop((table, index));
+    let (table, index) = empty(folder.path());
+    assert_eq!(find(&index, "*.*.*", None).0, expected);
+    assert_eq!(table.len(), expected.len());
+}
+
+#[test]
+fn what_fell_silent_is_left_out_of_a_sealed_tree_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let (table, index) = empty(folder.path());
+    let dead = add(&table, &index, "prod.dead.a", Some(100));
+    let alive = add(&table, &index, "prod.alive.a", Some(100));
+    index.seal().unwrap();
+    index.touch(alive, 200);
+    assert_eq!(find(&index, "prod.*", Some((150, 210))), (vec!["prod.alive".to_owned()], 1));
+    assert_eq!(find(&index, "prod.dead.a", Some((150, 210))).0, ["prod.dead.a"]);
+    index.touch(dead, 160);
+    assert_eq!(find(&index, "prod.*", Some((150, 210))).1, 0);
+    drop(index);
+    let index = NameIndex::new(table);
+    assert_eq!(find(&index, "prod.*", Some((150, 210))).1, 0, "nothing is known after a restart");
+    index.touch(dead, 100);
+    index.touch(alive, 200);
+    index.settle();
+    assert_eq!(find(&index, "prod.*", Some((150, 210))).1, 1);
 }

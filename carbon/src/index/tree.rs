@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use hashbrown::HashTable;
 
+use super::walk::Branches;
 use crate::series::{Column, SeriesId, TextPack};
 
 /// No node, no series, no component.
@@ -95,54 +96,6 @@ impl Tree {
         }
     }
 
-    /// The child of `node` called `component`.
-    pub(super) fn child(&self, node: u32, component: &str) -> Option<u32> {
-        let hash = self.hasher.hash_one(component);
-        let component = *self
-            .texts_by_hash
-            .find(hash, |&text| self.texts.bytes(text) == component.as_bytes())?;
-        let hash = self.hasher.hash_one((node, component));
-        let is_it = |&child: &u32| {
-            let child = &self.nodes[child as usize];
-            child.parent == node && child.component == component
-        };
-        self.children[table_of(hash)].find(hash, is_it).copied()
-    }
-
-    /// All children, the one added last first.
-    pub(super) fn children(&self, node: u32) -> impl Iterator<Item = u32> + '_ {
-        let existing = |node: u32| (node != NONE).then_some(node);
-        let first = existing(self.nodes[node as usize].first_child);
-        std::iter::successors(first, move |&child| existing(self.nodes[child as usize].next))
-    }
-
-    pub(super) fn has_children(&self, node: u32) -> bool {
-        self.nodes[node as usize].first_child != NONE
-    }
-
-    pub(super) fn series(&self, node: u32) -> Option<SeriesId> {
-        let series = self.nodes[node as usize].series;
-        (series != NONE).then_some(SeriesId(series))
-    }
-
-    pub(super) fn component(&self, node: u32) -> &str {
-        self.texts.get(self.nodes[node as usize].component)
-    }
-
-    /// The full name that leads to the node.
-    pub(super) fn path(&self, node: u32) -> String {
-        let parent = |&node: &u32| Some(self.nodes[node as usize].parent);
-        let ancestry = std::iter::successors(Some(node), parent).take_while(|&node| node != ROOT);
-        let mut components: Vec<&str> = ancestry.map(|node| self.component(node)).collect();
-        components.reverse();
-        components.join(".")
-    }
-
-    /// Latest hour of activity at or below the node, `NONE` when unknown.
-    pub(super) fn last_hour(&self, node: u32) -> u32 {
-        self.nodes[node as usize].last_hour.load(Ordering::Relaxed)
-    }
-
     /// Lets the node and all above know of activity in `hour`.
     pub(super) fn raise(&self, node: u32, hour: u32) {
         let mut node = node;
@@ -205,6 +158,55 @@ impl Tree {
         let text = texts.push(component)?;
         texts_by_hash.insert_unique(hash, text, |&other| hasher.hash_one(texts.get(other)));
         Some(text)
+    }
+}
+
+impl Branches for Tree {
+    fn child(&self, node: u32, component: &str) -> Option<u32> {
+        let hash = self.hasher.hash_one(component);
+        let component =
+            *self.texts_by_hash.find(hash, |&text| self.texts.bytes(text) == component.as_bytes())?;
+        let hash = self.hasher.hash_one((node, component));
+        let is_it = |&child: &u32| {
+            let child = &self.nodes[child as usize];
+            child.parent == node && child.component == component
+        };
+        self.children[table_of(hash)].find(hash, is_it).copied()
+    }
+
+    fn children(&self, node: u32) -> impl Iterator<Item = u32> {
+        let existing = |node: u32| (node != NONE).then_some(node);
+        let first = existing(self.nodes[node as usize].first_child);
+        std::iter::successors(first, move |&child| existing(self.nodes[child as usize].next))
+    }
+
+    fn may_have_children(&self, node: u32) -> bool {
+        self.nodes[node as usize].first_child != NONE
+    }
+
+    fn series(&self, node: u32) -> Option<SeriesId> {
+        let series = self.nodes[node as usize].series;
+        (series != NONE).then_some(SeriesId(series))
+    }
+
+    fn component(&self, node: u32) -> &str {
+        self.texts.get(self.nodes[node as usize].component)
+    }
+
+    fn path(&self, node: u32) -> String {
+        let parent = |&node: &u32| Some(self.nodes[node as usize].parent);
+        let ancestry = std::iter::successors(Some(node), parent).take_while(|&node| node != ROOT);
+        let mut components: Vec<&str> = ancestry.map(|node| self.component(node)).collect();
+        components.reverse();
+        components.join(".")
+    }
+
+    fn last_hour(&self, node: u32) -> u32 {
+        self.nodes[node as usize].last_hour.load(Ordering::Relaxed)
+    }
+
+    fn is_branch(&self, node: u32) -> bool {
+        self.may_have_children(node)
     }
 }
 

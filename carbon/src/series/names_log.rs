@@ -60,9 +60,10 @@ struct LogFile {
 }
 
 impl NamesLog {
-    /// Opens or creates the log and hands every sound frame to `apply`, which says whether it held.
+    /// Opens or creates the log and hands every sound frame behind `from` to `apply`, which says whether it held.
     pub(super) fn open(
         path: &Path,
+        from: u64,
         mut apply: impl FnMut(Entry<'_>) -> bool,
     ) -> Result<(Self, LoadReport), SeriesError> {
         let failed = |source| SeriesError::Log { path: path.to_owned(), source };
@@ -70,7 +71,7 @@ impl NamesLog {
             std::fs::create_dir_all(folder).map_err(failed)?;
         }
         let mut file = open_for_append(path).map_err(failed)?;
-        let (mut report, header) = read_frames(&mut file, &mut apply).map_err(failed)?;
+        let (mut report, header) = read_frames(&mut file, from, &mut apply).map_err(failed)?;
         let mut unwritten = Vec::new();
         let len = match header {
             Header::Good { end } => {
@@ -108,8 +109,8 @@ impl NamesLog {
     }
 
     /// Writes what has gathered; with `sync`, waits until the disk has it. Returns what `next_id` was when that was
-    /// taken.
-    pub(super) fn commit(&self, sync: bool, next_id: &AtomicU32) -> io::Result<u32> {
+    /// taken, and how long the log is: all ids below the one are before the other.
+    pub(super) fn commit(&self, sync: bool, next_id: &AtomicU32) -> io::Result<(u32, u64)> {
         let mut log = self.file.lock();
         let mut waiting = self.gathered.lock();
         let gathered = std::mem::take(&mut *waiting);
@@ -130,7 +131,7 @@ impl NamesLog {
             log.file.sync_data()?;
             log.unsynced = false;
         }
-        Ok(id_end)
+        Ok((id_end, log.len))
     }
 }
 
@@ -159,7 +160,7 @@ fn free_aside_path(path: &Path) -> PathBuf {
 /// The sound frames of a file whose header cannot be trusted, behind a fresh header.
 fn salvage(aside: &Path, into: &mut Vec<u8>) -> io::Result<()> {
     into.extend_from_slice(&header_bytes());
-    read_frames(&mut File::open(aside)?, &mut |entry| {
+    read_frames(&mut File::open(aside)?, 0, &mut |entry| {
         encode(into, entry);
         true
     })?;
@@ -242,6 +243,14 @@ struct Window<'a> {
 }
 
 impl Window<'_> {
+    /// Goes on at another offset of the file.
+    fn skip_to(&mut self, offset: u64) -> io::Result<()> {
+        self.file.seek(SeekFrom::Start(offset))?;
+        self.bytes.clear();
+        (self.at, self.at_end) = (0, false);
+        Ok(())
+    }
+
     fn fill(&mut self) -> io::Result<&[u8]> {
         if !self.at_end && self.bytes.len() - self.at < FRAME_BYTES_MAX {
             self.bytes.drain(..self.at);
@@ -253,8 +262,10 @@ impl Window<'_> {
     }
 }
 
+/// Reads the header and the frames from offset `from` on, or from the first one.
 fn read_frames(
     file: &mut File,
+    from: u64,
     apply: &mut impl FnMut(Entry<'_>) -> bool,
 ) -> io::Result<(LoadReport, Header)> {
     file.seek(SeekFrom::Start(0))?;
@@ -267,6 +278,10 @@ fn read_frames(
     let header_holds = start.get(..HEADER_BYTES) == Some(&header_bytes()[..]);
     window.at = if header_holds { HEADER_BYTES } else { 0 };
     let mut offset = window.at as u64;
+    if from > offset {
+        window.skip_to(from)?;
+        offset = from;
+    }
     let mut sound_end = offset;
     let mut in_damage = false;
     loop {

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU32;
 use super::*;
 
 fn log_with(path: &Path, names: &[&str]) {
-    let (log, _) = NamesLog::open(path, |_| true).unwrap();
+    let (log, _) = NamesLog::open(path, 0, |_| true).unwrap();
     for (id, name) in (0..).zip(names) {
         log.push(Entry::Named(SeriesId(id), name));
     }
@@ -14,7 +14,7 @@ fn log_with(path: &Path, names: &[&str]) {
 
 fn read(path: &Path) -> (Vec<(u32, String)>, LoadReport) {
     let mut seen = Vec::new();
-    let (_, report) = NamesLog::open(path, |entry| {
+    let (_, report) = NamesLog::open(path, 0, |entry| {
         let (Entry::Named(id, name) | Entry::Removed(id, name)) = entry;
         seen.push((id.0, name.to_owned()));
         true
