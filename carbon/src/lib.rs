@@ -17,6 +17,7 @@ pub mod queue;
 mod read;
 mod scan;
 mod sealed;
+mod sealer;
 mod self_metrics;
 pub mod series;
 mod serve;
@@ -106,6 +107,7 @@ pub async fn run(config: Config, context: Context) -> Result<Running, StartError
     let reader = Arc::new(reader.map_err(|error| StartError::io("reading threads", error))?);
     serve_readers(&mut running, &config.read, Arc::clone(&reader), Arc::clone(&keeper))?;
     serve_carbonlink(&mut running, config.carbonlink, reader)?;
+    sealer::start(&mut running, Arc::clone(&engine), &context)?;
     let scanner = scanner(&keeper, &context);
     let admin = serve::admin::Admin::new(Arc::clone(&keeper), Arc::clone(&scanner))
         .map_err(|error| StartError::io("admin thread", error))?;

@@ -207,9 +207,9 @@ impl SeriesTable {
             let shard = self.shards[shard_index].read();
             for &at in group {
                 let at = at as usize;
-                ids[at] = base.find(hashes[at], names[at]).or_else(|| {
-                    shard.find(hashes[at], names[at]).map(|local| shard.id(local))
-                });
+                ids[at] = base
+                    .find(hashes[at], names[at])
+                    .or_else(|| shard.find(hashes[at], names[at]).map(|local| shard.id(local)));
                 unknown |= ids[at].is_none();
             }
             drop(shard);

@@ -353,7 +353,10 @@ pub const METRICS: &[Metric] = &[
         "Reads from a sender that waited because memory or journal was full.",
     ),
     Metric::gauge("plumbago_carbon_series", "Series that this node has."),
-    Metric::gauge("plumbago_carbon_index_bytes", "Memory that names and index take."),
+    Metric::gauge(
+        "plumbago_carbon_index_bytes",
+        "Memory that names and index take, the mapped file included.",
+    ),
     Metric::counter("plumbago_carbon_updates_total", "Updates of files.")
         .graphite("persister.updateOperations"),
     Metric::counter(
@@ -389,6 +392,14 @@ pub const METRICS: &[Metric] = &[
     Metric::counter(
         "plumbago_carbon_names_errors_total",
         "Times that new names could not be written to the names log.",
+    ),
+    Metric::counter(
+        "plumbago_carbon_seals_total",
+        "Times that the index was written anew into its sealed file.",
+    ),
+    Metric::counter(
+        "plumbago_carbon_seal_errors_total",
+        "Times that the sealed file of the index could not be written.",
     ),
     Metric::counter(
         "plumbago_carbon_files_discovered_total",

@@ -64,7 +64,8 @@ impl Base {
         let tags = self.sealed.tags();
         let needy = query.terms().iter().filter(|term| !term.matches_empty());
         let values = needy.map(|term| {
-            let fitting = tags.values(term.key(), "").filter(|value| term.matches_value(value.text));
+            let fitting =
+                tags.values(term.key(), "").filter(|value| term.matches_value(value.text));
             fitting.collect::<Vec<_>>()
         });
         let size = |values: &Vec<_>| {
@@ -80,7 +81,7 @@ impl Base {
         prefix: &'a str,
         table: &'a SeriesTable,
     ) -> impl Iterator<Item = String> + 'a {
-        let has_removed = table.has_removed_sealed();
+        let has_removed = table.removed_sealed() > 0;
         let lives = move |key: &str| {
             let mut values = self.sealed.tags().values(key, "");
             !has_removed || values.any(|value| value.ids().any(|id| table.is_living(SeriesId(id))))
@@ -95,13 +96,15 @@ impl Base {
         prefix: &'a str,
         table: &'a SeriesTable,
     ) -> impl Iterator<Item = (String, usize)> + 'a {
-        let has_removed = table.has_removed_sealed();
+        let has_removed = table.removed_sealed() > 0;
         let count = move |value: &SealedValue<'_>| {
             let is_living = |id: &u32| table.is_living(SeriesId(*id));
             if has_removed { value.ids().filter(is_living).count() } else { value.count as usize }
         };
         let values = self.sealed.tags().values(key, prefix);
-        values.map(move |value| (value.text.to_owned(), count(&value))).filter(|(_, count)| *count > 0)
+        values
+            .map(move |value| (value.text.to_owned(), count(&value)))
+            .filter(|(_, count)| *count > 0)
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
@@ -119,7 +122,7 @@ pub(super) struct LivingBase<'a> {
 
 impl<'a> LivingBase<'a> {
     pub(super) fn new(base: &'a Base, table: &'a SeriesTable) -> Self {
-        Self { base, table, has_removed: table.has_removed_sealed() }
+        Self { base, table, has_removed: table.removed_sealed() > 0 }
     }
 
     fn lives_below(&self, node: u32) -> bool {

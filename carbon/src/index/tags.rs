@@ -85,7 +85,9 @@ fn from_prefix<'a, V>(
 }
 
 /// The tags of a series, its own name included.
-pub(crate) fn pairs<'a>(name: &TaggedName<'a>) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+pub(crate) fn pairs<'a>(
+    name: &TaggedName<'a>,
+) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
     name.tags().to_vec().into_iter().chain([(NAME_KEY, name.name())])
 }
 

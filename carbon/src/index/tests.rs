@@ -291,8 +291,7 @@ fn names_may_come_and_go_while_a_seal_is_made() {
     let folder = tempfile::tempdir().unwrap();
     let (table, index) = empty(folder.path());
     let name = |at: usize| format!("a{}.b{}.c{at}", at % 7, at % 100);
-    let all: Vec<SeriesId> =
-        (0..3000).map(|at| add(&table, &index, &name(at), Some(5))).collect();
+    let all: Vec<SeriesId> = (0..3000).map(|at| add(&table, &index, &name(at), Some(5))).collect();
     std::thread::scope(|scope| {
         scope.spawn(|| (0..5).for_each(|_| index.seal().unwrap()));
         scope.spawn(|| {

@@ -47,9 +47,8 @@ impl Tags {
     ) -> Result<(), SealError> {
         let (mut texts, mut keys, mut values) = (String::new(), Vec::new(), Vec::new());
         let mut postings = Vec::new();
-        let small = |length: usize| {
-            u32::try_from(length).map_err(|_| SealError::TooLarge { what: "tags" })
-        };
+        let small =
+            |length: usize| u32::try_from(length).map_err(|_| SealError::TooLarge { what: "tags" });
         let mut value_count = 0;
         for (key, of_key) in self.keys {
             keys.extend([small(texts.len())?, small(key.len())?, value_count]);
@@ -102,9 +101,8 @@ impl<'a> SealedTags<'a> {
         prefix: &'a str,
     ) -> impl Iterator<Item = SealedValue<'a>> + use<'a> {
         let values = self.value_range(key);
-        let first = values.start + partition(values.len(), |at| {
-            self.value(values.start + at).text < prefix
-        });
+        let first = values.start
+            + partition(values.len(), |at| self.value(values.start + at).text < prefix);
         (first..values.end)
             .map(move |at| self.value(at))
             .take_while(move |value| value.text.starts_with(prefix))

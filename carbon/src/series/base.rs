@@ -42,8 +42,8 @@ impl Base {
         self.sealed.as_ref().map_or(0, |sealed| sealed.id_end())
     }
 
-    pub(super) fn has_removed(&self) -> bool {
-        !self.removed.is_empty()
+    pub(super) fn removed(&self) -> usize {
+        self.removed.len()
     }
 
     pub(super) fn find(&self, hash: u64, name: &str) -> Option<SeriesId> {

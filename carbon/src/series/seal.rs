@@ -21,7 +21,6 @@ struct Gathered {
 }
 
 impl Gathered {
-    /// False when the text is full; such names stay unsealed.
     fn push(&mut self, name: &str, id: SeriesId) -> Result<(), SealError> {
         let too_large = |_| SealError::TooLarge { what: "new names" };
         let start = u32::try_from(self.text.len()).map_err(too_large)?;
@@ -58,9 +57,9 @@ impl SeriesTable {
         self.base.read().sealed().cloned()
     }
 
-    /// Whether a sealed series was removed since.
-    pub(crate) fn has_removed_sealed(&self) -> bool {
-        self.base.read().has_removed()
+    /// Number of sealed series that were removed since.
+    pub fn removed_sealed(&self) -> u32 {
+        u32::try_from(self.base.read().removed()).unwrap_or(u32::MAX)
     }
 
     /// Writes a new seal of all series and takes it over; `before` is called with it first. The names log keeps everything.
