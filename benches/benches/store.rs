@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use carbon::engine::{
     Disk, DiskFile, Engine, EngineConfig, EngineCounters, FileMark, FileSpecs, FlushScope,
-    FreeSpace, Surroundings,
+    FreeSpace, OpenFile, Surroundings,
 };
 use carbon::series::{SeriesId, SeriesTable};
 use carbon::tail::Tail;
@@ -58,6 +58,12 @@ impl Storage for SharedFile {
     }
 }
 
+impl OpenFile for SharedFile {
+    fn mark(&self) -> io::Result<FileMark> {
+        Ok(FileMark { inode: 1, bytes: self.size()?, modified_ns: 0 })
+    }
+}
+
 impl MemoryDisk {
     fn files<R>(&self, with: impl FnOnce(&mut HashMap<PathBuf, SharedFile>) -> R) -> R {
         with(&mut self.files.lock().expect("nobody panics with it"))
@@ -68,8 +74,7 @@ impl Disk for MemoryDisk {
     fn open(&self, path: &Path, _for_writing: bool) -> io::Result<DiskFile> {
         let file = self.files(|files| files.get(path).cloned());
         let file = file.ok_or(io::ErrorKind::NotFound)?;
-        let mark = FileMark { inode: 1, bytes: file.size()?, modified_s: 0 };
-        Ok(DiskFile::new(file, mark))
+        DiskFile::new(file)
     }
 
     fn create(&self, path: &Path, spec: &Spec) -> Result<(), whisper::Error> {
@@ -87,10 +92,6 @@ impl Disk for MemoryDisk {
 
     fn remove(&self, _path: &Path) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn now_s(&self) -> i64 {
-        0
     }
 
     fn free_space(&self, _path: &Path) -> io::Result<FreeSpace> {

@@ -373,5 +373,4 @@ impl Sink for Router {
             file.room().await;
         }
     }
-
 }

@@ -72,14 +72,14 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::index::MemoryIndex;
+    use crate::index::NameIndex;
     use crate::series::SeriesTable;
 
-    fn index_of(folder: &Path) -> MemoryIndex {
+    fn index_of(folder: &Path) -> NameIndex {
         let (table, _) = SeriesTable::open(&folder.join("names.log")).unwrap();
         let (mut ids, mut fresh) = (Vec::new(), Vec::new());
         table.resolve(&["a", "b", "c"], 9, &mut ids, &mut fresh);
-        MemoryIndex::new(Arc::new(table))
+        NameIndex::new(Arc::new(table))
     }
 
     #[test]

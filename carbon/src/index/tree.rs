@@ -164,8 +164,9 @@ impl Tree {
 impl Branches for Tree {
     fn child(&self, node: u32, component: &str) -> Option<u32> {
         let hash = self.hasher.hash_one(component);
-        let component =
-            *self.texts_by_hash.find(hash, |&text| self.texts.bytes(text) == component.as_bytes())?;
+        let component = *self
+            .texts_by_hash
+            .find(hash, |&text| self.texts.bytes(text) == component.as_bytes())?;
         let hash = self.hasher.hash_one((node, component));
         let is_it = |&child: &u32| {
             let child = &self.nodes[child as usize];
