@@ -117,7 +117,8 @@ impl Builder {
         let (file, extents) = out.end().map_err(failed)?;
         let header = Header {
             id_end: covers.id_end,
-            series: u32::try_from(series).map_err(|_| SealError::TooLarge { what: "series" })?,
+            series: u32::try_from(series)
+                .map_err(|_large| SealError::TooLarge { what: "series" })?,
             log_end: covers.log_end,
             log_sample_crc: covers.log_sample_crc,
             seed: covers.seed,

@@ -53,7 +53,8 @@ impl Names {
     /// A new node under the last one of the level above.
     fn node(&mut self, depth: usize, component: &str) -> Result<(), SealError> {
         let above = depth.checked_sub(1).map_or(1, |above| self.levels[above].series.len());
-        let parent = u32::try_from(above - 1).map_err(|_| SealError::TooLarge { what: "names" })?;
+        let parent =
+            u32::try_from(above - 1).map_err(|_large| SealError::TooLarge { what: "names" })?;
         let component = self.component(component)?;
         if self.levels.len() == depth {
             self.levels.push(Level::default());

@@ -47,8 +47,9 @@ impl Tags {
     ) -> Result<(), SealError> {
         let (mut texts, mut keys, mut values) = (String::new(), Vec::new(), Vec::new());
         let mut postings = Vec::new();
-        let small =
-            |length: usize| u32::try_from(length).map_err(|_| SealError::TooLarge { what: "tags" });
+        let small = |length: usize| {
+            u32::try_from(length).map_err(|_large| SealError::TooLarge { what: "tags" })
+        };
         let mut value_count = 0;
         for (key, of_key) in self.keys {
             keys.extend([small(texts.len())?, small(key.len())?, value_count]);

@@ -14,6 +14,9 @@ const GRAFANA: &str = "Content-Type: application/x-www-form-urlencoded\r\n\
     Accept: application/json, text/plain, */*\r\nX-Dashboard-Id: 12\r\nX-Panel-Id: 3\r\n\
     X-Panel-Plugin-Id: timeseries\r\nX-Grafana-Org-Id: 1\r\n";
 
+/// For questions that are asked until the answer changes: the clock stands, so no cache expires.
+const NOT_KEPT: &str = "&noCache=true";
+
 impl Pipeline {
     /// A form, as the browser posts it.
     async fn form(&self, path: &str, form: &str) -> Value {
@@ -39,7 +42,7 @@ impl Pipeline {
     async fn send(&self, lines: &[String], target: &str, series: usize) {
         send_lines(self.cluster.line(), lines).await;
         wait_until_async("the lines to be readable", PATIENCE, async || {
-            let found = self.panel(&format!("target={target}"), "").await;
+            let found = self.panel(&format!("target={target}"), NOT_KEPT).await;
             (targets(&found).len() == series).then_some(())
         })
         .await;
@@ -141,7 +144,7 @@ async fn a8_a10_a11_a27_ten_thousand_values_are_listed_and_forty_thousand_series
     send_lines(pipeline.cluster.line(), &many).await;
     let counted = "target=countSeries(seriesByTag('name=many'))";
     wait_until_async("all series", PATIENCE, async || {
-        let found = pipeline.panel(counted, "").await;
+        let found = pipeline.panel(counted, NOT_KEPT).await;
         let last = found[0]["datapoints"].as_array().and_then(|points| points.last().cloned());
         last.is_some_and(|point| point[0] == 10_000.0).then_some(())
     })
