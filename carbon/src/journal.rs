@@ -2,7 +2,7 @@
 //!
 //! Any thread hands in batches of [`Record`]s; they are encoded at once into a common buffer. One thread writes what all
 //! have gathered every few milliseconds, another one syncs it every `sync_interval`. A batch gets a [`Position`]; the watermarks
-//! [`Journal::written`] and [`Journal::synced`] tell how far the disk has come. The bytes: docs/formats/journal.md; the
+//! [`segments::SegmentLog::written`] and [`segments::SegmentLog::synced`] tell how far the disk has come. The bytes: docs/formats/journal.md; the
 //! promises: docs/operate/durability.md.
 
 mod format;
