@@ -2,6 +2,7 @@
 
 Processes stay in the part's own process group, so that whoever ends the group (`timeout`, `interop/run`) ends them all.
 """
+import ctypes
 import os
 import random
 import shutil
@@ -19,6 +20,7 @@ HOST = "127.0.0.1"
 PORTS_BELOW_EPHEMERAL = range(12_000, 30_000)
 STOP_SECONDS = 20
 END_SECONDS = 3
+PR_SET_CHILD_SUBREAPER = 36
 
 
 class Failed(Exception):
@@ -79,6 +81,8 @@ class Stage:
         self.failures = []
 
     def __enter__(self):
+        # What a program leaves behind, as browsers do with their helpers, becomes ours to wait for.
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: sys.exit(124))
         return self
@@ -176,3 +180,15 @@ def end(processes):
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+    reap_orphans(time.monotonic() + END_SECONDS)
+
+
+def reap_orphans(deadline):
+    """Waits for the processes that ours left behind; who lives longer is for `interop/run` to find."""
+    while time.monotonic() < deadline:
+        try:
+            number, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if number == 0:
+            time.sleep(0.05)
