@@ -8,7 +8,7 @@ use std::path::Path;
 
 use foldhash::fast::FixedState;
 
-use super::format::{HASH_SAMPLE, Header, NONE, SECTIONS};
+use super::format::{HASH_SAMPLE, Header, NONE};
 use super::names::{Names, Tagged};
 use super::tags::Tags;
 use super::write::SectionWriter;
@@ -125,7 +125,6 @@ impl Builder {
             hash_sample: hasher.hash_one(HASH_SAMPLE),
             extents,
         };
-        debug_assert_eq!(header.extents.len(), SECTIONS);
         finish(file, &header).map_err(failed)
     }
 }

@@ -29,14 +29,8 @@ impl Tags {
     pub(super) fn push(&mut self, name: &str, id: u32) {
         let Ok(name) = TaggedName::parse(name) else { return };
         for (key, value) in pairs(&name) {
-            if !self.keys.contains_key(key) {
-                self.keys.insert(key.into(), BTreeMap::new());
-            }
-            let Some(values) = self.keys.get_mut(key) else { continue };
-            match values.get_mut(value) {
-                Some(ids) => ids.push(id),
-                None => drop(values.insert(value.into(), vec![id])),
-            }
+            let values = self.keys.entry(key.into()).or_default();
+            values.entry(value.into()).or_default().push(id);
         }
     }
 
