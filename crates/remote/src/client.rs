@@ -117,14 +117,7 @@ impl Client {
     /// A client that has not connected yet.
     #[must_use]
     pub fn new(endpoint: Endpoint, settings: ClientSettings, clock: Arc<dyn Clock>) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(settings.connect_timeout));
-        connector.set_nodelay(true);
-        let http = HyperClient::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(settings.idle_timeout)
-            .pool_max_idle_per_host(settings.idle_connections_max)
-            .build(connector);
+        let http = connections(&settings);
         Self { endpoint, settings, http, protocol: Mutex::new(None), clock }
     }
 
@@ -445,6 +438,18 @@ impl Client {
     }
 }
 
+/// The pool of kept connections.
+pub(crate) fn connections(settings: &ClientSettings) -> HyperClient<HttpConnector, Full<Bytes>> {
+    let mut connector = HttpConnector::new();
+    connector.set_connect_timeout(Some(settings.connect_timeout));
+    connector.set_nodelay(true);
+    HyperClient::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(settings.idle_timeout)
+        .pool_max_idle_per_host(settings.idle_connections_max)
+        .build(connector)
+}
+
 fn take(allowance: &Allowance, bytes: u64) -> Result<(), Kind> {
     let allowed = allowance.bytes_max();
     allowance.take(bytes).map_err(|asked| Kind::Allowance { asked, allowed })
@@ -455,7 +460,7 @@ fn content_format(response: &Response<Incoming>) -> Option<Format> {
 }
 
 /// The status with the first line of the words that came along.
-async fn refusal(status: StatusCode, mut body: Incoming) -> Kind {
+pub(crate) async fn refusal(status: StatusCode, mut body: Incoming) -> Kind {
     let mut words = Vec::new();
     while words.len() < ERROR_BYTES_MAX {
         let Some(Ok(frame)) = body.frame().await else { break };
@@ -468,7 +473,7 @@ async fn refusal(status: StatusCode, mut body: Incoming) -> Kind {
 }
 
 /// An error with what lies beneath it, in one line.
-fn causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

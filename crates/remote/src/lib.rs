@@ -1,4 +1,5 @@
-//! Client of the read API of a storage node or zipper: ours, go-carbon's, graphite-web's.
+//! Client of the read API of a storage node or zipper: ours, go-carbon's, graphite-web's; and of a daemon's admin
+//! address ([`AdminClient`]).
 //!
 //! One [`Client`] speaks to one [`Endpoint`] over a pool of kept connections. It asks once which
 //! protocol the other side has, prefers carbonapi_v3_pb, and gives back plain series and matches
@@ -8,6 +9,7 @@
 //! What it is not: it merges nothing and asks nobody twice; that is the business of who fans out.
 #![forbid(unsafe_code)]
 
+mod admin;
 mod allowance;
 mod client;
 mod deadline;
@@ -17,6 +19,7 @@ mod protocol;
 mod query_string;
 mod request;
 
+pub use admin::AdminClient;
 pub use allowance::Allowance;
 pub use client::{Client, ClientSettings, FetchReply};
 pub use deadline::{DEADLINE_HEADER, Deadline};

@@ -10,6 +10,7 @@ pub mod carbonpb;
 pub mod framing;
 pub mod line;
 pub mod measurements;
+pub mod moves;
 pub mod msgpack;
 pub mod named;
 pub use metric::number;
