@@ -1,4 +1,4 @@
-//! Bytes on sockets: carbon lines, pickle, protobuf, JSON measurements, msgpack, carbonlink.
+//! Bytes on sockets: carbon lines, pickle, protobuf, JSON measurements, msgpack, carbonlink, the acknowledged link.
 //!
 //! Everything here is pure: slices in, values out. A decoder never panics, never recurses deeper
 //! than a named limit and never allocates more than the bytes it was given justify.
@@ -9,6 +9,7 @@ pub mod carbonlink;
 pub mod carbonpb;
 pub mod framing;
 pub mod line;
+pub mod link;
 pub mod measurements;
 pub mod moves;
 pub mod msgpack;
