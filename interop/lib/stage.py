@@ -21,6 +21,7 @@ PORTS_BELOW_EPHEMERAL = range(12_000, 30_000)
 STOP_SECONDS = 20
 END_SECONDS = 3
 PR_SET_CHILD_SUBREAPER = 36
+given_ports = set()
 
 
 class Failed(Exception):
@@ -28,13 +29,16 @@ class Failed(Exception):
 
 
 def free_port():
-    """A port nobody listens on, by TCP or UDP, and that no outgoing connection will be given meanwhile."""
+    """A port nobody listens on or was given before, by TCP or UDP, and that no outgoing connection will be given meanwhile."""
     for _ in range(1000):
         port = random.choice(PORTS_BELOW_EPHEMERAL)
+        if port in given_ports:
+            continue
         with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
             try:
                 tcp.bind((HOST, port))
                 udp.bind((HOST, port))
+                given_ports.add(port)
                 return port
             except OSError:
                 continue

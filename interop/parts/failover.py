@@ -10,9 +10,9 @@ import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 from load import Load  # noqa: E402
-from plumbago import ApiDaemon, Carbon, Relay, Zipper, lookup, metric, node_flags, write_cluster, write_rules  # noqa: E402
+from pipeline import Pipeline  # noqa: E402
 from series import describe, file_of, of_render, points_of, read_file  # noqa: E402
-from stage import HOST, Stage, http, wait_for  # noqa: E402
+from stage import Stage, http, wait_for  # noqa: E402
 
 SEED = int(os.environ.get("INTEROP_SEED") or random.SystemRandom().randrange(10**6))
 NODES, REPLICATION = 4, 2
@@ -25,7 +25,6 @@ WINDOW_SECONDS = 30
 SETTLED_SECONDS = 3
 QUERY_PAUSE_SECONDS = 0.2
 QUERY_SECONDS_MAX = 1.0
-BACKLOG_SECONDS = 15
 HOSTS_A_REQUEST = 10
 NAMES_A_REQUEST = 50
 PARTIAL_HEADER = "X-Plumbago-Partial"
@@ -110,35 +109,9 @@ class Asker(threading.Thread):
             self.failures.append(what)
 
 
-class Cluster:
-    """The pipeline, one process a part."""
-
-    def __init__(self, stage):
-        self.stage = stage
-        rules = write_rules(stage, RETENTIONS)
-        self.nodes = [Carbon(stage, f"node-{number}", rules) for number in range(1, NODES + 1)]
-        self.flags = ["--cluster", write_cluster(stage, self.nodes, REPLICATION)]
-        for node in self.nodes:
-            self.start(node)
-        self.relay = Relay(stage, self.flags)
-        self.zipper = Zipper(stage, self.flags)
-        self.api = ApiDaemon(stage, self.zipper.listen)
-        flags = node_flags(self.nodes, REPLICATION)
-        asked = [flag for flag in flags if flag.startswith(HOST)]
-        owners = lookup(asked, NAMES, flags[:2])
-        self.owners = {name: [owner.partition("=")[2] for owner in owners[name]] for name in NAMES}
-
-    def start(self, node):
-        node.start(*self.flags, "--self", node.name, "--lag", LAG)
-
-    def owned(self, node):
-        return [place for place, name in enumerate(NAMES) if node.name in self.owners[name]]
-
-    def backlog(self):
-        return metric(self.relay.admin, "plumbago_relay_backlog_lines")
-
-    def wait_drained(self):
-        wait_for("an empty backlog", lambda: self.backlog() == 0, BACKLOG_SECONDS)
+def owned(cluster, node):
+    """The places of the names that a node holds."""
+    return [place for place, name in enumerate(NAMES) if node.name in cluster.owners[name]]
 
 
 def pages(start, until):
@@ -206,7 +179,7 @@ def check_returned(stage, cluster, load, node, killed):
     until = load.last
     cluster.wait_drained()
     found = held_by_node(node, load.oldest() - 1, until)
-    places = cluster.owned(node)
+    places = owned(cluster, node)
     since, earlier = set(load.sent_during(killed, until)), load.sent_during(0, killed)
     late = {name: {stamp: value for stamp, value in points.items() if stamp in since} for name, points in found.items()}
     points = compare(stage, f"{node.name} after its return", load, late, places, since)
@@ -235,7 +208,7 @@ def check_files(stage, cluster, load, since):
     files = points = 0
     for node in cluster.nodes:
         stamps = load.sent_during(since.get(node.name, 0), load.last)
-        for place in cluster.owned(node):
+        for place in owned(cluster, node):
             expected = load.points([place], stamps)
             path = os.path.join(node.whisper, file_of(NAMES[place]))
             found = read_file(path, load.oldest() - 1, load.last) if os.path.exists(path) else {}
@@ -250,7 +223,7 @@ def main():
     first = rng.randrange(NODES)
     victims = [first, (first + NODES // 2) % NODES]
     with Stage("failover") as stage:
-        cluster = Cluster(stage)
+        cluster = Pipeline(stage, NAMES, RETENTIONS, LAG, NODES, REPLICATION)
         print(f"failover: INTEROP_SEED={SEED}, {[cluster.nodes[place].name for place in victims]} will be killed, one after the other", flush=True)
         load = Load(cluster.relay.line, NAMES, POINTS_EACH, SEED)
         load.start()
@@ -278,8 +251,7 @@ def main():
         print(f"failover: {load.lines} lines sent, at most {load.behind:.2f} s late; {asker.asked} queries, {asker.series} series and {asker.points} points "
               f"compared during the load; {len(whole)} series and {points} points after it", flush=True)
         print("failover: longest query: " + ", ".join(f"{phase} {took * 1000:.0f} ms" for phase, took in asker.longest.items()), flush=True)
-        for part in [cluster.relay, cluster.api, cluster.zipper, *cluster.nodes]:
-            stage.stop(part.process)
+        cluster.stop()
         files, points = check_files(stage, cluster, load, since)
         print(f"failover: Python whisper reads {points} points in {files} files", flush=True)
 
