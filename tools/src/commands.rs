@@ -8,13 +8,19 @@ use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 use crate::invocation::{Caller, Common, Run, execute, usage_error};
 use carbonate::{Aggregate, Hosts, List, Lookup, Paths, Sieve, Stale};
+use query::Query;
+use send::Send;
+use shell::{Completions, Man};
 use whisper::{
     Check, Create, Diff, Dump, Fetch, Fill, FindCorrupt, Heal, Info, Merge, Resize, Set, SetFactor,
     SetMethod, Update,
 };
 
 mod carbonate;
+mod query;
 mod ring;
+mod send;
+mod shell;
 mod up;
 mod whisper;
 
@@ -67,6 +73,8 @@ static COMMANDS: &[Entry] = &[
             Err(error) => usage_error(&error, caller.program),
         },
     },
+    local::<Send>("send", &[], "Send points by hand and wait until they are kept"),
+    local::<Query>("query", &[], "Ask the api for values or names by hand"),
     local::<Hosts>("hosts", &["carbon-hosts"], "Print the host of every node of a cluster"),
     local::<Lookup>("lookup", &["carbon-lookup"], "Print the nodes that own a series"),
     local::<Sieve>("sieve", &["carbon-sieve"], "Print those names of a list that a node owns"),
@@ -74,6 +82,8 @@ static COMMANDS: &[Entry] = &[
     local::<Paths>("path", &["carbon-path"], "Turn names into paths, or paths into names"),
     local::<Stale>("stale", &["carbon-stale"], "Print those names of a list that get no points"),
     local::<Aggregate>("aggregate", &["whisper-aggregate"], "Set aggregation methods from a list"),
+    local::<Completions>("completions", &[], "Print a shell's completions for all commands"),
+    local::<Man>("man", &[], "Write a man page for every command"),
     file::<Create>("create", &["whisper-create"], "Create a file"),
     file::<Update>("update", &["whisper-update"], "Write points; with negative times behind `--`"),
     file::<Fetch>("fetch", &["whisper-fetch"], "Print the values of a window"),

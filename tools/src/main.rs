@@ -4,6 +4,7 @@
 use std::process::ExitCode;
 
 mod commands;
+mod http;
 mod invocation;
 
 fn main() -> ExitCode {

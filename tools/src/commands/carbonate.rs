@@ -3,7 +3,6 @@
 
 mod aggregate;
 mod cluster;
-mod conf;
 mod files;
 mod hosts;
 mod list;

@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ring::{Collision, Hash, Node, Owners, Replicas, Ring, RingSpec};
+use schema::SchemaFault;
+use schema::ini::{self, Section};
 
-use super::conf::{Conf, Section};
 use crate::invocation::Failure;
 
 /// The file that is read unless told.
@@ -20,6 +21,19 @@ const CLUSTER_VARIABLE: &str = "CARBONATE_CLUSTER";
 
 /// A relay method under which a name's owners depend on the aggregator's rules too.
 const AGGREGATED: &str = "aggregated-consistent-hashing";
+
+/// Values that mean yes and no.
+const FLAGS: [(&str, bool); 9] = [
+    ("true", true),
+    ("yes", true),
+    ("on", true),
+    ("1", true),
+    ("false", false),
+    ("no", false),
+    ("off", false),
+    ("0", false),
+    ("", false),
+];
 
 /// What carbonate prints for a node without an instance.
 const NO_INSTANCE: &str = "None";
@@ -95,10 +109,10 @@ impl ClusterArgs {
         }
         let variable = || std::env::var(CLUSTER_VARIABLE).ok();
         let name = self.cluster.clone().or_else(variable).unwrap_or_else(|| CLUSTER.to_owned());
-        let conf = Conf::parse(&text).map_err(|error| fault(&error))?;
-        let section = conf.section(&name);
+        let sections = ini::sections(&path.to_string_lossy(), &text).map_err(first_fault)?;
+        let section = sections.iter().find(|section| section.name == name);
         let section = section.ok_or_else(|| fault(&format!("cluster {name:?} is not defined")))?;
-        Cluster::of_section(&section).map_err(|error| fault(&format!("[{name}]: {error}")))
+        Cluster::of_section(section).map_err(|error| fault(&format!("[{name}]: {error}")))
     }
 
     fn path(&self) -> PathBuf {
@@ -122,26 +136,43 @@ impl Cluster {
         Ok(Self { nodes, ring: cluster.into_ring(), relay_method: None })
     }
 
-    fn of_section(section: &Section<'_>) -> Result<Self, String> {
-        let required = |key| section.get(key).ok_or_else(|| format!("{key} is missing"));
+    fn of_section(section: &Section) -> Result<Self, String> {
+        let required = |key| value(section, key).ok_or_else(|| format!("{key} is missing"));
         let destinations = required("DESTINATIONS")?.split(',');
         let nodes = destinations.map(destination).collect::<Result<Vec<_>, _>>()?;
         let copies = required("REPLICATION_FACTOR")?;
         let copies = copies
             .parse()
             .map_err(|_not| format!("REPLICATION_FACTOR {copies:?} is not a number"))?;
-        let hash = match section.get("HASHING_TYPE") {
+        let hash = match value(section, "HASHING_TYPE") {
             Some(name) => name.parse().map_err(|error| format!("HASHING_TYPE: {error}"))?,
             None => Hash::default(),
         };
-        let diverse = section.flag("DIVERSE_REPLICAS", true)?;
+        let diverse = flag(section, "DIVERSE_REPLICAS", true)?;
         let replicas = if diverse { Replicas::Diverse } else { Replicas::Ring };
         let spec = RingSpec { hash, collision: Collision::Bump, replicas, copies };
         let names = nodes.iter().map(|node| NodeNames::new(node, None)).collect();
         let ring = Ring::new(spec, nodes).map_err(|error| error.to_string())?;
-        let relay_method = section.get("RELAY_METHOD").map(str::to_owned);
+        let relay_method = value(section, "RELAY_METHOD").map(str::to_owned);
         Ok(Self { ring, nodes: names, relay_method })
     }
+}
+
+/// One line of complaint: the first fault stands for all.
+fn first_fault(faults: Vec<SchemaFault>) -> Failure {
+    Failure::new(faults.first().map(ToString::to_string).unwrap_or_default())
+}
+
+/// The value of a key, which is written in capitals.
+fn value<'a>(section: &'a Section, key: &str) -> Option<&'a str> {
+    section.get(&key.to_lowercase()).map(|entry| entry.value.as_str())
+}
+
+/// The value of a key that is yes or no.
+fn flag(section: &Section, key: &str, default: bool) -> Result<bool, String> {
+    let Some(value) = value(section, key) else { return Ok(default) };
+    let known = FLAGS.iter().find(|(word, _)| value.eq_ignore_ascii_case(word));
+    known.map(|(_, flag)| *flag).ok_or_else(|| format!("{key} {value:?} is not true or false"))
 }
 
 /// A destination as carbon writes it: HOST:PORT or HOST:PORT:INSTANCE, an IPv6 address in brackets.
@@ -163,8 +194,7 @@ mod tests {
     use super::*;
 
     fn cluster(text: &str) -> Result<Cluster, String> {
-        let conf = Conf::parse(text).unwrap();
-        Cluster::of_section(&conf.section("main").unwrap())
+        Cluster::of_section(&ini::sections("carbonate.conf", text).unwrap()[0])
     }
 
     fn long(text: &str) -> String {
@@ -187,6 +217,7 @@ mod tests {
         let copies = |text: &str| cluster(text).unwrap().owners(b"a.b").len();
         assert_eq!(copies(text), 2);
         assert_eq!(copies(&format!("{text}DIVERSE_REPLICAS = False\n")), 3);
+        assert_eq!(copies(&format!("{text}DIVERSE_REPLICAS =\n")), 3);
         assert!(cluster(&format!("{text}DIVERSE_REPLICAS = maybe\n")).is_err());
     }
 

@@ -2,13 +2,16 @@
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::invocation::Failure;
 
 /// How much of a list is read at once.
 const INPUT_BUFFER_BYTES: usize = 64 * 1024;
+
+/// How long the blocks of a list are, up to the end of the name that begins in them.
+const BLOCK_BYTES: u64 = 1 << 20;
 
 /// A list given to a command, one name a line.
 #[derive(clap::Args)]
@@ -33,6 +36,17 @@ impl Separator {
         if self.null { 0 } else { b'\n' }
     }
 
+    /// The names of a block, without the white space around them; empty lines are none.
+    pub(super) fn names(self, block: &[u8]) -> impl Iterator<Item = &[u8]> {
+        let lines = block.split(move |&byte| byte == self.byte());
+        lines.map(move |line| self.name(line)).filter(|name| !name.is_empty())
+    }
+
+    /// The name on a line.
+    fn name(self, line: &[u8]) -> &[u8] {
+        if self.null { line } else { trimmed(line) }
+    }
+
     /// Prints a name or path.
     pub(super) fn print(self, out: &mut dyn Write, item: &[u8]) -> io::Result<()> {
         out.write_all(item)?;
@@ -52,18 +66,46 @@ impl NameList {
     ) -> Result<(), Failure> {
         let mut input = self.open()?;
         let mut line = Vec::new();
-        loop {
-            let read = input.read_until(self.separator.byte(), &mut line);
-            if read.map_err(|error| Failure::of(&self.metrics_file, &error))? == 0 {
-                return Ok(());
-            }
-            let name = line.strip_suffix(&[self.separator.byte()]).unwrap_or(&line);
-            let name = if self.separator.null { name } else { trimmed(name) };
-            if !name.is_empty() {
+        while self.read(&mut *input, 0, &mut line)? {
+            for name in self.separator.names(&line) {
                 each(name)?;
             }
-            line.clear();
         }
+        Ok(())
+    }
+
+    /// Calls `each` with as many blocks of whole names as `count`, or with fewer at the end.
+    pub(super) fn for_each_blocks(
+        &self,
+        count: usize,
+        mut each: impl FnMut(&[Vec<u8>]) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut input = self.open()?;
+        let mut blocks = vec![Vec::new(); count];
+        loop {
+            let mut full = 0;
+            while full < count && self.read(&mut *input, BLOCK_BYTES, &mut blocks[full])? {
+                full += 1;
+            }
+            if full == 0 {
+                return Ok(());
+            }
+            each(&blocks[..full])?;
+        }
+    }
+
+    /// Reads so many bytes and on to the end of a name; `false` at the end of the list.
+    fn read(
+        &self,
+        input: &mut dyn BufRead,
+        least: u64,
+        block: &mut Vec<u8>,
+    ) -> Result<bool, Failure> {
+        block.clear();
+        let read = Read::take(&mut *input, least).read_to_end(block);
+        let read = read.and_then(|_bytes| input.read_until(self.separator.byte(), block));
+        read.map_err(|error| Failure::of(&self.metrics_file, &error))?;
+        Ok(!block.is_empty())
     }
 
     fn open(&self) -> Result<Box<dyn BufRead>, Failure> {
@@ -107,6 +149,25 @@ mod tests {
     fn lines_lose_white_space_and_empty_ones_are_skipped() {
         let names = read(false, b" a.b \r\n\n\xff.c\t\n\xe2\x80\x83d\xe2\x80\x83\nlast");
         assert_eq!(names, [&b"a.b"[..], b"\xff.c", b"d", b"last"]);
+    }
+
+    #[test]
+    fn blocks_end_with_a_name_and_lose_none() {
+        let name = |number: usize| format!("name-{number:0100}");
+        let all: Vec<String> = (0..30_000).map(name).collect();
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(all.join("\n").as_bytes()).unwrap();
+        let separator = Separator { null: false };
+        let list = NameList { metrics_file: file.path().to_owned(), separator };
+        let (mut names, mut calls) = (Vec::new(), 0);
+        list.for_each_blocks(2, |blocks| {
+            calls += 1;
+            let found = blocks.iter().flat_map(|block| separator.names(block));
+            names.extend(found.map(|name| String::from_utf8(name.to_vec()).unwrap()));
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!((names, calls), (all, 2));
     }
 
     #[test]

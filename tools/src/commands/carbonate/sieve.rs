@@ -1,12 +1,15 @@
 //! `plumbago sieve`, `carbon-sieve`.
 
 use std::fs;
+use std::io::{self, Write};
 use std::net::{IpAddr, ToSocketAddrs};
+use std::num::NonZero;
 use std::path::Path;
+use std::thread;
 
 use serde_json::json;
 
-use super::cluster::{ClusterArgs, RoutingArgs};
+use super::cluster::{Cluster, ClusterArgs, RoutingArgs};
 use super::names::{NameList, lossy};
 use crate::invocation::{Context, Failure, Run};
 
@@ -36,21 +39,74 @@ impl Run for Sieve {
             Some(node) => node.clone(),
             None => local_address()?,
         };
-        let meant: Vec<bool> = cluster.nodes.iter().map(|node| node.is_called(&wanted)).collect();
-        self.names.for_each(|name| {
-            let owners = cluster.owners(name);
-            let owned = owners.iter().any(|&node| meant[usize::from(node)]);
-            if owned == self.invert {
-                return Ok(());
+        let wanted = Wanted::new(&cluster, &wanted);
+        let workers = thread::available_parallelism().map_or(1, NonZero::get);
+        let json = context.json;
+        self.names.for_each_blocks(workers, |blocks| {
+            let sifted = thread::scope(|scope| {
+                let sift = |block| scope.spawn(|| self.sift(&wanted, json, block));
+                let running: Vec<_> = blocks.iter().map(sift).collect();
+                running.into_iter().map(|worker| worker.join()).collect::<Vec<_>>()
+            });
+            for passed in sifted {
+                let passed = passed.map_err(|_panic| Failure::new("a worker failed"))?;
+                context.out.write_all(&passed?)?;
             }
-            if !context.json {
-                return Ok(self.names.separator().print(context.out, name)?);
-            }
-            let nodes: Vec<&str> =
-                owners.iter().map(|&node| cluster.nodes[usize::from(node)].long.as_str()).collect();
-            writeln!(context.out, "{}", json!({"metric": lossy(name), "nodes": nodes}))?;
             Ok(())
         })
+    }
+}
+
+impl Sieve {
+    /// The names of a block that pass, as they are printed.
+    fn sift(&self, wanted: &Wanted<'_>, json: bool, block: &[u8]) -> io::Result<Vec<u8>> {
+        let separator = self.names.separator();
+        let mut passed = Vec::with_capacity(block.len());
+        for name in separator.names(block) {
+            if wanted.owns(name) == self.invert {
+                continue;
+            }
+            if json {
+                let (metric, nodes) = (lossy(name), wanted.owners(name));
+                writeln!(passed, "{}", json!({"metric": metric, "nodes": nodes}))?;
+            } else {
+                separator.print(&mut passed, name)?;
+            }
+        }
+        Ok(passed)
+    }
+}
+
+/// The nodes that are asked about.
+struct Wanted<'a> {
+    cluster: &'a Cluster,
+    nodes: Vec<bool>,
+    /// Of every position on the circle, whether one of the nodes owns a name there; a ring without
+    /// a circle has none.
+    positions: Vec<bool>,
+}
+
+impl<'a> Wanted<'a> {
+    fn new(cluster: &'a Cluster, called: &str) -> Self {
+        let nodes: Vec<bool> = cluster.nodes.iter().map(|node| node.is_called(called)).collect();
+        let owned = |position| {
+            let owners = cluster.ring.owners_at(position)?;
+            Some(owners.iter().any(|&node| nodes[usize::from(node)]))
+        };
+        let positions = (0..=u16::MAX).map_while(owned).collect();
+        Self { cluster, nodes, positions }
+    }
+
+    fn owns(&self, name: &[u8]) -> bool {
+        match self.cluster.ring.position(name) {
+            Some(position) => self.positions[usize::from(position)],
+            None => self.cluster.owners(name).iter().any(|&node| self.nodes[usize::from(node)]),
+        }
+    }
+
+    fn owners(&self, name: &[u8]) -> Vec<&'a str> {
+        let name_of = |&node: &u16| self.cluster.nodes[usize::from(node)].long.as_str();
+        self.cluster.owners(name).iter().map(name_of).collect()
     }
 }
 

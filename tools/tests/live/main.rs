@@ -1,0 +1,5 @@
+//! The commands that speak to running daemons, against a pipeline of their own.
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
+mod hand;
+mod pipeline;
