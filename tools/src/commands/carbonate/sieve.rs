@@ -39,13 +39,13 @@ impl Run for Sieve {
             Some(node) => node.clone(),
             None => local_address()?,
         };
-        let wanted = Wanted::new(&cluster, &wanted);
+        let (sieve, wanted) = (&self, &Wanted::new(&cluster, &wanted));
         let workers = thread::available_parallelism().map_or(1, NonZero::get);
         let json = context.json;
         self.names.for_each_blocks(workers, |blocks| {
             let sifted = thread::scope(|scope| {
-                let sift = |block| scope.spawn(|| self.sift(&wanted, json, block));
-                let running: Vec<_> = blocks.iter().map(sift).collect();
+                let spawn = |block| scope.spawn(move || sieve.sift(wanted, json, block));
+                let running: Vec<_> = blocks.iter().map(Vec::as_slice).map(spawn).collect();
                 running.into_iter().map(|worker| worker.join()).collect::<Vec<_>>()
             });
             for passed in sifted {
