@@ -140,6 +140,7 @@ const SECONDS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 
 /// Every metric of the api.
 pub const METRICS: &[Metric] = &[
+    daemon::SETTINGS_FAULTS,
     Metric::counter("plumbago_api_requests_total", "Requests, by endpoint and status.")
         .labels(&["endpoint", "status"]),
     Metric::histogram(

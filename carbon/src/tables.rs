@@ -253,6 +253,7 @@ const REQUEST_SECONDS: &[f64] =
 /// Every metric of the storage node. Each point received or replayed ends in one of written, superseded and
 /// dropped, or is pending.
 pub const METRICS: &[Metric] = &[
+    daemon::SETTINGS_FAULTS,
     ingest::metrics::CONNECTIONS,
     ingest::metrics::CONNECTIONS_CLOSED,
     ingest::metrics::BYTES,

@@ -15,7 +15,7 @@ pub(crate) struct Destination {
     /// Where it takes carbon lines, `HOST:PORT`. Several stand in for one another: the first that
     /// answers is taken.
     pub(crate) addresses: Vec<String>,
-    /// What becomes of its lines when the log is full, if that is not as for others.
+    /// What becomes of its lines when the log is full, where its cluster says it.
     pub(crate) log_full: Option<LogFull>,
 }
 

@@ -180,6 +180,7 @@ pub const SETTINGS: &[Setting] = &[
 
 /// Every metric of the relay.
 pub const METRICS: &[Metric] = &[
+    daemon::SETTINGS_FAULTS,
     ingest::metrics::CONNECTIONS,
     ingest::metrics::CONNECTIONS_CLOSED,
     ingest::metrics::BYTES,

@@ -78,6 +78,7 @@ pub const SETTINGS: &[Setting] = &[
 
 /// Every metric of the zipper.
 pub const METRICS: &[Metric] = &[
+    daemon::SETTINGS_FAULTS,
     Metric::counter("plumbago_zipper_requests_total", "Requests, by what they ask for.")
         .labels(&["kind"]),
     Metric::counter(

@@ -47,6 +47,6 @@ pub use clock::Clock;
 pub use context::{Context, Facts, Ready, Shutdown};
 pub use lifecycle::{Running, StartError, StopError};
 pub use metrics::{Counter, Gauge, GraphiteReporter, Histogram, Metric, MetricKind, Registry};
-pub use program::{Action, ActionResult, EXIT_USAGE, Program, main, main_with};
+pub use program::{Action, ActionResult, EXIT_USAGE, Program, SETTINGS_FAULTS, main, main_with};
 pub use settings::{Fault, Kind, Setting, Values};
 pub use threads::PanicPolicy;

@@ -64,14 +64,14 @@ pub struct Running {
     pub context: Context,
     addresses: Vec<(&'static str, SocketAddr)>,
     stages: Vec<(&'static str, Stage)>,
-    reload: Option<Reload>,
+    reloads: Vec<Reload>,
 }
 
 impl Running {
     /// Nothing runs yet; the daemon adds its addresses and stop stages.
     #[must_use]
     pub fn new(context: Context) -> Self {
-        Self { context, addresses: Vec::new(), stages: Vec::new(), reload: None }
+        Self { context, addresses: Vec::new(), stages: Vec::new(), reloads: Vec::new() }
     }
 
     /// Notes an address that was bound, under the name of its setting.
@@ -89,12 +89,12 @@ impl Running {
         self.stages.push((name, Box::pin(stage)));
     }
 
-    /// What SIGHUP does with the settings as they are now.
+    /// Adds what SIGHUP does with the settings as they are now, after what was added before.
     pub fn on_reload(
         &mut self,
         reload: impl Fn(&Values) -> Result<(), Vec<Fault>> + Send + Sync + 'static,
     ) {
-        self.reload = Some(Box::new(reload));
+        self.reloads.push(Box::new(reload));
     }
 
     /// The address bound for this setting, with the port the system chose.
@@ -109,12 +109,12 @@ impl Running {
         &self.addresses
     }
 
-    /// Applies new settings to what runs.
+    /// Applies new settings to what runs, up to the first part that finds a fault in them.
     ///
     /// # Errors
     /// The faults for which the daemon keeps its old settings.
     pub fn reload(&self, values: &Values) -> Result<(), Vec<Fault>> {
-        self.reload.as_ref().map_or(Ok(()), |reload| reload(values))
+        self.reloads.iter().try_for_each(|reload| reload(values))
     }
 
     /// Stops in order; the stages together may take `deadline`.

@@ -17,6 +17,12 @@ use crate::threads::{PanicPolicy, set_panic_policy};
 /// Exit code for settings and flags that are not sound (EX_USAGE of sysexits).
 pub const EXIT_USAGE: u8 = 64;
 
+/// Whether the settings that lie in the file are in force; every daemon's table has it.
+pub const SETTINGS_FAULTS: Metric = Metric::gauge(
+    "plumbago_settings_faults",
+    "Faults that the last reload found; 0: the settings in the file are in force.",
+);
+
 /// The runtime refuses absurd counts with a panic; beyond this the setting is not heeded.
 const WORKER_THREADS_MAX: usize = 1024;
 
@@ -228,7 +234,7 @@ impl Inputs<'_> {
     fn reload(&self, running: &Running, values: &mut Values) {
         let fresh = match self.values() {
             Outcome::Run(fresh) => fresh,
-            Outcome::Faults(faults) => return log_faults(&faults),
+            Outcome::Faults(faults) => return tell_faults(&faults, running),
             // The command line asked to run, and it has not changed.
             Outcome::Print(_) => return,
         };
@@ -244,9 +250,10 @@ impl Inputs<'_> {
         match running.reload(&fresh) {
             Ok(()) => {
                 info!("settings read again");
+                running.context.metrics.gauge(SETTINGS_FAULTS.name).set(0.0);
                 *values = fresh;
             }
-            Err(faults) => log_faults(&faults),
+            Err(faults) => tell_faults(&faults, running),
         }
     }
 
@@ -259,7 +266,8 @@ impl Inputs<'_> {
     }
 }
 
-fn log_faults(faults: &[Fault]) {
+fn tell_faults(faults: &[Fault], running: &Running) {
+    running.context.metrics.gauge(SETTINGS_FAULTS.name).set(faults.len() as f64);
     for fault in faults {
         error!("{fault}");
     }

@@ -5,7 +5,9 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitCode, Stdio};
 
-use plumbago_daemon::{Context, Kind, PanicPolicy, Program, Running, Setting, StartError, Values};
+use plumbago_daemon::{
+    Context, Kind, PanicPolicy, Program, Running, SETTINGS_FAULTS, Setting, StartError, Values,
+};
 use rustix::process::{Pid, Signal, kill_process};
 
 const AS_DAEMON: &str = "AS_DAEMON";
@@ -23,7 +25,7 @@ const PROGRAM: Program = Program {
             "How to behave.",
         ),
     ],
-    metrics: &[],
+    metrics: &[SETTINGS_FAULTS],
     check,
     actions: &[],
     panics: PanicPolicy::Abort,

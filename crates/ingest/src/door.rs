@@ -10,7 +10,6 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 use wire::proxy;
 
 use crate::bucket::Bucket;
@@ -23,7 +22,7 @@ use crate::point::Sink;
 use crate::settings::{self, ListenerSettings};
 use crate::socket::{Peer, Socket};
 use crate::stream::Stream;
-use crate::tls;
+use crate::tls::Seal;
 use crate::unpack::Unpacked;
 
 /// How long a PROXY header, and a TLS handshake, may take.
@@ -37,7 +36,7 @@ pub(crate) struct Door<S> {
     pub(crate) service: Arc<Service<S>>,
     pub(crate) counters: ListenerCounters,
     settings: ListenerSettings,
-    tls: Option<TlsAcceptor>,
+    seal: Option<Arc<Seal>>,
     places: Option<Arc<Semaphore>>,
     bytes: Option<Mutex<Bucket>>,
     points: Option<Mutex<Bucket>>,
@@ -52,15 +51,15 @@ impl<S: Sink> Door<S> {
         counters: ListenerCounters,
         http: Router,
     ) -> Result<Self, StartError> {
-        let acceptor = settings.tls.as_ref().map(tls::acceptor).transpose();
-        let tls = acceptor.map_err(|error| StartError::io("TLS of a listener", error.into()))?;
+        let seal = settings.tls.as_ref().map(Seal::new).transpose();
+        let seal = seal.map_err(|error| StartError::io("TLS of a listener", error.into()))?;
         let now = service.context.clock.monotonic();
         let bucket = |count: Option<u64>| {
             count.map(|count| Mutex::new(Bucket::new(count, Duration::from_secs(1), now)))
         };
         Ok(Self {
             counters,
-            tls,
+            seal: seal.map(Arc::new),
             places: settings.connections_max.map(|max| Arc::new(Semaphore::new(max))),
             bytes: bucket(settings.bytes_per_second_max),
             points: bucket(settings.lines_per_second_max),
@@ -68,6 +67,11 @@ impl<S: Sink> Door<S> {
             service,
             http,
         })
+    }
+
+    /// What its handshakes need, if it speaks TLS.
+    pub(crate) fn seal(&self) -> Option<Arc<Seal>> {
+        self.seal.clone()
     }
 
     /// A place among this listener's own connections; none where they are all taken.
@@ -102,8 +106,8 @@ impl<S: Sink> Door<S> {
             let named = named.inspect_err(|_| self.counters.closed(Closed::ProxyHeader))?;
             peer = named.map_or(peer, Peer::At);
         }
-        let Some(tls) = &self.tls else { return Ok((Stream::Plain(socket), peer)) };
-        let shaken = timeout(GREETING_MAX, tls.accept(socket)).await;
+        let Some(seal) = &self.seal else { return Ok((Stream::Plain(socket), peer)) };
+        let shaken = timeout(GREETING_MAX, seal.acceptor().accept(socket)).await;
         let shaken = shaken.unwrap_or_else(|_late| Err(io::ErrorKind::TimedOut.into()));
         let stream = shaken.inspect_err(|_| self.counters.closed(Closed::Tls))?;
         Ok((Stream::Tls(Box::new(stream)), peer))

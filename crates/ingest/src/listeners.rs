@@ -24,6 +24,7 @@ use crate::ramp::Ramp;
 use crate::refusals::Refusals;
 use crate::settings::{ListenerSettings, Place, Protocol, Settings};
 use crate::socket::{Peer, Socket};
+use crate::tls::{Seal, TlsError};
 use crate::{http, udp};
 
 /// How long an accept loop rests when the system has no descriptor left.
@@ -76,6 +77,7 @@ pub struct Listeners<S> {
     ramp: Arc<Ramp>,
     places: Arc<Semaphore>,
     tasks: Arc<Mutex<JoinSet<()>>>,
+    seals: Mutex<Vec<Arc<Seal>>>,
 }
 
 impl<S: Sink> Listeners<S> {
@@ -90,11 +92,12 @@ impl<S: Sink> Listeners<S> {
             ramp: Arc::new(Ramp::new(service.settings.health_ramp)),
             service,
             tasks: Arc::new(Mutex::new(JoinSet::new())),
+            seals: Mutex::default(),
         }
     }
 
-    /// Opens every listener of the settings, and adds the stage that waits for their connections at
-    /// a stop. Gives the routes for the daemon's admin listener.
+    /// Opens every listener of the settings, and adds what reads certificates again at a reload and the stage that waits
+    /// for connections at a stop. Gives the routes for the daemon's admin listener.
     ///
     /// # Errors
     /// An address that cannot be listened on, or files for TLS that cannot be used.
@@ -104,6 +107,11 @@ impl<S: Sink> Listeners<S> {
                 running.add_address(settings.setting, bound);
             }
         }
+        let seals = std::mem::take(&mut *self.seals.lock());
+        running.on_reload(move |values| {
+            let fault = |error: TlsError| vec![values.fault("listener", error.to_string())];
+            seals.iter().try_for_each(|seal| seal.renew().map_err(fault))
+        });
         let health = http::health(self.service.context.clone(), Arc::clone(&self.ramp));
         let routes = crate::admin::routes(Arc::clone(&self.service.refusals)).merge(health);
         running.add_stage("listeners", async move { self.drained().await });
@@ -182,6 +190,7 @@ impl<S: Sink> Listeners<S> {
         name: &str,
     ) -> Result<(), StartError> {
         let door = Arc::new(self.door(settings, name)?);
+        self.seals.lock().extend(door.seal());
         let (places, tasks) = (Arc::clone(&self.places), Arc::clone(&self.tasks));
         self.tasks.lock().spawn(async move {
             let context = &door.service.context;

@@ -1,9 +1,10 @@
-//! TLS for listeners: the files of one listener become what its handshakes need.
+//! TLS for listeners: the files of one listener become what its handshakes need, again at every reload.
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use parking_lot::RwLock;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring::default_provider;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
@@ -37,8 +38,32 @@ impl From<TlsError> for io::Error {
     }
 }
 
+/// The files of one listener, and what they said when they were last read.
+pub(crate) struct Seal {
+    files: Tls,
+    acceptor: RwLock<TlsAcceptor>,
+}
+
+impl Seal {
+    /// Reads the files.
+    pub(crate) fn new(files: &Tls) -> Result<Self, TlsError> {
+        Ok(Self { files: files.clone(), acceptor: RwLock::new(acceptor(files)?) })
+    }
+
+    /// What a handshake of this moment needs.
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        self.acceptor.read().clone()
+    }
+
+    /// Reads the files again; those that cannot be used change nothing.
+    pub(crate) fn renew(&self) -> Result<(), TlsError> {
+        *self.acceptor.write() = acceptor(&self.files)?;
+        Ok(())
+    }
+}
+
 /// Reads the files and puts them together.
-pub(crate) fn acceptor(files: &Tls) -> Result<TlsAcceptor, TlsError> {
+fn acceptor(files: &Tls) -> Result<TlsAcceptor, TlsError> {
     let path = |path: &Path| path.display().to_string();
     let provider = Arc::new(default_provider());
     let certificates = certificates(&files.cert)?;

@@ -14,6 +14,7 @@ use super::placement::{Members, Placement, RingPlacement};
 use super::text::{ClusterText, Kind, NodeText};
 use super::{Cluster, Clusters, DEFAULT};
 use crate::config::Destination;
+use crate::log::LogFull;
 
 /// The clusters of the settings: the one that `node` or `cluster` give, and those under `clusters`.
 ///
@@ -46,7 +47,7 @@ fn default_cluster(
     clusters: &mut Clusters,
 ) -> Result<Option<Cluster>, Vec<Fault>> {
     if let Some(file) = cluster::file(values)? {
-        let cluster = clusters.of_file(DEFAULT, file);
+        let cluster = clusters.of_file(DEFAULT, file, None);
         return cluster.map(Some).map_err(|problem| vec![cluster::fault(values, &problem)]);
     }
     let (mut nodes, mut faults) = (Vec::new(), Vec::new());
@@ -73,6 +74,7 @@ struct NodeEntry {
     node: Node,
     line: String,
     zone: Option<String>,
+    log_full: Option<LogFull>,
 }
 
 impl NodeEntry {
@@ -80,7 +82,7 @@ impl NodeEntry {
     fn short(text: &str) -> Result<Self, String> {
         let node = Node::parse(text).map_err(|error| error.to_string())?;
         let line = text.split_once('=').map_or(text, |(address, _)| address).to_owned();
-        Ok(Self { name: text.to_owned(), node, line, zone: None })
+        Ok(Self { name: text.to_owned(), node, line, zone: None, log_full: None })
     }
 
     fn read(text: NodeText) -> Result<Self, String> {
@@ -97,18 +99,25 @@ impl NodeEntry {
             node.host = host;
         }
         let name = table.name.unwrap_or(given);
-        Ok(Self { name, node, line: table.line, zone: table.zone })
+        Ok(Self { name, node, line: table.line, zone: table.zone, log_full: None })
     }
 }
 
 impl Clusters {
     /// The number of a node. One that is named before is the same if its addresses are.
-    fn destination(&mut self, name: &str, addresses: Vec<String>) -> Result<usize, String> {
-        let destination =
-            Destination { name: name.to_owned(), addresses, ..Destination::default() };
+    fn destination(
+        &mut self,
+        name: &str,
+        addresses: Vec<String>,
+        log_full: Option<LogFull>,
+    ) -> Result<usize, String> {
+        let destination = Destination { name: name.to_owned(), addresses, log_full };
         let known = self.destinations.iter().position(|other| other.name == destination.name);
         match known {
             Some(number) if self.destinations[number] == destination => Ok(number),
+            Some(number) if self.destinations[number].addresses == destination.addresses => {
+                Err(format!("node `{name}` is in two clusters; they must have the same `log_full`"))
+            }
             Some(_) => Err(format!("two different nodes are called `{name}`; give one a `name`")),
             None => {
                 self.destinations.push(destination);
@@ -118,9 +127,14 @@ impl Clusters {
     }
 
     /// A ring of a cluster.toml, with the ring that is being left.
-    fn of_file(&mut self, name: &str, file: ClusterFile) -> Result<Cluster, String> {
-        let now = self.lines_of(file.nodes())?;
-        let old = file.transition().map(|old| self.lines_of(old.nodes())).transpose()?;
+    fn of_file(
+        &mut self,
+        name: &str,
+        file: ClusterFile,
+        log_full: Option<LogFull>,
+    ) -> Result<Cluster, String> {
+        let now = self.lines_of(file.nodes(), log_full)?;
+        let old = file.transition().map(|old| self.lines_of(old.nodes(), log_full)).transpose()?;
         let (ring, old_ring) = file.into_rings();
         let kind = ring.spec().hash.name();
         let now = Members { ring, destinations: now };
@@ -129,12 +143,17 @@ impl Clusters {
         Ok(Cluster { name: name.to_owned(), kind, placement: Placement::Ring(Box::new(placement)) })
     }
 
-    fn lines_of(&mut self, nodes: &[ClusterNode]) -> Result<Vec<usize>, String> {
+    fn lines_of(
+        &mut self,
+        nodes: &[ClusterNode],
+        log_full: Option<LogFull>,
+    ) -> Result<Vec<usize>, String> {
         let line = |node: &ClusterNode| {
             let line = node.line.clone();
             line.ok_or_else(|| format!("node `{}` has no `line`", node.name))
         };
-        nodes.iter().map(|node| self.destination(&node.name, vec![line(node)?])).collect()
+        let nodes = nodes.iter();
+        nodes.map(|node| self.destination(&node.name, vec![line(node)?], log_full)).collect()
     }
 
     /// A ring of nodes; a fault comes with the number of the node it is about, where it is of one.
@@ -147,7 +166,8 @@ impl Clusters {
     ) -> Result<Cluster, (Option<usize>, String)> {
         let mut destinations = Vec::with_capacity(nodes.len());
         for (number, node) in nodes.iter().enumerate() {
-            let destination = self.destination(&node.name, vec![node.line.clone()]);
+            let lines = vec![node.line.clone()];
+            let destination = self.destination(&node.name, lines, node.log_full);
             destinations.push(destination.map_err(|problem| (Some(number), problem))?);
         }
         let zones: Vec<Option<String>> = nodes.iter().map(|node| node.zone.clone()).collect();
@@ -170,9 +190,10 @@ impl Clusters {
         nodes: &[NodeEntry],
     ) -> Result<Placement, String> {
         let lines: Vec<String> = nodes.iter().map(|node| node.line.clone()).collect();
+        let log_full = nodes.first().and_then(|node| node.log_full);
         Ok(match kind {
             Kind::Failover => {
-                let stand_ins = self.destination(name, lines)?;
+                let stand_ins = self.destination(name, lines, log_full)?;
                 Placement::All(self.sets.number(&[stand_ins]))
             }
             Kind::AnyOf => {
@@ -183,7 +204,7 @@ impl Clusters {
                 };
                 let mut lanes = Vec::with_capacity(lines.len());
                 for (name, addresses) in (0..lines.len()).map(lane) {
-                    let lane = self.destination(&name, addresses)?;
+                    let lane = self.destination(&name, addresses, log_full)?;
                     lanes.push(self.sets.number(&[lane]));
                 }
                 Placement::Spread(lanes)
@@ -191,7 +212,7 @@ impl Clusters {
             _ => {
                 let all: Result<Vec<usize>, String> = nodes
                     .iter()
-                    .map(|node| self.destination(&node.name, vec![node.line.clone()]))
+                    .map(|node| self.destination(&node.name, vec![node.line.clone()], log_full))
                     .collect();
                 Placement::All(self.sets.number(&all?))
             }
@@ -234,7 +255,10 @@ impl Reader<'_> {
             );
         }
         let cluster = match (&text.kind, &text.cluster_file) {
-            (None, Some(path)) => self.of_file(&name, path),
+            (None, Some(path)) => {
+                let log_full = self.log_full(text.log_full.as_ref());
+                self.of_file(&name, path, log_full)
+            }
             (Some(kind), None) => {
                 let kind = *kind.get_ref();
                 self.of_kind(Placed { name, offset, value: text }, kind)
@@ -247,11 +271,16 @@ impl Reader<'_> {
         self.clusters.clusters.extend(cluster);
     }
 
-    fn of_file(&mut self, name: &str, path: &Spanned<String>) -> Option<Cluster> {
+    fn of_file(
+        &mut self,
+        name: &str,
+        path: &Spanned<String>,
+        log_full: Option<LogFull>,
+    ) -> Option<Cluster> {
         let at_fault = path.span().start;
         match cluster::read(Path::new(path.get_ref())) {
             Ok(file) => {
-                let cluster = self.clusters.of_file(name, file);
+                let cluster = self.clusters.of_file(name, file, log_full);
                 let problem = |problem| format!("{}: {problem}", path.get_ref());
                 cluster.map_err(|error| self.fault(at_fault, problem(error))).ok()
             }
@@ -268,7 +297,8 @@ impl Reader<'_> {
         self.check(offset, &text, kind);
         let spec = self.spec(&text, kind);
         let places: Vec<usize> = text.node.iter().map(|node| node.span().start).collect();
-        let nodes = self.nodes(text.node);
+        let log_full = self.log_full(text.log_full.as_ref());
+        let nodes = self.nodes(text.node, log_full);
         if self.faults.len() > faults_before {
             return None;
         }
@@ -301,6 +331,10 @@ impl Reader<'_> {
             (is_file && text.path.is_empty(), "a cluster of files needs `path`, a list"),
             (is_file && !text.node.is_empty(), "a cluster of files has no nodes"),
             (!is_file && text.node.is_empty(), "the cluster needs `node`, a list"),
+            (
+                is_file && text.log_full.is_some(),
+                "nothing waits for files: `log_full` is for nodes",
+            ),
             (!is_file && !text.path.is_empty(), "only a cluster of type `file` has `path`"),
             (
                 !is_ring && has_ring_keys,
@@ -334,12 +368,28 @@ impl Reader<'_> {
         })
     }
 
-    fn nodes(&mut self, texts: Vec<Spanned<NodeText>>) -> Vec<NodeEntry> {
+    /// What the cluster says about a full log; none where it says nothing.
+    fn log_full(&mut self, text: Option<&Spanned<String>>) -> Option<LogFull> {
+        let text = text?;
+        let word = LogFull::from_word(text.get_ref());
+        if word.is_none() {
+            let words = LogFull::WORDS.join(", ");
+            let problem = format!("expected one of {words}, found \"{}\"", text.get_ref());
+            self.fault(text.span().start, problem);
+        }
+        word
+    }
+
+    fn nodes(
+        &mut self,
+        texts: Vec<Spanned<NodeText>>,
+        log_full: Option<LogFull>,
+    ) -> Vec<NodeEntry> {
         let mut nodes = Vec::with_capacity(texts.len());
         for text in texts {
             let offset = text.span().start;
             match NodeEntry::read(text.into_inner()) {
-                Ok(node) => nodes.push(node),
+                Ok(node) => nodes.push(NodeEntry { log_full, ..node }),
                 Err(problem) => self.fault(offset, problem),
             }
         }

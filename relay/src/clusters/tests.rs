@@ -1,6 +1,9 @@
 //! Who gets a name in each type of cluster, and what is said about clusters that cannot be.
 
+use std::collections::BTreeMap;
+
 use super::*;
+use crate::log::LogFull;
 use crate::routes::tests::routes;
 
 fn clusters(text: &str) -> Clusters {
@@ -189,4 +192,23 @@ fn required_zones_keep_neighbours_apart() {
             .starts_with("relay.toml:5:69: `clusters`: nodes `b:1` and `c:1` are both in zone `y`"),
         "{found:?}"
     );
+}
+
+#[test]
+fn each_cluster_says_what_becomes_of_its_lines_when_the_log_is_full() {
+    let text = "[clusters.store]\ntype = 'carbon_ch'\nnode = ['a:1', 'b:1']\nlog_full = 'wait'\n\
+                [clusters.mirror]\ntype = 'failover'\nnode = ['m:1', 'n:1']\nlog_full = 'newest'\n\
+                [clusters.default]\ntype = 'forward'\nnode = ['o:1']\n";
+    let clusters = clusters(text);
+    let policies: BTreeMap<_, _> =
+        clusters.destinations().iter().map(|node| (&node.name[..], node.log_full)).collect();
+    let (wait, newest) = (Some(LogFull::Wait), Some(LogFull::Newest));
+    assert_eq!(policies, [("a:1", wait), ("b:1", wait), ("mirror", newest), ("o:1", None)].into());
+    for (from, to, problem) in [
+        ("'wait'", "'later'", "relay.toml:4:12: `clusters`: expected one of oldest, newest, wait"),
+        ("'o:1'", "'a:1'", "must have the same `log_full`"),
+    ] {
+        let faults = faults(&text.replace(from, to));
+        assert!(faults[0].contains(problem), "{faults:?}");
+    }
 }

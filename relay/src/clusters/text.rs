@@ -20,6 +20,8 @@ pub(super) struct ClusterText {
     pub(super) copies: Option<Spanned<usize>>,
     #[serde(default)]
     pub(super) require_zones: bool,
+    /// What becomes of its nodes' lines when the log is full.
+    pub(super) log_full: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) node: Vec<Spanned<NodeText>>,
     /// Paths of a cluster of type `file`.

@@ -42,27 +42,40 @@ const AGE_POLL: Duration = Duration::from_secs(1);
 /// How long a node may take to close the connection after the relay has closed its half.
 const CLOSE_WAIT: Duration = Duration::from_secs(1);
 
+/// How often an address that stands in for earlier ones makes sure that they are still away.
+const RETURN_POLL: Duration = Duration::from_secs(2);
+
 /// Slices of one vectored write; more are not taken by the system.
 const SLICES_MAX: usize = 256;
 
 /// Sends the node's lines until it is over, or the relay stops.
 pub(super) async fn run(node: Arc<Node>, context: Context) {
+    let addresses = &node.destination.addresses;
     let mut pause = RETRY_PAUSE_MIN;
+    let mut earlier = None;
     loop {
         let connected = tokio::select! {
-            connected = connect(&node.destination.addresses) => connected,
+            connected = connect_unless(earlier.take(), addresses) => connected,
             () = node.closed() => break,
         };
         match connected {
-            Ok(stream) => {
+            Ok(Connected { stream, place }) => {
                 pause = RETRY_PAUSE_MIN;
                 node.metrics.connects.inc();
                 node.set_connected(true);
-                info!(node = node.name(), "connected");
-                let ended = send(&node, stream, &context).await;
+                info!(node = node.name(), address = addresses[place], "connected");
+                let sent = send(&node, stream, &addresses[..place], &context).await;
                 node.set_connected(false);
-                let Err(ended) = ended else { break };
-                daemon::warn_limited!(context.clock, node = node.name(), cause = %ended, "connection lost");
+                match sent {
+                    Ok(None) => break,
+                    Ok(back) => {
+                        earlier = back;
+                        continue;
+                    }
+                    Err(cause) => {
+                        daemon::warn_limited!(context.clock, node = node.name(), %cause, "connection lost");
+                    }
+                }
             }
             Err(error) => {
                 node.metrics.connect_failures.inc();
@@ -81,35 +94,71 @@ pub(super) async fn run(node: Arc<Node>, context: Context) {
     }
 }
 
+/// A connection to one of a node's addresses.
+#[derive(Debug)]
+struct Connected {
+    stream: TcpStream,
+    /// Of the address among all.
+    place: usize,
+}
+
+async fn connect_unless(known: Option<Connected>, addresses: &[String]) -> io::Result<Connected> {
+    match known {
+        Some(known) => Ok(known),
+        None => connect(addresses).await,
+    }
+}
+
 /// The first address that takes a connection. Host names are resolved again for every connection.
-pub(super) async fn connect(addresses: &[String]) -> io::Result<TcpStream> {
+async fn connect(addresses: &[String]) -> io::Result<Connected> {
     let mut refused = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for address in addresses {
+    for (place, address) in addresses.iter().enumerate() {
         let connecting = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address));
         let connected = connecting.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         match connected.and_then(|stream| daemon::listen::tune(&stream).map(|()| stream)) {
-            Ok(stream) => return Ok(stream),
+            Ok(stream) => return Ok(Connected { stream, place }),
             Err(error) => refused = error,
         }
     }
     Err(refused)
 }
 
-/// Sends until nothing more is to be sent; an error says why the connection ended before.
-async fn send(node: &Node, stream: TcpStream, context: &Context) -> io::Result<()> {
+/// A connection to one of the addresses that come before the one in use, as soon as one takes it.
+async fn back(earlier: &[String]) -> Connected {
+    if earlier.is_empty() {
+        return std::future::pending().await;
+    }
+    loop {
+        tokio::time::sleep(RETURN_POLL).await;
+        if let Ok(connected) = connect(earlier).await {
+            return connected;
+        }
+    }
+}
+
+/// Sends until nothing more is to be sent, or one of the earlier addresses is back, to which the connection is returned;
+/// an error says why the connection ended before.
+async fn send(
+    node: &Node,
+    stream: TcpStream,
+    earlier: &[String],
+    context: &Context,
+) -> io::Result<Option<Connected>> {
     let (mut reader, mut writer) = stream.into_split();
     let bytes_max = if node.has_log() { UNREAD_BYTES_MAX } else { UNREAD_IN_MEMORY_BYTES_MAX };
     let mut unread = Unread { bytes_max, ..Unread::default() };
+    let mut back = std::pin::pin!(back(earlier));
     let sent = loop {
         let taken = tokio::select! {
             taken = node.next() => taken,
             ended = end_of(&mut reader) => break Err(ended),
+            connected = &mut back => break Ok(Some(connected)),
             () = tokio::time::sleep(AGE_POLL), if !unread.is_empty() => {
                 node.done(unread.confirm(context.clock.monotonic()));
                 continue;
             }
         };
-        let Some(taken) = taken else { break Ok(()) };
+        let Some(taken) = taken else { break Ok(None) };
         if taken.batches.is_empty() && unread.is_empty() {
             node.done(taken.up_to);
             continue;

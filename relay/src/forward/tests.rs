@@ -1,7 +1,7 @@
 //! The forwarder between real sockets.
 
 use daemon::Values;
-use testkit::{ANY_PORT, LineSink, closed_address};
+use testkit::{ANY_PORT, LineSink, PATIENCE, closed_address, wait_until_async};
 
 use super::*;
 use crate::{METRICS, SETTINGS};
@@ -57,4 +57,29 @@ async fn the_first_address_that_answers_is_taken() {
     let set = forwarder.set(&[node]);
     forwarder.queue(vec![(set, lines("a 1 1\n"))]);
     assert_eq!(sink.wait_for(1).await, ["a 1 1"]);
+}
+
+#[tokio::test]
+async fn lines_return_to_the_first_address_as_soon_as_it_is_back() {
+    // A loopback host of its own, so that no other test is given the port meanwhile.
+    let first = std::net::TcpListener::bind("127.0.8.1:0").unwrap().local_addr().unwrap();
+    let stand_in = LineSink::start(ANY_PORT);
+    let addresses = vec![first.to_string(), stand_in.address().to_string()];
+    let forwarder = forwarder();
+    let node = forwarder
+        .add(&Destination { name: "either".to_owned(), addresses, ..Destination::default() })
+        .unwrap();
+    let set = forwarder.set(&[node]);
+    forwarder.queue(vec![(set, lines("a 1 1\n"))]);
+    assert_eq!(stand_in.wait_for(1).await, ["a 1 1"]);
+    let first = LineSink::start(&first.to_string());
+    wait_until_async("the return", PATIENCE, async || {
+        let connects =
+            forwarder.context.metrics.value("plumbago_relay_connects_total", &["either"]);
+        (connects == Some(2.0)).then_some(())
+    })
+    .await;
+    forwarder.queue(vec![(set, lines("b 1 1\n"))]);
+    assert_eq!(first.wait_for(1).await, ["b 1 1"]);
+    assert_eq!(stand_in.lines(), ["a 1 1"], "nothing comes to both");
 }

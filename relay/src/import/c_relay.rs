@@ -20,6 +20,9 @@ const INCLUDE_DEPTH_MAX: usize = 8;
 /// What is listened on if nothing is said.
 const PORT: &str = "2003";
 
+/// Whose signature carbon-c-relay asks of clients if its command line names no file.
+const SYSTEM_CA: &str = "/etc/ssl/certs/ca-certificates.crt";
+
 const HEAD: &str = "Imported from carbon-c-relay. What differs everywhere:
 - Listeners refuse and count what is no metric line, and clean names as docs/formats/wire.md says.
 - A line that several expressions of one statement match is sent, or counted, once.
@@ -36,16 +39,45 @@ pub(super) fn convert(path: &Path, text: &str) -> Result<Draft, Vec<Fault>> {
     }
     draft
         .settings
-        .set_texts("line", &converter.listens.unwrap_or_else(|| vec![format!("0.0.0.0:{PORT}")]));
+        .set_texts("line", &converter.lines.unwrap_or_else(|| vec![format!("0.0.0.0:{PORT}")]));
     draft.settings.set("pickle", "[]");
     draft.settings.set("routing_key", "'name'");
     Ok(draft)
 }
 
+/// A listener whose stream is as the words behind `transport` say: how it is packed, and how sealed.
+fn listener(address: &str, transport: &[String]) -> Table {
+    let mut table = Table::default();
+    table.set("address", quoted(address));
+    let mut words = transport.iter().map(String::as_str);
+    while let Some(word) = words.next() {
+        match (word, words.clone().next()) {
+            ("plain", _) => {}
+            ("gzip" | "lz4" | "snappy", _) => table.set("compression", quoted(word)),
+            ("ssl" | "mtls", Some(certificate)) => {
+                table.set("tls_cert", quoted(certificate));
+                table.set("tls_key", quoted(certificate));
+                if word == "mtls" {
+                    table.note("mtls: name the file of -C, if there was one, as tls_client_ca.");
+                    table.set("tls_client_ca", quoted(SYSTEM_CA));
+                }
+                words.next();
+            }
+            (word, Some(of_it)) => {
+                table.note(format!("{word} {of_it}: here TLS 1.2 and 1.3 with rustls' ciphers."));
+                words.next();
+            }
+            (word, None) => table.note(format!("transport {word}: not known here.")),
+        }
+    }
+    table
+}
+
 #[derive(Debug, Default)]
 struct Converter {
     draft: Draft,
-    listens: Option<Vec<String>>,
+    /// Addresses for plain lines; none while nothing is said about listeners.
+    lines: Option<Vec<String>>,
 }
 
 impl Converter {
@@ -93,23 +125,20 @@ impl Converter {
         Ok(())
     }
 
+    /// Ports for plain lines go into `line`; what is packed, sealed or a socket's path is a table.
     fn listen(&mut self, transport: &[String], receivers: Vec<(String, String)>) {
-        let listens = self.listens.get_or_insert_default();
         let is_plain = transport.iter().all(|word| word == "plain");
+        let lines = self.lines.get_or_insert_default();
         for (address, proto) in receivers {
-            if proto == "unix" || !is_plain {
-                let transport = transport.join(" ");
-                self.draft.left_out.push(format!(
-                    "listen {transport} {address} proto {proto}: set up by hand, see docs/settings/relay.md."
-                ));
-                continue;
-            }
-            let address = match address.parse::<u16>() {
-                Ok(port) => format!("0.0.0.0:{port}"),
-                Err(_) => with_port(&address),
+            let address = match (&proto[..], address.parse::<u16>()) {
+                ("unix", _) => format!("unix:{address}"),
+                (_, Ok(port)) => format!("0.0.0.0:{port}"),
+                _ => with_port(&address),
             };
-            if !listens.contains(&address) {
-                listens.push(address);
+            if !is_plain || proto == "unix" {
+                self.draft.listeners.push(listener(&address, transport));
+            } else if !lines.contains(&address) {
+                lines.push(address);
             }
         }
     }

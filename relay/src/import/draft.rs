@@ -8,6 +8,7 @@ pub(super) struct Draft {
     /// Comments at the top.
     pub(super) notes: Vec<String>,
     pub(super) settings: Table,
+    pub(super) listeners: Vec<Table>,
     pub(super) clusters: Vec<(String, Table)>,
     pub(super) rules: Vec<Table>,
     /// Comments at the end, such as rules that cannot be said here.
@@ -49,23 +50,28 @@ impl Draft {
         comments(&self.notes, &mut out);
         comments(&self.settings.notes, &mut out);
         self.settings.write(&mut out);
+        tables("listener", &self.listeners, &mut out);
         for (name, table) in &self.clusters {
             out.push('\n');
             comments(&table.notes, &mut out);
             let _infallible = writeln!(out, "[clusters.{}]", key(name));
             table.write(&mut out);
         }
-        for rule in &self.rules {
-            out.push('\n');
-            comments(&rule.notes, &mut out);
-            out.push_str("[[rule]]\n");
-            rule.write(&mut out);
-        }
+        tables("rule", &self.rules, &mut out);
         if !self.left_out.is_empty() {
             out.push('\n');
             comments(&self.left_out, &mut out);
         }
         out
+    }
+}
+
+fn tables(kind: &str, tables: &[Table], out: &mut String) {
+    for table in tables {
+        out.push('\n');
+        comments(&table.notes, out);
+        let _infallible = writeln!(out, "[[{kind}]]");
+        table.write(out);
     }
 }
 

@@ -34,6 +34,7 @@ fn statements_of_carbon_c_relay_keep_their_order_and_meaning() {
         r"
 # two stores, one spare
 listen type linemode 2013 proto tcp 2013 proto udp /run/relay.sock proto unix;
+listen type linemode transport lz4 mtls /etc/relay.pem protomin tls1.2 10.0.0.9:2023 proto tcp;
 cluster store fnv1a_ch replication 2 10.0.0.1:2003 10.0.0.2:2003 10.0.0.3:2003;
 cluster spare any_of 10.1.0.1 10.1.0.2:2004;
 cluster audit file /var/log/audit.lines;
@@ -47,7 +48,12 @@ statistics submit every 30 seconds;
 ",
     );
     assert!(ours.contains("line = '0.0.0.0:2013'\npickle = []\nrouting_key = 'name'\n"), "{ours}");
-    assert!(ours.contains("# listen  /run/relay.sock proto unix: set up by hand"), "{ours}");
+    assert!(ours.contains("\n[[listener]]\naddress = 'unix:/run/relay.sock'\n"), "{ours}");
+    let sealed = "\n# mtls: name the file of -C, if there was one, as tls_client_ca.\n\
+        # protomin tls1.2: here TLS 1.2 and 1.3 with rustls' ciphers.\n\
+        [[listener]]\naddress = '10.0.0.9:2023'\ncompression = 'lz4'\ntls_cert = '/etc/relay.pem'\n\
+        tls_key = '/etc/relay.pem'\ntls_client_ca = '/etc/ssl/certs/ca-certificates.crt'\n";
+    assert!(ours.contains(sealed), "{ours}");
     assert!(ours.contains("# statistics submit every 30 seconds:"), "{ours}");
     assert_eq!(told(&routes, "secret.x"), ["rule-2", "dropped"]);
     assert_eq!(told(&routes, "scratch.x")[0], "rule-4");

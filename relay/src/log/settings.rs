@@ -22,13 +22,14 @@ impl LogFull {
     /// The words of the setting, in the order of the variants.
     pub const WORDS: &[&str] = &["oldest", "newest", "wait"];
 
-    /// What the word of the setting means; the default for any other.
+    /// What one of the words means.
     #[must_use]
-    pub fn from_word(word: &str) -> Self {
+    pub fn from_word(word: &str) -> Option<Self> {
         match word {
-            "newest" => Self::Newest,
-            "wait" => Self::Wait,
-            _ => Self::Oldest,
+            "oldest" => Some(Self::Oldest),
+            "newest" => Some(Self::Newest),
+            "wait" => Some(Self::Wait),
+            _ => None,
         }
     }
 }
@@ -72,7 +73,7 @@ impl LogSettings {
             buffer_bytes_max: size("log_buffer_bytes_max"),
             memory_bytes_max: size("log_memory_bytes_max"),
             replay_bytes_per_s_max: values.bytes("log_replay_bytes_per_s_max"),
-            full: LogFull::from_word(values.text("log_full")),
+            full: LogFull::from_word(values.text("log_full")).unwrap_or_default(),
             ack: match values.text("ack") {
                 "synced" => Durability::Synced,
                 _ => Durability::Written,

@@ -76,6 +76,7 @@ pub(crate) struct Fixture {
     pub(crate) clock: Arc<daemon::clock::Manual>,
     pub(crate) context: Context,
     pub(crate) running: Running,
+    pub(crate) values: Values,
     pub(crate) refusals: Arc<Refusals>,
     /// Lines, by TCP and UDP.
     pub(crate) lines: SocketAddr,
@@ -133,7 +134,7 @@ impl Fixture {
         drop(listeners.open(&mut running)?);
         let address = |setting| running.address(setting).unwrap();
         let (lines, pickles) = (address("line"), address("pickle"));
-        Ok(Self { clock, context, lines, pickles, running, refusals, sink })
+        Ok(Self { clock, context, lines, pickles, running, values, refusals, sink })
     }
 
     /// Where the listener of [`Fixture::start_and_listen`] listens.

@@ -117,6 +117,34 @@ async fn files_that_cannot_be_used_are_named_at_the_start() {
 }
 
 #[tokio::test]
+async fn a_reload_reads_certificates_again_and_keeps_the_old_ones_if_it_cannot() {
+    let folder = testkit::folder();
+    let (cert, key) = (folder.path().join("own.pem"), folder.path().join("own.key"));
+    let put = |name: &str| {
+        std::fs::copy(file(&format!("{name}.pem")), &cert).unwrap();
+        std::fs::copy(file(&format!("{name}.key")), &key).unwrap();
+    };
+    put("server");
+    let tls = Some(Tls { cert: cert.clone(), key: key.clone(), client_ca: None });
+    let fixture = Fixture::start_and_listen(ListenerSettings { tls, ..lines_over_tcp() });
+    let is_the_server = async || {
+        let socket = TcpStream::connect(fixture.extra()).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        connector(false).connect(name, socket).await.is_ok()
+    };
+    std::fs::write(&cert, "half written").unwrap();
+    let faults = fixture.running.reload(&fixture.values).unwrap_err();
+    assert!(faults[0].to_string().contains("own.pem: no certificate in it"), "{faults:?}");
+    assert!(is_the_server().await, "the old certificate");
+    put("client");
+    fixture.running.reload(&fixture.values).unwrap();
+    assert!(!is_the_server().await, "the certificate of somebody else");
+    put("server");
+    fixture.running.reload(&fixture.values).unwrap();
+    assert!(is_the_server().await);
+}
+
+#[tokio::test]
 async fn every_packing_gives_the_lines_that_were_packed() {
     let lines: String = (0..5000).map(|n| format!("host-{n}.cpu {n} 1699999990\n")).collect();
     let gzip = {
