@@ -15,7 +15,9 @@ use metric::SeriesData;
 
 use consolidate::consolidate;
 
-pub(crate) use names::{merge_finds, merge_infos, merge_names, merge_tag_values, merge_tags};
+pub(crate) use names::{
+    merge_finds, merge_infos, merge_names, merge_tag_values, merge_tags, recount,
+};
 
 /// Most slots that a merged series may span beyond what its first copy holds: two copies far apart
 /// in time would otherwise make a series of gaps without bound.

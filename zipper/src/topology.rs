@@ -55,6 +55,12 @@ impl Topology {
         self.rings.first().map_or(1, |view| view.ring.spec().copies.clamp(1, self.nodes))
     }
 
+    /// Whether every series is in exactly [`Topology::copies`] of the answers of so many nodes: not
+    /// when a node is silent, nor while series move between two rings.
+    pub(crate) fn copies_are_even(&self, answered: usize) -> bool {
+        answered == self.nodes && self.rings.len() < 2
+    }
+
     /// The groups that must answer for one name, owners in ring order.
     #[must_use]
     pub fn owner_groups(&self, name: &str) -> Vec<Group> {

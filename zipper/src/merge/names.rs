@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use metric::TaggedName;
 use serde_json::{Value, json};
 use wire::reply::{FindMatch, FindReply, InfoReply};
 
@@ -62,6 +63,19 @@ pub(crate) fn merge_tag_values(replies: &[Value], copies: usize, limit: usize) -
     let values = counts.into_iter().take(limit).zip(1_u64..);
     let value = |((value, count), id): ((String, u64), u64)| json!({"id": id, "value": value, "count": count.div_ceil(copies)});
     json!({"id": 1, "tag": tag, "values": values.map(value).collect::<Vec<_>>()})
+}
+
+/// Puts what the series themselves say in place of the counts of [`merge_tag_values`].
+pub(crate) fn recount(values: &mut Value, tag: &str, series: &[String]) {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    let tagged = series.iter().filter_map(|name| TaggedName::parse(name).ok()?.get(tag));
+    tagged.for_each(|value| *counts.entry(value).or_default() += 1);
+    for entry in values["values"].as_array_mut().into_iter().flatten() {
+        let counted = entry["value"].as_str().and_then(|value| counts.get(value).copied());
+        if let Some(count) = counted {
+            entry["count"] = count.into();
+        }
+    }
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::{Answer, Asked};
 use crate::failure::Failure;
-use crate::merge::{merge_names, merge_tag_values, merge_tags};
-use crate::view::View;
+use crate::merge::{merge_names, merge_tag_values, merge_tags, recount};
+use crate::view::{Tally, View};
 
 /// Names that autocompletion gives unless asked for more or fewer, as graphite-web has it.
 const COMPLETIONS: usize = 100;
@@ -26,8 +26,7 @@ pub(super) async fn find_series(view: Arc<View>, asked: Asked) -> Result<Answer,
 async fn names(view: &Arc<View>, asked: &Asked, default: usize) -> Result<Answer, Failure> {
     let limit = limit(view, asked, default)?;
     let (replies, tally) = view.tags(question(asked), &asked.deadline).await?;
-    let texts = replies.iter().filter_map(Value::as_array).flatten();
-    let mut names = merge_names(texts.filter_map(Value::as_str).map(str::to_owned));
+    let mut names = texts(&replies);
     names.truncate(limit);
     let body = Value::from(names).to_string().into_bytes();
     Ok(Answer { content_type: "application/json", body, tally })
@@ -42,9 +41,32 @@ pub(super) async fn all(view: Arc<View>, asked: Asked) -> Result<Answer, Failure
 
 pub(super) async fn one(view: Arc<View>, asked: Asked) -> Result<Answer, Failure> {
     let limit = limit(&view, &asked, view.limits.matches_max)?;
-    let (replies, tally) = view.tags(question(&asked), &asked.deadline).await?;
-    let body = merge_tag_values(&replies, view.topology.copies(), limit).to_string().into_bytes();
-    Ok(Answer { content_type: "application/json", body, tally })
+    let (replies, mut tally) = view.tags(question(&asked), &asked.deadline).await?;
+    let mut values = merge_tag_values(&replies, view.topology.copies(), limit);
+    if !view.topology.copies_are_even(replies.len())
+        && let Some(tag) = values["tag"].as_str().map(str::to_owned)
+    {
+        let (series, also) = series_with(&view, &asked, &tag).await?;
+        tally.join(also);
+        recount(&mut values, &tag, &series);
+    }
+    Ok(Answer { content_type: "application/json", body: values.to_string().into_bytes(), tally })
+}
+
+/// The names of all series that have a tag, each once however many nodes hold it.
+async fn series_with(
+    view: &Arc<View>,
+    asked: &Asked,
+    tag: &str,
+) -> Result<(Vec<String>, Tally), Failure> {
+    let limit = view.limits.matches_max.saturating_add(1).to_string();
+    let has_it = format!("{tag}!=");
+    let pairs = [("expr", has_it.as_str()), ("limit", limit.as_str())];
+    let question = format!("/tags/findSeries?{}", encode_pairs(pairs));
+    let (replies, tally) = view.tags(question, &asked.deadline).await?;
+    let series = texts(&replies);
+    view.within("matches_max", series.len(), view.limits.matches_max)?;
+    Ok((series, tally))
 }
 
 /// `/tags/delSeries`: of all nodes, or an error that says of which not.
@@ -55,6 +77,11 @@ pub(super) async fn delete(view: Arc<View>, asked: Asked) -> Result<Answer, Fail
     let (deleted, tally) = view.delete_series(form, &asked.deadline).await?;
     let body = json!({ "deleted": deleted }).to_string().into_bytes();
     Ok(Answer { content_type: "application/json", body, tally })
+}
+
+fn texts(replies: &[Value]) -> Vec<String> {
+    let texts = replies.iter().filter_map(Value::as_array).flatten();
+    merge_names(texts.filter_map(Value::as_str).map(str::to_owned))
 }
 
 fn limit(view: &View, asked: &Asked, default: usize) -> Result<usize, Failure> {

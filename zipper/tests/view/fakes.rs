@@ -1,5 +1,6 @@
 //! Fake storage nodes that speak carbonapi_v3_pb, and a zipper over them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use daemon::{Context, Running, Shutdown, Values};
 use metric::{Glob, SeriesData, Window};
 use plumbago_zipper as zipper;
 use prost::Message as _;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use wire::pb_v3;
@@ -55,6 +57,7 @@ impl Fake {
             })
         };
         let delete_mood = mood.clone();
+        let (tagged, counted) = tags(&series);
         let find =
             any(move |body: Bytes| async move { behave(&mood, || found(&series, body)).await });
         let capabilities = pb_v3::CapabilityResponse {
@@ -70,7 +73,8 @@ impl Fake {
                     move |body: Bytes| async move { behave(&delete_mood, || deleted(&body)).await },
                 ),
             )
-            .route("/tags/findSeries", any(async || "[\"b;x=1\",\"a;x=1\"]"))
+            .route("/tags/findSeries", any(async move || tagged.to_string()))
+            .route("/tags/x", any(async move || counted.to_string()))
             .route("/_internal/capabilities/", any(async move || capabilities.encode_to_vec()));
         let limits = daemon::http::Limits::default();
         tokio::spawn(daemon::http::serve(listener, router, Shutdown::new(), limits));
@@ -91,6 +95,18 @@ async fn behave(mood: &Mood, answer: impl FnOnce() -> Vec<u8>) -> Response {
         }
         Mood::Fails(status) => (*status, "unwell\n").into_response(),
     }
+}
+
+/// The series with tags, and how many of them there are for each value of `x`.
+fn tags(series: &[SeriesData]) -> (Value, Value) {
+    let names = || series.iter().map(|one| one.name.as_str()).filter(|name| name.contains(';'));
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    names().filter_map(|name| name.split_once("x=")).for_each(|(_, x)| {
+        *counts.entry(x).or_default() += 1;
+    });
+    let values = counts.into_iter().map(|(value, count)| json!({"value": value, "count": count}));
+    let counted = json!({"tag": "x", "values": values.collect::<Vec<_>>()});
+    (names().collect(), counted)
 }
 
 fn rendered(series: &[SeriesData], body: Bytes) -> Vec<u8> {

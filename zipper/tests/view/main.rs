@@ -308,7 +308,7 @@ async fn series_are_deleted_of_every_node_or_it_is_said_of_which_not() {
 
 #[tokio::test]
 async fn tags_are_united_and_the_small_paths_answer_in_both_spellings() {
-    let nodes = cluster(&[], &[Mood::Well, Mood::Well]).await;
+    let nodes = cluster(&["b;x=1", "a;x=1"], &[Mood::Well, Mood::Well]).await;
     let zipper = zipper(&urls(&nodes), &[]).await;
     let (_, body) = get(&zipper, "/tags/findSeries?expr=x%3D1").await;
     assert_eq!(body, b"[\"a;x=1\",\"b;x=1\"]");
@@ -320,6 +320,26 @@ async fn tags_are_united_and_the_small_paths_answer_in_both_spellings() {
     assert_eq!(capabilities.supported_protocols[0], "carbonapi_v3_pb");
     let (_, body) = get(&zipper, "/_internal/capabilities?format=protobuf").await;
     assert!(body.is_empty(), "carbonapi takes this for the old protocol");
+}
+
+#[tokio::test]
+async fn series_of_a_tag_are_counted_once_with_all_nodes_and_with_one_away() {
+    let names: Vec<String> = (0..20).map(|n| format!("m{n};x={}", n % 3)).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let nodes = cluster(&names, &[Mood::Well, Mood::Well, Mood::Well]).await;
+    let mut urls = urls(&nodes);
+    for away in [false, true] {
+        if away {
+            urls[1] = format!("http://{}", testkit::closed_address());
+        }
+        let zipper = zipper(&urls, &[("replication", "2")]).await;
+        let (head, body) = get(&zipper, "/tags/x").await;
+        assert!(head.starts_with("http/1.0 200") && !head.contains("partial"), "{head}");
+        let answer: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let values = answer["values"].as_array().unwrap().iter();
+        let counts: Vec<_> = values.map(|entry| entry["count"].as_u64().unwrap()).collect();
+        assert_eq!(counts, [7, 7, 6], "with one away: {away}");
+    }
 }
 
 #[tokio::test]
