@@ -22,11 +22,11 @@ POLL_SECONDS = 0.01
 class Watch(threading.Thread):
     """Notes again and again how much of the stream the node says it has read, and when it said so."""
 
-    def __init__(self, node, sender, acknowledged, before):
+    def __init__(self, node, sender, acknowledged, before, clock=time.monotonic):
         super().__init__(daemon=True)
-        self.node, self.sender, self.acknowledged, self.before = node, sender, acknowledged, before
+        self.node, self.sender, self.acknowledged, self.before, self.clock = node, sender, acknowledged, before, clock
         self.over = threading.Event()
-        self.notes = [(time.monotonic(), sender.first)]
+        self.notes = [(clock(), sender.first)]
 
     def run(self):
         while not self.over.wait(POLL_SECONDS):
@@ -36,7 +36,7 @@ class Watch(threading.Thread):
                 return
             # at most what was handed out on the other connections is theirs
             read = received - (self.acknowledged.handed_out if self.acknowledged else 0)
-            self.notes.append((time.monotonic(), self.sender.first + max(0, read)))
+            self.notes.append((self.clock(), self.sender.first + max(0, read)))
 
     def read_before(self, moment):
         return max(number for answered, number in self.notes if answered <= moment)
@@ -261,8 +261,3 @@ def faketime_libraries():
     import glob
     return glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
 
-
-def power_loss(rig):
-    rig.elsewhere = True
-    rig.note("simulated disk that drops unsynced writes and tears the last page, a power cut at every call: "
-             "`killed_at_any_call_all_that_was_written_comes_back_and_after_power_loss_all_that_was_synced` in carbon/src/journal/tests/faults.rs")

@@ -8,11 +8,14 @@ use std::io;
 
 use whisper::{Allocation, Archive, Header, POINT_BYTES, Point, Retention, Spec, Storage, Whisper};
 
-/// Bytes looked at; no file of a series is nearly as long.
-const BYTES_MAX: u64 = 256 << 20;
+/// Slots of an archive that are looked at; none is nearly as long.
+const SLOTS_MAX: u64 = 20 << 20;
 
 /// How far in the future a point may lie.
 const FUTURE_MAX_S: i64 = 86_400;
+
+/// Slots at the beginning of each archive by which a header is judged that nothing else speaks against.
+const SAMPLE_SLOTS: u64 = 341;
 
 /// No header is longer.
 const HEAD_BYTES: u64 = 1 << 10;
@@ -55,68 +58,137 @@ impl Salvaged {
     }
 }
 
-/// Reads what there is: by the file's own header if it makes sense, or by the one of `others` that finds most.
-/// `None` if nothing is found.
+/// Whether the points of a file tell against its header: most do not lie where it has them, of some at the beginning of
+/// each archive, or one of `others` that a file of this size may have finds no fewer of all. A file without points is
+/// believed.
+pub(super) fn is_misfit<S: Storage>(
+    file: &Whisper<S>,
+    others: &[Header],
+    now: i64,
+) -> io::Result<bool> {
+    let (header, storage) = (file.header(), file.storage());
+    let in_place = |header, slots_max| {
+        points_by(storage, header, slots_max, now).map(|found| (found.in_place(), found.fresh))
+    };
+    for other in others.iter().filter(|other| other.file_bytes() == header.file_bytes()) {
+        let by_other = in_place(other, SLOTS_MAX)?.0;
+        if by_other > 0 && by_other >= in_place(header, SLOTS_MAX)?.0 {
+            return Ok(true);
+        }
+    }
+    let (own, fresh) = in_place(header, SAMPLE_SLOTS)?;
+    Ok(own < fresh.div_ceil(2))
+}
+
+/// Reads what there is, by the header that finds most: the file's own if it makes sense and `own` says that it may, one
+/// of `others`, or one that a single flipped bit makes of the file's own. `None` if nothing is found.
 pub(super) fn salvage<S: Storage>(
     file: &S,
-    others: Vec<Header>,
+    own: bool,
+    others: &[Header],
     now: i64,
 ) -> io::Result<Option<Salvaged>> {
-    let bytes = file.size()?.min(BYTES_MAX);
-    let mut head = vec![0; usize::try_from(bytes.min(HEAD_BYTES)).map_err(io::Error::other)?];
+    let size = file.size()?;
+    let mut head = vec![0; usize::try_from(size.min(HEAD_BYTES)).map_err(io::Error::other)?];
     file.read_at(&mut head, 0)?;
     // As if the file were as long as the header says.
-    let own = Header::parse(&head, u64::MAX).ok();
+    let own = Header::parse(&head, u64::MAX).ok().filter(|_| own);
     let mut best: Option<Salvaged> = None;
-    for header in own.into_iter().chain(others) {
-        let archives = header.archives.iter();
-        let archives = archives.map(|archive| points_of(file, archive, bytes, now));
-        let found = Salvaged { archives: archives.collect::<io::Result<_>>()?, header };
+    let repaired = repaired(&mut head, size);
+    for header in own.into_iter().chain(others.iter().cloned()).chain(repaired) {
+        let found = points_by(file, &header, SLOTS_MAX, now)?;
         let most = best.as_ref().map_or(0, Salvaged::points);
-        if found.points() > most {
-            best = Some(found);
+        if found.in_place() > most {
+            best = Some(Salvaged { archives: found.archives, header });
         }
     }
     Ok(best)
 }
 
-/// The points of an archive in the first `bytes` of a file, ascending: those that fit into one ring, and were written
-/// on its last round.
-fn points_of<S: Storage>(
+/// Headers of a file of `size` bytes that differ from `head` in one bit, one for each layout of archives.
+fn repaired(head: &mut [u8], size: u64) -> Vec<Header> {
+    let as_it_is = Header::parse(head, u64::MAX).ok();
+    let mut found: Vec<Header> = Vec::new();
+    for bit in 0..head.len() * 8 {
+        let mask = 1 << (bit % 8);
+        head[bit / 8] ^= mask;
+        let header = Header::parse(head, size).ok().filter(|header| header.file_bytes() == size);
+        head[bit / 8] ^= mask;
+        let Some(header) = header else { continue };
+        let known = found.iter().chain(&as_it_is);
+        if !known.into_iter().any(|other| other.archives == header.archives) {
+            found.push(header);
+        }
+    }
+    found
+}
+
+/// What a header finds in a file.
+struct Found {
+    /// Slots that hold a time of which the file would have points.
+    fresh: usize,
+    /// Points in their places, by archive, ascending.
+    archives: Vec<Vec<Point>>,
+}
+
+impl Found {
+    fn in_place(&self) -> usize {
+        self.archives.iter().map(Vec::len).sum()
+    }
+}
+
+/// The points that a header finds in the first `slots_max` slots of each archive, as far as the file reaches.
+fn points_by<S: Storage>(file: &S, header: &Header, slots_max: u64, now: i64) -> io::Result<Found> {
+    let mut found = Found { fresh: 0, archives: Vec::new() };
+    for archive in &header.archives {
+        let points = fresh_points(file, archive, slots_max, now)?;
+        found.fresh += points.len();
+        found.archives.push(of_one_ring(archive, &points));
+    }
+    Ok(found)
+}
+
+/// Those of the first `slots_max` slots of an archive that hold a time between its retention and a day ahead.
+fn fresh_points<S: Storage>(
     file: &S,
     archive: &Archive,
-    bytes: u64,
+    slots_max: u64,
     now: i64,
-) -> io::Result<Vec<Point>> {
+) -> io::Result<Vec<(u64, Point)>> {
     let start = u64::from(archive.offset);
-    let there = bytes.saturating_sub(start).min(archive.size()) / POINT_BYTES as u64;
+    let bytes = file.size()?.saturating_sub(start);
+    let there = (bytes / POINT_BYTES as u64).min(archive.points.into()).min(slots_max);
     let mut slots = vec![0; usize::try_from(there).map_err(io::Error::other)? * POINT_BYTES];
     if !slots.is_empty() {
         file.read_at(&mut slots, start)?;
     }
-    let step = archive.seconds_per_point;
-    let fits = |point: &Point| {
+    let is_fresh = |point: &Point| {
         let age = now.saturating_sub(point.interval.into());
-        point.interval.is_multiple_of(step) && age < archive.retention() && age > -FUTURE_MAX_S
+        age < archive.retention() && age > -FUTURE_MAX_S
     };
     let chunks = slots.chunks_exact(POINT_BYTES).filter_map(|chunk| chunk.first_chunk());
     let points = (0..u64::from(archive.points)).zip(chunks.map(Point::from_bytes));
-    let points = points.filter(|(_, point)| fits(point));
-    // Where the ring begins, by each of the points.
+    Ok(points.filter(|(_, point)| is_fresh(point)).collect())
+}
+
+/// Those points that lie on the ring of most of them, ascending.
+fn of_one_ring(archive: &Archive, points: &[(u64, Point)]) -> Vec<Point> {
+    let step = archive.seconds_per_point;
     let count = u64::from(archive.points);
+    // Where the ring begins, by each of the points.
     let begins =
         |slot: u64, point: &Point| (u64::from(point.interval / step) + count - slot) % count;
-    let points: Vec<(u64, Point)> =
-        points.map(|(slot, point)| (begins(slot, &point), point)).collect();
+    let aligned = points.iter().filter(|(_, point)| point.interval.is_multiple_of(step));
+    let points: Vec<(u64, &Point)> =
+        aligned.map(|(slot, point)| (begins(*slot, point), point)).collect();
     let mut votes: HashMap<u64, usize> = HashMap::new();
     for (begin, _) in &points {
         *votes.entry(*begin).or_default() += 1;
     }
-    let Some((winner, _)) = votes.into_iter().max_by_key(|&(begin, votes)| (votes, begin)) else {
-        return Ok(Vec::new());
-    };
-    let of_winner = points.into_iter().filter(|(begin, _)| *begin == winner);
-    let mut points: Vec<Point> = of_winner.map(|(_, point)| point).collect();
+    let winner = votes.into_iter().max_by_key(|&(begin, votes)| (votes, begin));
+    let on_ring =
+        points.into_iter().filter(|(begin, _)| winner.is_some_and(|(of, _)| of == *begin));
+    let mut points: Vec<Point> = on_ring.map(|(_, point)| *point).collect();
     points.sort_by_key(|point| point.interval);
-    Ok(points)
+    points
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use metric::path::whisper_path;
-use whisper::{Header, HeaderError, Whisper};
+use whisper::{Header, Whisper};
 
 use super::Store;
 use super::archives::{Archives, clocks_s};
@@ -14,7 +14,7 @@ use super::disk::{DiskFile, FileMark, aside_path};
 use super::pending::{KnownFile, Look};
 use super::prefixed::Prefixed;
 use super::recovery::not_in_file;
-use super::salvage::{Salvaged, salvage};
+use super::salvage::{Salvaged, is_misfit, salvage};
 use super::settle::{Owed, settle};
 use crate::series::SeriesId;
 
@@ -55,8 +55,13 @@ impl Written {
     }
 }
 
+#[derive(Debug, thiserror::Error)]
 enum Obstacle {
+    #[error("no file may be created now")]
     NoCreate,
+    #[error("its points do not lie where its header has them")]
+    Misfit,
+    #[error(transparent)]
     Disk(whisper::Error),
 }
 
@@ -111,7 +116,7 @@ impl Store {
                 self.counters.creates_delayed.inc();
                 return Written::Delayed;
             }
-            Err(Obstacle::Disk(error)) => {
+            Err(error) => {
                 self.counters.write_errors.inc();
                 daemon::warn_limited!(self.clock, name, %error, "points cannot be written, will try again");
                 return Written::Failed(self.pending.failed(id));
@@ -257,6 +262,7 @@ impl Store {
                 Some((header, archives)) => {
                     Whisper::with_header(Prefixed::plain(file), Header::clone(&header))
                         .map(|file| Opened { file, archives, batch: visit.batch.into() })
+                        .map_err(Obstacle::from)
                 }
                 None => self.learn(visit, file),
             },
@@ -264,8 +270,10 @@ impl Store {
         };
         match opened {
             Ok(opened) => Ok(Some(opened)),
-            Err(whisper::Error::Corrupt(reason)) => self.replace(visit, path, relative, &reason),
-            Err(error) => Err(error.into()),
+            Err(damage @ (Obstacle::Misfit | Obstacle::Disk(whisper::Error::Corrupt(_)))) => {
+                self.replace(visit, path, relative, &damage)
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -281,13 +289,17 @@ impl Store {
 
     /// Reads what later writes need not read again, in one go where the file is of the expected kind, and writes what
     /// it is owed.
-    fn learn<'a>(&self, visit: &Visit<'a>, file: DiskFile) -> Result<Opened<'a>, whisper::Error> {
-        let expected = self.specs.spec_for(visit.name).header();
-        let end_of_needed = |header: Header| {
+    fn learn<'a>(&self, visit: &Visit<'a>, file: DiskFile) -> Result<Opened<'a>, Obstacle> {
+        let likely = self.likely_headers(visit);
+        let end_of_needed = |header: &Header| {
             header.archives.last().map_or(0, |last| u64::from(last.offset)) + POINT_BYTES
         };
-        let wanted = expected.map_or(0, end_of_needed);
+        let wanted = likely.last().map_or(0, end_of_needed);
         let mut file = Whisper::open(Prefixed::read(file, wanted)?)?;
+        let is_likely = likely.iter().any(|likely| likely.archives == file.header().archives);
+        if !is_likely && is_misfit(&file, &likely, visit.now)? {
+            return Err(Obstacle::Misfit);
+        }
         self.counters.files_learned.inc();
         let clocks_s = self.clocks_s(file.header());
         let known = visit.look.known.as_ref().filter(|known| known.rollups_due_s > 0);
@@ -309,26 +321,31 @@ impl Store {
         Ok(Opened { file, archives, batch })
     }
 
+    /// The header that the node remembers of the file, and the one that the rules give.
+    fn likely_headers(&self, visit: &Visit<'_>) -> Vec<Header> {
+        let known = visit.look.known.as_ref().and_then(|known| self.headers.get(known.header));
+        let known = known.map(|header| Header::clone(&header));
+        known.into_iter().chain(self.specs.spec_for(visit.name).header().ok()).collect()
+    }
+
     /// Puts a file in the place of a corrupt one, with the points that can still be read; none if there are none.
     fn replace<'a>(
         &self,
         visit: &Visit<'a>,
         path: &Path,
         relative: &str,
-        reason: &HeaderError,
+        damage: &Obstacle,
     ) -> Result<Option<Opened<'a>>, Obstacle> {
         if !self.may_create.load(Ordering::Relaxed) {
             return Err(Obstacle::NoCreate);
         }
-        let known = visit.look.known.as_ref().and_then(|known| self.headers.get(known.header));
-        let known = known.map(|header| Header::clone(&header));
-        let ruled = self.specs.spec_for(visit.name).header().ok();
         let file = self.disk.open(path, false)?;
-        let salvaged = salvage(&file, known.into_iter().chain(ruled).collect(), visit.now)?;
+        let by_own = !matches!(damage, Obstacle::Misfit);
+        let salvaged = salvage(&file, by_own, &self.likely_headers(visit), visit.now)?;
         let to = self.set_aside(path, relative)?;
         self.counters.files_set_aside.inc();
         let (to, points) = (to.display(), salvaged.as_ref().map_or(0, Salvaged::points));
-        tracing::warn!(relative, %to, %reason, points, "unreadable file set aside, points that can be read taken over");
+        tracing::warn!(relative, %to, %damage, points, "unreadable file set aside, points that can be read taken over");
         let Some(salvaged) = salvaged else { return Ok(None) };
         self.disk.create(path, &salvaged.spec())?;
         self.counters.creates.inc();

@@ -103,6 +103,75 @@ fn a_damaged_header_costs_no_point() {
     }
 }
 
+/// Files of these retentions with twelve points each, of which `damage` did something to the bytes of each while the node
+/// was down, and that then got ten newer points. Returns the node and how many of the newer and of the older points are
+/// read back from each.
+fn after_damage_while_down(
+    retentions: &str,
+    count: usize,
+    damage: impl Fn(usize, &mut [u8]),
+) -> (Node, Vec<(usize, usize)>) {
+    let node = Node::new();
+    let spec = Spec::new(whisper::parse_retentions(retentions).unwrap());
+    let step = i64::from(spec.archives[0].seconds_per_point);
+    let points = |ages: std::ops::Range<i64>, value: f64| -> Vec<(i64, f64)> {
+        ages.rev().map(|age| (NOW - age * step, value)).collect()
+    };
+    let file = |node: &Node, number| node.file(&format!("a/{number}.wsp"));
+    std::fs::create_dir_all(node.file("a")).unwrap();
+    for number in 0..count {
+        whisper::create(&file(&node, number), &spec, whisper::OnExisting::Refuse).unwrap();
+        node.append(&format!("a.{number}"), &points(10..22, 1.0));
+    }
+    let node = node.restart();
+    for number in 0..count {
+        let mut bytes = std::fs::read(file(&node, number)).unwrap();
+        damage(number, &mut bytes);
+        std::fs::write(file(&node, number), bytes).unwrap();
+    }
+    let node = node.restart();
+    for number in 0..count {
+        node.append(&format!("a.{number}"), &points(0..10, 2.0));
+    }
+    assert_eq!(node.engine.flush(FlushScope::All).points_left, 0);
+    let read = |number: usize| {
+        let id = node.id(&format!("a.{number}"));
+        let values = node.engine.read(id, NOW - 22 * step, NOW, NOW).unwrap().unwrap().values;
+        let count = |wanted| values.iter().filter(|&&value| value == wanted).count();
+        (count(2.0), count(1.0))
+    };
+    let found = (0..count).map(read).collect();
+    (node, found)
+}
+
+#[test]
+fn no_flipped_bit_of_a_header_costs_a_point_even_if_the_node_was_down() {
+    let flip = |bit: usize, bytes: &mut [u8]| bytes[bit / 8] ^= 1 << (bit % 8);
+    let (_node, found) = after_damage_while_down("10s:5m,1m:20m,5m:2h", 52 * 8, flip);
+    for (bit, found) in found.into_iter().enumerate() {
+        assert_eq!(found, (10, 12), "bit {bit}");
+    }
+}
+
+#[test]
+fn a_file_of_other_archives_than_the_rules_give_is_believed_if_its_points_fit() {
+    // The second one is as long as the one of the rules.
+    for retentions in ["10s:10m,1m:20m,5m:2h", "20s:10m,1m:20m,5m:2h"] {
+        let (node, found) = after_damage_while_down(retentions, 1, |_number, _bytes| {});
+        assert_eq!((found[0], node.counters().files_set_aside.get()), ((10, 12), 0));
+    }
+}
+
+#[test]
+fn a_damaged_header_of_a_file_of_other_archives_is_repaired_by_its_points() {
+    // The step of the finest archive, in another way that makes sense; the factor and the method, in ones that do not.
+    let flips = [(23, 0x04), (8, 0x40), (0, 0x80)];
+    let flip = |number: usize, bytes: &mut [u8]| bytes[flips[number].0] ^= flips[number].1;
+    let (node, found) = after_damage_while_down("10s:60,70s:30,350s:30", flips.len(), flip);
+    assert_eq!(found, [(10, 12); 3]);
+    assert_eq!(node.counters().files_set_aside.get(), 3);
+}
+
 #[test]
 fn what_lies_before_the_cut_is_kept() {
     let (node, id, salvaged) = after_damage(|bytes| bytes.truncate(52 + 12 * 40));
