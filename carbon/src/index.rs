@@ -31,7 +31,7 @@ pub const HOUR_SECONDS: i64 = 3600;
 /// What a search may cost, and how generous it is with silent series.
 #[derive(Debug, Clone, Copy)]
 pub struct FindLimits {
-    /// Most nodes of the tree, or tagged series, that one search looks at.
+    /// Most nodes of the tree, or tagged series, that one search looks at or passes over.
     pub visited_max: usize,
     /// Most results.
     pub results_max: usize,
@@ -86,9 +86,10 @@ pub struct FoundPath {
 pub struct Found {
     /// The results.
     pub paths: Vec<FoundPath>,
-    /// Series and whole branches left out because they had fallen silent before the window.
+    /// Series and whole branches passed over because they had fallen silent before the window, by their hour alone:
+    /// their names were not looked at, so they stand beside what the pattern matches.
     pub pruned: u64,
-    /// Nodes of the tree, or tagged series, that were looked at.
+    /// Nodes of the tree, or tagged series, whose names were looked at.
     pub visited: u64,
 }
 
@@ -319,15 +320,15 @@ impl NameIndex {
         found: &mut Found,
     ) -> Result<(), IndexError> {
         let Wanted { since, limits, .. } = wanted;
-        let visited = usize::try_from(found.visited).unwrap_or(usize::MAX);
-        let mut walk = Walk { tree, since: since.0, limits, visited, pruned: 0, hits: Vec::new() };
+        let Found { visited, pruned, .. } = *found;
+        let mut walk = Walk { tree, since: since.0, limits, visited, pruned, hits: Vec::new() };
         for matchers in pattern.alternatives() {
             walk.run(matchers)?;
         }
         let Walk { mut hits, visited, pruned, .. } = walk;
         hits.sort_unstable();
         hits.dedup();
-        (found.visited, found.pruned) = (visited as u64, found.pruned + pruned);
+        (found.visited, found.pruned) = (visited, pruned);
         self.add_paths(tree, hits, wanted, found)
     }
 

@@ -27,6 +27,7 @@ use crate::keeper::holes::Holes;
 pub(crate) struct ReadCounters {
     pub(crate) series: Counter,
     pub(crate) points: Counter,
+    pub(crate) visited: Counter,
     pub(crate) pruned: Counter,
     pub(crate) unreadable: Counter,
 }
@@ -36,6 +37,7 @@ impl ReadCounters {
         Self {
             series: registry.counter("plumbago_carbon_series_read_total"),
             points: registry.counter("plumbago_carbon_points_read_total"),
+            visited: registry.counter("plumbago_carbon_index_nodes_visited_total"),
             pruned: registry.counter("plumbago_carbon_series_pruned_total"),
             unreadable: registry.counter("plumbago_carbon_series_unreadable_total"),
         }

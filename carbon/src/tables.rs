@@ -426,7 +426,12 @@ pub const METRICS: &[Metric] = &[
     Metric::counter("plumbago_carbon_points_read_total", "Points given out by render."),
     Metric::counter(
         "plumbago_carbon_series_pruned_total",
-        "Series and whole branches not looked at because they were silent in the time asked for.",
+        "Series and whole branches passed over because they were silent in the time asked for: neither their names \
+         nor their files were looked at.",
+    ),
+    Metric::counter(
+        "plumbago_carbon_index_nodes_visited_total",
+        "Nodes of the tree of names, and tagged series, whose names were looked at for find and render.",
     ),
     Metric::counter(
         "plumbago_carbon_series_unreadable_total",

@@ -1,5 +1,6 @@
 //! The sealed names as a tree that knows when its branches were active.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -7,9 +8,13 @@ use metric::TagQuery;
 
 use super::hours::Hours;
 use super::tree::NONE;
-use super::walk::Branches;
+use super::walk::{Branches, Child};
 use crate::sealed::{Place, Sealed, SealedValue};
 use crate::series::{SeriesId, SeriesTable};
+
+/// Nodes whose latest hour is kept as one number besides: siblings lie side by side, so a search that finds a whole
+/// block silent passes over it at once.
+const BLOCK_NODES: u32 = 64;
 
 /// A seal and the activity of its branches.
 #[derive(Debug)]
@@ -17,14 +22,21 @@ pub(super) struct Base {
     sealed: Arc<Sealed>,
     /// By node: latest hour at or below it, `NONE` where one of unknown activity is.
     last_hours: Vec<AtomicU32>,
+    /// By block of nodes: the latest of their hours.
+    block_hours: Vec<AtomicU32>,
+}
+
+fn zeros(count: u32) -> Vec<AtomicU32> {
+    let mut zeros = Vec::new();
+    zeros.resize_with(count as usize, AtomicU32::default);
+    zeros
 }
 
 impl Base {
     pub(super) fn new(sealed: Arc<Sealed>, hours: &Hours) -> Self {
-        let nodes = sealed.node_count() as usize;
-        let mut last_hours = Vec::new();
-        last_hours.resize_with(nodes, AtomicU32::default);
-        let base = Self { sealed, last_hours };
+        let nodes = sealed.node_count();
+        let (last_hours, block_hours) = (zeros(nodes), zeros(nodes.div_ceil(BLOCK_NODES)));
+        let base = Self { sealed, last_hours, block_hours };
         base.settle(hours);
         base
     }
@@ -32,17 +44,46 @@ impl Base {
     /// Takes the activity of all branches from that of the series.
     pub(super) fn settle(&self, hours: &Hours) {
         // A child has a higher number than its parent, so one pass from the end settles all.
-        self.last_hours.iter().for_each(|hour| hour.store(0, Ordering::Relaxed));
+        let all = self.last_hours.iter().chain(&self.block_hours);
+        all.for_each(|hour| hour.store(0, Ordering::Relaxed));
         for node in (0..self.sealed.node_count()).rev() {
             if let Some(id) = self.sealed.series(node) {
                 let last = hours.of(SeriesId(id)).map_or(NONE, |(_, last)| last);
-                self.last_hours[node as usize].fetch_max(last, Ordering::Relaxed);
+                self.raise_node(node, last);
             }
             if let Some(parent) = self.sealed.parent(node) {
-                let last = self.last_hours[node as usize].load(Ordering::Relaxed);
-                self.last_hours[parent as usize].fetch_max(last, Ordering::Relaxed);
+                self.raise_node(parent, self.last_hour(node));
             }
         }
+    }
+
+    fn last_hour(&self, node: u32) -> u32 {
+        self.last_hours[node as usize].load(Ordering::Relaxed)
+    }
+
+    /// Notes an hour for one node; says whether it is its latest so far.
+    fn raise_node(&self, node: u32, hour: u32) -> bool {
+        let is_later = self.last_hours[node as usize].fetch_max(hour, Ordering::Relaxed) < hour;
+        if is_later {
+            self.block_hours[(node / BLOCK_NODES) as usize].fetch_max(hour, Ordering::Relaxed);
+        }
+        is_later
+    }
+
+    /// The first of these nodes that was active since `since`, or their end.
+    fn first_active(&self, nodes: Range<u32>, since: u32) -> u32 {
+        let mut node = nodes.start;
+        while node < nodes.end {
+            let block = &self.block_hours[(node / BLOCK_NODES) as usize];
+            if node % BLOCK_NODES == 0 && block.load(Ordering::Relaxed) < since {
+                node = node.saturating_add(BLOCK_NODES).min(nodes.end);
+            } else if self.last_hour(node) < since {
+                node += 1;
+            } else {
+                break;
+            }
+        }
+        node
     }
 
     /// Lets all branches above a series know of activity. False if the series is not in here.
@@ -51,7 +92,7 @@ impl Base {
         let Place::Node(node) = place else { return true };
         let mut node = Some(node);
         while let Some(at) = node {
-            if self.last_hours[at as usize].fetch_max(hour, Ordering::Relaxed) >= hour {
+            if !self.raise_node(at, hour) {
                 break;
             }
             node = self.sealed.parent(at);
@@ -108,7 +149,7 @@ impl Base {
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        self.last_hours.capacity() * size_of::<AtomicU32>()
+        (self.last_hours.capacity() + self.block_hours.capacity()) * size_of::<AtomicU32>()
     }
 }
 
@@ -146,8 +187,16 @@ impl Branches for LivingBase<'_> {
         self.base.sealed.child(node, text)
     }
 
-    fn children(&self, node: u32) -> impl Iterator<Item = u32> {
-        self.base.sealed.children(node)
+    fn children(&self, node: u32, since: u32) -> impl Iterator<Item = Child> {
+        let mut left = self.base.sealed.children(node);
+        std::iter::from_fn(move || {
+            let first = left.start;
+            left.start = self.base.first_active(left.clone(), since);
+            match left.start - first {
+                0 => left.next().map(Child::Active),
+                silent => Some(Child::Silent(silent)),
+            }
+        })
     }
 
     fn component(&self, node: u32) -> &str {
@@ -155,7 +204,7 @@ impl Branches for LivingBase<'_> {
     }
 
     fn last_hour(&self, node: u32) -> u32 {
-        self.base.last_hours[node as usize].load(Ordering::Relaxed)
+        self.base.last_hour(node)
     }
 
     fn may_have_children(&self, node: u32) -> bool {

@@ -112,6 +112,31 @@ fn silent_series_and_branches_are_left_out_but_exact_names_never() {
     assert_eq!(index.activity(alive), Some((90, 200)));
 }
 
+/// 20,000 children that have been dead for a week beside 200 that live, which may be anywhere among them.
+#[test]
+fn the_dead_are_passed_over_by_their_hour_alone_before_a_seal_and_after() {
+    let folder = tempfile::tempdir().unwrap();
+    let (table, index) = empty(folder.path());
+    let name = |i: usize| format!("a.p{i:05}.x");
+    let ids: Vec<SeriesId> =
+        (0..20_200).map(|i| add(&table, &index, &name(i), Some(1000 - 7 * 24))).collect();
+    let glob = Glob::compile("a.*.x").unwrap();
+    let window = Some(Window::new(996 * 3600, 1000 * 3600));
+    let mut live = 0;
+    let mut check = |touched: std::iter::StepBy<std::ops::Range<usize>>| {
+        live += touched.len() as u64;
+        touched.for_each(|at| index.touch(ids[at], 999));
+        let found = index.find(&glob, window, Scope::All, &FindLimits::default()).unwrap();
+        assert_eq!(found.paths.len() as u64, live);
+        assert_eq!((found.visited, found.pruned), (1 + 2 * live, 20_200 - live));
+    };
+    check((0..10_000).step_by(101));
+    index.seal().unwrap();
+    check((10_000..10_000).step_by(1));
+    check((20_101..20_200).step_by(1));
+    check((10_000..10_002).step_by(1));
+}
+
 #[test]
 fn a_series_of_unknown_activity_is_found_until_it_is_known_to_be_silent() {
     let folder = tempfile::tempdir().unwrap();

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use hashbrown::HashTable;
 
-use super::walk::Branches;
+use super::walk::{Branches, Child};
 use crate::series::{Column, SeriesId, TextPack};
 
 /// No node, no series, no component.
@@ -175,10 +175,15 @@ impl Branches for Tree {
         self.children[table_of(hash)].find(hash, is_it).copied()
     }
 
-    fn children(&self, node: u32) -> impl Iterator<Item = u32> {
+    fn children(&self, node: u32, since: u32) -> impl Iterator<Item = Child> {
         let existing = |node: u32| (node != NONE).then_some(node);
         let first = existing(self.nodes[node as usize].first_child);
-        std::iter::successors(first, move |&child| existing(self.nodes[child as usize].next))
+        let all =
+            std::iter::successors(first, move |&child| existing(self.nodes[child as usize].next));
+        all.map(move |child| match self.last_hour(child) < since {
+            true => Child::Silent(1),
+            false => Child::Active(child),
+        })
     }
 
     fn may_have_children(&self, node: u32) -> bool {
@@ -235,7 +240,8 @@ mod tests {
     use super::*;
 
     fn names_below(tree: &Tree, node: u32, path: &str, names: &mut Vec<String>) {
-        for child in tree.children(node) {
+        for child in tree.children(node, 0) {
+            let Child::Active(child) = child else { panic!("nothing is silent since ever") };
             let path = format!("{path}.{}", tree.component(child));
             if tree.series(child).is_some() {
                 names.push(path[1..].to_owned());

@@ -6,13 +6,22 @@ use super::tree::ROOT;
 use super::{FindLimits, IndexError};
 use crate::series::SeriesId;
 
+/// What comes next among the children of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Child {
+    /// One that may have been active since the hour asked for.
+    Active(u32),
+    /// So many that had fallen silent before it.
+    Silent(u32),
+}
+
 /// A tree of names by components, as a walk sees it. Node [`ROOT`] is above all first components.
 pub(super) trait Branches {
     /// The child of `node` called `text`.
     fn child(&self, node: u32, text: &str) -> Option<u32>;
 
-    /// All children, in any order.
-    fn children(&self, node: u32) -> impl Iterator<Item = u32>;
+    /// All children, in any order; of those that were silent since the hour `since` only their number.
+    fn children(&self, node: u32, since: u32) -> impl Iterator<Item = Child>;
 
     /// The text of a node.
     fn component(&self, node: u32) -> &str;
@@ -36,10 +45,12 @@ pub(super) trait Branches {
 /// What one walk may look at, and what came of it.
 pub(super) struct Walk<'a, T> {
     pub(super) tree: &'a T,
-    /// Branches that fell silent before this hour are not entered.
+    /// Nodes that fell silent before this hour are passed over: their names are not looked at.
     pub(super) since: u32,
     pub(super) limits: &'a FindLimits,
-    pub(super) visited: usize,
+    /// Nodes whose names were looked at.
+    pub(super) visited: u64,
+    /// Nodes passed over for their silence.
     pub(super) pruned: u64,
     /// Nodes that match.
     pub(super) hits: Vec<u32>,
@@ -56,11 +67,22 @@ impl<T: Branches> Walk<'_, T> {
                 && let Some(texts) = matchers[position].literals()
             {
                 for child in texts.iter().filter_map(|text| tree.child(node, text)) {
-                    self.step(matchers, child, vec![position + 1], &mut waiting)?;
+                    if tree.last_hour(child) < self.since {
+                        self.pass_over(1)?;
+                    } else {
+                        self.step(matchers, child, vec![position + 1], &mut waiting)?;
+                    }
                 }
                 continue;
             }
-            for child in tree.children(node) {
+            for child in tree.children(node, self.since) {
+                let child = match child {
+                    Child::Active(child) => child,
+                    Child::Silent(count) => {
+                        self.pass_over(count)?;
+                        continue;
+                    }
+                };
                 let component = tree.component(child);
                 let next = positions.iter().filter_map(|&at| match &matchers[at] {
                     NodeMatcher::Globstar => Some(at),
@@ -73,6 +95,17 @@ impl<T: Branches> Walk<'_, T> {
         Ok(())
     }
 
+    fn pass_over(&mut self, count: u32) -> Result<(), IndexError> {
+        self.pruned += u64::from(count);
+        self.check_cost()
+    }
+
+    fn check_cost(&self) -> Result<(), IndexError> {
+        let limit = self.limits.visited_max;
+        let cost = self.visited + self.pruned;
+        if cost > limit as u64 { Err(IndexError::TooManyVisited { limit }) } else { Ok(()) }
+    }
+
     /// Takes note of a child reached with `positions` and, if something may follow, of the way on.
     fn step(
         &mut self,
@@ -82,14 +115,8 @@ impl<T: Branches> Walk<'_, T> {
         waiting: &mut Vec<(u32, Vec<usize>)>,
     ) -> Result<(), IndexError> {
         self.visited += 1;
-        if self.visited > self.limits.visited_max {
-            return Err(IndexError::TooManyVisited { limit: self.limits.visited_max });
-        }
+        self.check_cost()?;
         if positions.is_empty() {
-            return Ok(());
-        }
-        if self.tree.last_hour(child) < self.since {
-            self.pruned += 1;
             return Ok(());
         }
         let mut positions = with_skipped_globstars(matchers, positions);

@@ -65,13 +65,13 @@ pub(crate) fn parse_all<'t>(
     texts.map(|text| Ok((text.to_owned(), Query::parse(text)?))).collect()
 }
 
-/// Answers each query; also tells how much was left out for its silence.
+/// Answers each query; also tells what finding took.
 pub(crate) async fn find(
     reader: &Arc<Reader>,
     queries: Vec<(String, Query)>,
     window: Option<Window>,
     deadline: Deadline,
-) -> Result<(Vec<FindReply>, u64), ReadFault> {
+) -> Result<(Vec<FindReply>, Cost), ReadFault> {
     let job = {
         let reader = Arc::clone(reader);
         move || find_all(&reader, queries, window, deadline)
@@ -84,14 +84,23 @@ fn find_all(
     queries: Vec<(String, Query)>,
     window: Option<Window>,
     deadline: Deadline,
-) -> Result<(Vec<FindReply>, u64), ReadFault> {
+) -> Result<(Vec<FindReply>, Cost), ReadFault> {
     let mut replies = Vec::with_capacity(queries.len());
     let mut budget = Budget::new(reader, deadline);
     for (text, query) in queries {
         let found = budget.find(reader, &query, window)?;
         replies.push(FindReply { query: text, matches: matches(found) });
     }
-    Ok((replies, budget.pruned))
+    Ok((replies, budget.cost))
+}
+
+/// What the searches of one request have taken.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Cost {
+    /// Nodes of the index whose names were looked at.
+    pub(crate) visited: u64,
+    /// Series and branches passed over for their silence.
+    pub(crate) pruned: u64,
 }
 
 /// What the searches of one request may still find, all together.
@@ -99,13 +108,13 @@ pub(super) struct Budget {
     limits: FindLimits,
     results_max: usize,
     deadline: Deadline,
-    pub(super) pruned: u64,
+    pub(super) cost: Cost,
 }
 
 impl Budget {
     pub(super) fn new(reader: &Reader, deadline: Deadline) -> Self {
         let limits = reader.limits.find;
-        Self { limits, results_max: limits.results_max, deadline, pruned: 0 }
+        Self { limits, results_max: limits.results_max, deadline, cost: Cost::default() }
     }
 
     pub(super) fn find(
@@ -125,7 +134,9 @@ impl Budget {
             error => ReadFault::from(error),
         })?;
         self.limits.results_max -= found.paths.len();
-        self.pruned += found.pruned;
+        self.cost.visited += found.visited;
+        self.cost.pruned += found.pruned;
+        reader.counters.visited.add(found.visited);
         reader.counters.pruned.add(found.pruned);
         Ok(found)
     }

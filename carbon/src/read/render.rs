@@ -9,7 +9,7 @@ use metric::{SeriesData, Window};
 use wire::pb_v3::{Hole, Meta};
 use wire::reply::{Format, RenderEncoder};
 
-use super::find::{Budget, Query};
+use super::find::{Budget, Cost, Query};
 use super::{Deadline, ReadFault, Reader};
 use crate::series::SeriesId;
 
@@ -73,10 +73,11 @@ impl Render {
             let (reader, request) = (Arc::clone(&reader), Arc::clone(&request));
             move || find_hits(&reader, &request, deadline)
         };
-        let (hits, series_pruned) = reader.run(deadline, job).await??;
+        let (hits, cost) = reader.run(deadline, job).await??;
         let meta = Meta {
             ring_fingerprint: reader.ring_fingerprint,
-            series_pruned,
+            series_pruned: cost.pruned,
+            index_nodes_visited: cost.visited,
             nodes_asked: 1,
             nodes_answered: 1,
             holes: holes(&reader, &request),
@@ -193,7 +194,7 @@ fn find_hits(
     reader: &Reader,
     request: &RenderRequest,
     deadline: Deadline,
-) -> Result<(Vec<Hit>, u64), ReadFault> {
+) -> Result<(Vec<Hit>, Cost), ReadFault> {
     let mut budget = Budget::new(reader, deadline);
     let mut hits = Vec::new();
     for (fetch, one) in request.fetches.iter().enumerate() {
@@ -201,7 +202,7 @@ fn find_hits(
         let ids = found.paths.into_iter().filter_map(|found| found.series);
         hits.extend(ids.map(|id| Hit { fetch, id }));
     }
-    Ok((hits, budget.pruned))
+    Ok((hits, budget.cost))
 }
 
 fn read_piece(

@@ -229,10 +229,11 @@ impl Service {
         };
         let queries = find::parse_all(reader, texts.into_iter(), "query")?;
         let deadline = reader.deadline(wait(reader, params, plan));
-        let (replies, series_pruned) = find::find(reader, queries, window, deadline).await?;
+        let (replies, cost) = find::find(reader, queries, window, deadline).await?;
         let meta = Meta {
             ring_fingerprint: reader.ring_fingerprint,
-            series_pruned,
+            series_pruned: cost.pruned,
+            index_nodes_visited: cost.visited,
             nodes_asked: 1,
             nodes_answered: 1,
             ..Meta::default()

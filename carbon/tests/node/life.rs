@@ -189,6 +189,29 @@ async fn a_silent_series_is_pruned_from_patterns_and_never_from_exact_names() {
     node.stop().await;
 }
 
+/// Pods that have been dead for a week beside some that live.
+#[tokio::test]
+async fn what_has_died_costs_a_search_nothing_however_much_of_it_there_is() {
+    const WEEK_S: u64 = 7 * 86_400;
+    let (node, _folder) = node(&[]).await;
+    let line = |pod: usize| format!("pods.p{pod:04}.cpu 1 -1");
+    node.send(&(0..2_020).map(line).collect::<Vec<_>>()).await;
+    node.clock.advance(Duration::from_secs(WEEK_S));
+    node.send(&(0..2_020).step_by(101).map(line).collect::<Vec<_>>()).await;
+    let until = NOW + WEEK_S.cast_signed();
+    let window = format!("from={}&until={until}", until - 4 * 3600);
+    let reply = node.render(&format!("target=pods.*.cpu&{window}"), Format::V3).await;
+    assert_eq!(reply.series.len(), 20);
+    let meta = reply.meta.unwrap();
+    assert_eq!((meta.index_nodes_visited, meta.series_pruned), (1 + 2 * 20, 2_000));
+    let counted = ["series_read_total", "index_nodes_visited_total", "series_pruned_total"];
+    let counted = counted.map(|what| node.number(what, &[]));
+    assert_eq!(counted, [20.0, meta.index_nodes_visited as f64, 2_000.0]);
+    let found = node.get(&format!("/metrics/find?query=pods.*&{window}")).await.json();
+    assert_eq!(found["metrics"][0]["matches"].as_array().unwrap().len(), 20);
+    node.stop().await;
+}
+
 #[tokio::test]
 async fn pickles_udp_and_lines_end_in_the_same_place() {
     let (node, _folder) = node(&[]).await;

@@ -358,6 +358,9 @@ pub struct Meta {
     /// Of what times the answerer may lack points.
     #[prost(message, repeated, tag = "8")]
     pub holes: Vec<Hole>,
+    /// Nodes of the index whose names were looked at.
+    #[prost(uint64, tag = "9")]
+    pub index_nodes_visited: u64,
 }
 
 /// An interval in which a node may have missed points.

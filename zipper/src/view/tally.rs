@@ -20,6 +20,7 @@ pub(crate) struct Tally {
     missing: BTreeSet<usize>,
     notes: BTreeSet<String>,
     series_pruned: u64,
+    index_nodes_visited: u64,
     pub(crate) divergent_points: u64,
 }
 
@@ -48,6 +49,8 @@ impl Tally {
         let Some(meta) = meta else { return };
         let name = &view.nodes[node].name;
         self.series_pruned = self.series_pruned.saturating_add(meta.series_pruned);
+        self.index_nodes_visited =
+            self.index_nodes_visited.saturating_add(meta.index_nodes_visited);
         self.divergent_points = self.divergent_points.saturating_add(meta.divergent_points);
         for note in &meta.notes {
             self.note(format!("{name}: {note}"));
@@ -76,6 +79,8 @@ impl Tally {
         self.missing.extend(other.missing);
         other.notes.into_iter().for_each(|note| self.note(note));
         self.series_pruned = self.series_pruned.saturating_add(other.series_pruned);
+        self.index_nodes_visited =
+            self.index_nodes_visited.saturating_add(other.index_nodes_visited);
         self.divergent_points = self.divergent_points.saturating_add(other.divergent_points);
     }
 
@@ -98,6 +103,7 @@ impl Tally {
             notes: self.notes.iter().cloned().collect(),
             ring_fingerprint: view.topology.fingerprint(),
             series_pruned: self.series_pruned,
+            index_nodes_visited: self.index_nodes_visited,
             nodes_asked: count(&self.asked),
             nodes_answered: count(&self.answered),
             divergent_points: self.divergent_points,
