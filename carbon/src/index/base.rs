@@ -75,7 +75,7 @@ impl Base {
         let mut node = nodes.start;
         while node < nodes.end {
             let block = &self.block_hours[(node / BLOCK_NODES) as usize];
-            if node % BLOCK_NODES == 0 && block.load(Ordering::Relaxed) < since {
+            if node.is_multiple_of(BLOCK_NODES) && block.load(Ordering::Relaxed) < since {
                 node = node.saturating_add(BLOCK_NODES).min(nodes.end);
             } else if self.last_hour(node) < since {
                 node += 1;
@@ -194,7 +194,7 @@ impl Branches for LivingBase<'_> {
             left.start = self.base.first_active(left.clone(), since);
             match left.start - first {
                 0 => left.next().map(Child::Active),
-                silent => Some(Child::Silent(silent)),
+                silent => Some(Child::Silent(silent as usize)),
             }
         })
     }

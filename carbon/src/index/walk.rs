@@ -12,7 +12,7 @@ pub(super) enum Child {
     /// One that may have been active since the hour asked for.
     Active(u32),
     /// So many that had fallen silent before it.
-    Silent(u32),
+    Silent(usize),
 }
 
 /// A tree of names by components, as a walk sees it. Node [`ROOT`] is above all first components.
@@ -66,12 +66,12 @@ impl<T: Branches> Walk<'_, T> {
             if let [position] = positions[..]
                 && let Some(texts) = matchers[position].literals()
             {
-                for child in texts.iter().filter_map(|text| tree.child(node, text)) {
-                    if tree.last_hour(child) < self.since {
-                        self.pass_over(1)?;
-                    } else {
-                        self.step(matchers, child, vec![position + 1], &mut waiting)?;
-                    }
+                let named = texts.iter().filter_map(|text| tree.child(node, text));
+                let (active, silent): (Vec<u32>, Vec<u32>) =
+                    named.partition(|&child| tree.last_hour(child) >= self.since);
+                self.pass_over(silent.len())?;
+                for child in active {
+                    self.step(matchers, child, vec![position + 1], &mut waiting)?;
                 }
                 continue;
             }
@@ -95,8 +95,8 @@ impl<T: Branches> Walk<'_, T> {
         Ok(())
     }
 
-    fn pass_over(&mut self, count: u32) -> Result<(), IndexError> {
-        self.pruned += u64::from(count);
+    fn pass_over(&mut self, count: usize) -> Result<(), IndexError> {
+        self.pruned += count as u64;
         self.check_cost()
     }
 
