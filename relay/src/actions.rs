@@ -108,7 +108,7 @@ fn diff(arguments: &[String], input: &mut dyn BufRead, out: &mut dyn Write) -> A
 
 fn import_file(arguments: &[String], out: &mut dyn Write) -> ActionResult {
     let [path] = arguments else { return Err(usage("expected one FILE after --import")) };
-    let text = import::import(Path::new(path))?;
+    let text = import(Path::new(path))?;
     out.write_all(text.as_bytes()).map_err(write_fault)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -16,7 +16,7 @@ use daemon::Fault;
 ///
 /// # Errors
 /// A file that cannot be read or understood, with the place.
-pub(crate) fn import(path: &Path) -> Result<String, Vec<Fault>> {
+pub fn import(path: &Path) -> Result<String, Vec<Fault>> {
     let text = read(path)?;
     let draft = match text.parse::<toml::Table>() {
         Ok(table) if !table.is_empty() => relay_ng::convert(&table),

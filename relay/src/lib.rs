@@ -31,6 +31,7 @@ use daemon::{Context, Fault, PanicPolicy, Program, Running, StartError, Values};
 use ingest::{Counters, Listeners, Refusals, SelfMetrics, Service};
 
 pub use config::Config;
+pub use import::import;
 pub use log::{LogFull, LogSettings};
 pub use tables::{METRICS, SETTINGS};
 

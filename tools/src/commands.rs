@@ -8,6 +8,7 @@ use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 use crate::invocation::{Caller, Common, Run, execute, usage_error};
 use carbonate::{Aggregate, Hosts, List, Lookup, Paths, Sieve, Stale};
+use migrate::Migrate;
 use query::Query;
 use send::Send;
 use shell::{Completions, Man};
@@ -17,6 +18,7 @@ use whisper::{
 };
 
 mod carbonate;
+mod migrate;
 mod query;
 mod ring;
 mod send;
@@ -82,6 +84,7 @@ static COMMANDS: &[Entry] = &[
     local::<Paths>("path", &["carbon-path"], "Turn names into paths, or paths into names"),
     local::<Stale>("stale", &["carbon-stale"], "Print those names of a list that get no points"),
     local::<Aggregate>("aggregate", &["whisper-aggregate"], "Set aggregation methods from a list"),
+    local::<Migrate>("migrate", &[], "Write another program's configuration as ours"),
     local::<Completions>("completions", &[], "Print a shell's completions for all commands"),
     local::<Man>("man", &[], "Write a man page for every command"),
     file::<Create>("create", &["whisper-create"], "Create a file"),

@@ -2,4 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 mod hand;
+mod page;
+mod pages;
 mod pipeline;

@@ -1,0 +1,36 @@
+//! The pages of docs/operate that say what an operator types and sees.
+
+use crate::page::Stage;
+use crate::pipeline::Pipeline;
+
+/// Addresses as the pages have them.
+const LINE: &str = "127.0.0.1:2003";
+const API: &str = "127.0.0.1:8080";
+
+#[test]
+fn points_and_questions_by_hand() {
+    let pipeline = Pipeline::start("2");
+    let stage = Stage::new().swap(LINE, &pipeline.line).swap(API, &pipeline.api);
+    stage.play("operate/by-hand.md");
+}
+
+#[test]
+fn migrate_from_go_carbon() {
+    let stage = Stage::new();
+    let conf = "[common]\nmetric-interval = \"1m0s\"\n[whisper]\ndata-dir = \"/srv/graphite/whisper\"\n\
+        schemas-file = \"/etc/go-carbon/storage-schemas.conf\"\nworkers = 8\nflock = true\n\
+        [tcp]\nlisten = \":2003\"\n[udp]\nlisten = \":2003\"\n[pickle]\nlisten = \":2004\"\n\
+        [carbonserver]\nlisten = \":8080\"\nenabled = true\n";
+    std::fs::write(stage.path("go-carbon.conf"), conf).unwrap();
+    let relay = "cluster store carbon_ch replication 2\n  10.0.0.1:2003=a 10.0.0.2:2003=b 10.0.0.3:2003=c;\n\
+        match * send to store stop;\n";
+    std::fs::write(stage.path("relay.conf"), relay).unwrap();
+    let api = "listen: \"0.0.0.0:8081\"\nupstreams:\n  timeouts: {find: \"2s\", render: \"10s\"}\n  \
+        backends: [\"http://10.0.0.1:8080\", \"http://10.0.0.2:8080\"]\n";
+    std::fs::write(stage.path("carbonapi.yaml"), api).unwrap();
+    let carbonate = "[main]\nDESTINATIONS = 10.0.0.1:2003:a, 10.0.0.2:2003:b, 10.0.0.3:2003:c\n\
+        REPLICATION_FACTOR = 2\nRELAY_METHOD = consistent-hashing\n";
+    std::fs::write(stage.path("carbonate.conf"), carbonate).unwrap();
+    std::fs::write(stage.path("names.txt"), "disk.host1.free\nload.host1\nload.host2\n").unwrap();
+    stage.play("operate/migrate.md");
+}
