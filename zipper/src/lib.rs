@@ -64,14 +64,15 @@ pub fn run(config: Config, context: Context) -> Result<Running, StartError> {
     let bound = listener.local_addr().map_err(|error| StartError::io("binding `listen`", error))?;
     running.add_address("listen", bound);
     let admin = config.admin.clone();
-    let router = serve::router(Arc::new(View::new(config, &context)));
+    let view = Arc::new(View::new(config, &context));
+    let router = serve::router(Arc::clone(&view));
     let shutdown = context.shutdown.clone();
     let server = tokio::spawn(http::serve(listener, router, shutdown, http::Limits::default()));
     running.add_stage("requests", async move {
         // It ends by itself after the signal; a panic in it was logged where it happened.
         drop(server.await);
     });
-    daemon::admin::start(&mut running, &admin, axum::Router::new())?;
+    daemon::admin::start(&mut running, &admin, serve::admin(view))?;
     context.ready.set();
     Ok(running)
 }

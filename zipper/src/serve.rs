@@ -69,6 +69,14 @@ pub(crate) fn router(view: Arc<View>) -> Router {
     router.with_state(view)
 }
 
+/// What the zipper adds to the admin address.
+pub(crate) fn admin(view: Arc<View>) -> Router {
+    let divergence = async |State(view): State<Arc<View>>| {
+        ([(header::CONTENT_TYPE, "application/json")], view.divergences.report().to_string())
+    };
+    Router::new().route("/admin/divergence", get(divergence)).with_state(view)
+}
+
 /// Reads a request, has it worked on, and answers; counted and timed.
 async fn respond<F>(
     view: Arc<View>,

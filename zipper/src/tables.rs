@@ -116,7 +116,7 @@ pub const METRICS: &[Metric] = &[
     .labels(&["node"]),
     Metric::counter(
         "plumbago_zipper_gap_reads_total",
-        "Names read from a further owner because the first had gaps or nothing.",
+        "Names read from a further owner because the first had nothing or may have missed points.",
     ),
     Metric::counter(
         "plumbago_zipper_partial_answers_total",
@@ -125,8 +125,10 @@ pub const METRICS: &[Metric] = &[
     .labels(&["kind"]),
     Metric::counter(
         "plumbago_zipper_divergent_points_total",
-        "Points on which two nodes disagreed.",
-    ),
+        "Slots on which two nodes disagreed, counted each time they are read; /admin/divergence has \
+         samples.",
+    )
+    .labels(&["node", "other"]),
     Metric::counter(
         "plumbago_zipper_limits_hit_total",
         "Requests refused because a limit was passed, by its setting.",

@@ -1,5 +1,6 @@
 //! The one view: questions to the nodes, their answers merged, and what is missing from them.
 
+mod divergence;
 mod fetch;
 mod tally;
 
@@ -19,6 +20,7 @@ use crate::merge::{merge_finds, merge_infos, merge_names};
 use crate::node::{Kind, Node};
 use crate::topology::Topology;
 
+use divergence::Divergences;
 pub(crate) use tally::Tally;
 
 /// What is kept back of a deadline for merging and sending.
@@ -32,6 +34,7 @@ pub(crate) struct View {
     pub(crate) limits: Limits,
     pub(crate) partial_allowed: bool,
     pub(crate) context: Context,
+    pub(crate) divergences: Divergences,
     timeout: Duration,
     find_timeout: Duration,
     hedge_delay_min: Duration,
@@ -49,7 +52,9 @@ impl View {
                 move || f64::from(u8::from(watched.health.is_suspect(clock.monotonic()))),
             );
         }
+        let names = nodes.iter().map(|node| node.name.clone()).collect();
         Self {
+            divergences: Divergences::new(names, context),
             nodes,
             topology: config.topology,
             limits: config.limits,

@@ -5,9 +5,7 @@
 use serde_json::{Value, json};
 use testkit::{PATIENCE, send_lines, wait_until_async};
 
-use crate::{NOW, Pipeline, lines};
-
-const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
+use crate::{FORM, NOW, Pipeline, lines};
 
 /// What a browser sends along.
 const GRAFANA: &str = "Content-Type: application/x-www-form-urlencoded\r\n\

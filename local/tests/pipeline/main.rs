@@ -2,6 +2,7 @@
 //! also while a storage node is away; what Grafana asks; what is refused.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
+mod findings;
 mod grafana;
 mod refusals;
 
@@ -19,8 +20,14 @@ const STOP: Duration = Duration::from_secs(20);
 /// The clock of these tests: an hour that starts with a minute that starts with a ten.
 const NOW: i64 = 1_700_000_400;
 
+const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
+
+/// Points by the name of their series.
+type Series = BTreeMap<String, Vec<(Option<f64>, i64)>>;
+
 struct Pipeline {
     cluster: Cluster,
+    clock: std::sync::Arc<daemon::clock::Manual>,
 }
 
 impl Pipeline {
@@ -31,9 +38,9 @@ impl Pipeline {
             .with("pickle", ANY_PORT)
             .with("listen", ANY_PORT);
         let clock = std::sync::Arc::new(daemon::clock::Manual::at(NOW));
-        let context = Context::new("up", &[]).with_clock(clock);
+        let context = Context::new("up", &[]).with_clock(clock.clone());
         let config = Config::from_values(&values).unwrap();
-        Self { cluster: Cluster::start(config, &context).await.unwrap() }
+        Self { cluster: Cluster::start(config, &context).await.unwrap(), clock }
     }
 
     async fn get(&self, path: &str) -> (u16, String) {
@@ -50,14 +57,20 @@ impl Pipeline {
         self.cluster.stop(STOP).await.unwrap();
     }
 
-    /// The series of a render, by name.
-    async fn render(&self, target: &str) -> BTreeMap<String, Vec<(Option<f64>, i64)>> {
+    /// The series of a render of the ten minutes before [`NOW`], by name.
+    async fn render(&self, target: &str) -> Series {
+        self.render_until(&format!("target={target}"), NOW).await
+    }
+
+    /// The series of a render of ten minutes, by name, which nothing may be missing from.
+    async fn render_until(&self, targets: &str, until: i64) -> Series {
         // The clock stands, so a kept answer would never expire.
-        let window = format!("from={}&until={NOW}&noCache=true", NOW - 600);
-        let path = format!("/render?format=json&{window}&target={target}");
-        let (status, body) = self.get(&path).await;
-        assert_eq!(status, 200, "{body}");
-        let answer: Value = serde_json::from_str(&body).unwrap();
+        let window = format!("from={}&until={until}&noCache=true", until - 600);
+        let form = format!("format=json&{window}&{targets}");
+        let answer = self.ask("POST", "/render", FORM, form.as_bytes()).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(answer.header("x-plumbago-partial"), None);
+        let answer: Value = serde_json::from_str(answer.text()).unwrap();
         let point = |point: &Value| (point[0].as_f64(), point[1].as_i64().unwrap());
         let points =
             |one: &Value| one["datapoints"].as_array().unwrap().iter().map(point).collect();

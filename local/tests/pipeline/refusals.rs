@@ -1,9 +1,8 @@
 //! Requests that make no sense or would cost too much: each is answered in one line, and the server
 //! goes on. The rows are those of the project's list of bad input for find and render.
 
-use crate::{NOW, Pipeline, lines};
+use crate::{FORM, NOW, Pipeline, lines};
 
-const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
 /// Refused for what it says, or for how much it asks.
 const REFUSED: &[u16] = &[400, 413, 422];
 

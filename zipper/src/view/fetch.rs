@@ -7,11 +7,12 @@ use std::time::Duration;
 use metric::{Glob, SeriesData};
 use remote::{Deadline, FetchReply, FetchRequest, Target};
 use tokio::task::JoinSet;
+use wire::pb_v3::Hole;
 
 use super::{Tally, View};
 use crate::failure::Failure;
 use crate::fan_out::{Breadth, Gathered, gather, patience};
-use crate::merge::merge_series;
+use crate::merge::{Replica, merge_series};
 use crate::node::Kind;
 use crate::topology::Group;
 
@@ -21,10 +22,15 @@ const OPEN_SLOTS: i64 = 2;
 
 /// What some targets got: from the owners of all of them, or from everyone.
 struct Part {
+    /// The owners of each target; none where everyone was asked.
+    groups: Option<Vec<Group>>,
     gathered: Gathered<FetchReply>,
-    /// Copies read to fill gaps.
+    /// Copies read because the first ones may lack points.
     further: Vec<(usize, FetchReply)>,
 }
+
+/// The copies of each series, in the order of the answer: place of the target, its expression, name.
+type Copies = BTreeMap<(usize, String, String), Vec<Replica>>;
 
 impl View {
     /// Fetches series over one window, in the order of the targets and by name.
@@ -34,6 +40,7 @@ impl View {
         deadline: &Deadline,
     ) -> Result<(Vec<SeriesData>, Tally), Failure> {
         request.plan.ring_fingerprint = self.topology.fingerprint();
+        let now = request.plan.now;
         // Of targets with the same expression the first one's place counts.
         let places = request.targets.iter().enumerate().rev();
         let ranks: BTreeMap<String, usize> =
@@ -47,8 +54,7 @@ impl View {
         }
         let mut tally = Tally::default();
         let (mut refusal, mut answered) = (None, false);
-        let mut copies: BTreeMap<(usize, String, String), Vec<(usize, SeriesData)>> =
-            BTreeMap::new();
+        let mut copies = Copies::new();
         while let Some(part) = parts.join_next().await {
             // A panic goes on in the request's own task, which answers 500.
             let part = part.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
@@ -56,12 +62,17 @@ impl View {
                 Ok(()) => answered = true,
                 Err(failure) => refusal = Failure::worse(refusal, failure),
             }
-            for (node, reply) in part.gathered.answers.into_iter().chain(part.further) {
+            let groups = part.groups.as_deref().unwrap_or_else(|| self.topology.everything());
+            let replies: Vec<_> = part.gathered.answers.into_iter().chain(part.further).collect();
+            tally.add_unproven(self, groups, &replies, now);
+            for (node, reply) in replies {
                 tally.add_meta(self, node, reply.meta.as_ref());
+                let holes: Arc<[Hole]> = holes(&reply).into();
                 for series in reply.series {
                     let rank = ranks.get(&series.path_expression).copied().unwrap_or(usize::MAX);
                     let key = (rank, series.path_expression.clone(), series.name.clone());
-                    copies.entry(key).or_default().push((node, series));
+                    let holes = Arc::clone(&holes);
+                    copies.entry(key).or_default().push(Replica { node, series, holes });
                 }
             }
         }
@@ -93,14 +104,14 @@ impl View {
         groups: Option<Vec<Group>>,
         deadline: &Deadline,
     ) -> Part {
-        let Some(groups) = groups else {
+        let Some(owners) = &groups else {
             let gathered = self.ask(&request, None, deadline).await;
-            return Part { gathered, further: Vec::new() };
+            return Part { groups, gathered, further: Vec::new() };
         };
         let began = self.context.clock.monotonic();
-        let gathered = self.ask(&request, Some(&groups), deadline).await;
-        let further = self.fill_gaps(&request, &groups, &gathered, began, deadline).await;
-        Part { gathered, further }
+        let gathered = self.ask(&request, Some(owners), deadline).await;
+        let further = self.read_further(&request, owners, &gathered, began, deadline).await;
+        Part { groups, gathered, further }
     }
 
     async fn ask(
@@ -119,10 +130,10 @@ impl View {
         .await
     }
 
-    /// Reads what has gaps, or was not there at all, from the owners that did not answer: one of
-    /// them may have been up when the first was not. It may have been asked before, as a hedge that
-    /// was overtaken. Who does not answer soon is left out.
-    async fn fill_gaps(
+    /// Reads what may lack points, or was not there at all, from the owners that did not answer: one
+    /// of them may have been up when the first was not. It may have been asked before, as a hedge
+    /// that was overtaken. Who does not answer soon is left out.
+    async fn read_further(
         &self,
         request: &FetchRequest,
         groups: &[Group],
@@ -137,7 +148,7 @@ impl View {
         };
         let others = groups.iter().map(|group| group.iter().copied().filter(usable).collect());
         let others: Vec<Group> = others.filter(|group: &Group| !group.is_empty()).collect();
-        let targets = with_gaps(request, gathered);
+        let targets = lacking(request, gathered);
         if others.is_empty() || targets.is_empty() || gathered.answers.is_empty() {
             return Vec::new();
         }
@@ -151,43 +162,66 @@ impl View {
         self.ask(&request, Some(&others), &deadline).await.answers
     }
 
-    fn merge_all(
-        &self,
-        copies: BTreeMap<(usize, String, String), Vec<(usize, SeriesData)>>,
-        tally: &mut Tally,
-    ) -> Result<Vec<SeriesData>, Failure> {
-        let (mut merged, mut points, mut divergent) = (Vec::with_capacity(copies.len()), 0, 0);
-        for ((_, _, name), mut copies) in copies {
-            if copies.len() > 1 {
-                let order = self.topology.order(&name);
-                copies.sort_by_key(|(node, _)| order.iter().position(|other| other == node));
-            }
-            let copies = copies.into_iter().map(|(_, series)| series).collect();
-            let Some(one) = merge_series(copies) else { continue };
-            if !one.steps.is_empty() {
-                let steps: Vec<String> = one.steps.iter().map(i64::to_string).collect();
-                let (steps, taken) = (steps.join(" and "), one.series.step);
-                tally.note(format!("{name}: copies with steps {steps}, {taken} was taken"));
-            }
-            divergent += one.divergent;
-            points += one.series.values.len();
+    fn merge_all(&self, copies: Copies, tally: &mut Tally) -> Result<Vec<SeriesData>, Failure> {
+        let (mut merged, mut points) = (Vec::with_capacity(copies.len()), 0);
+        for ((_, _, name), copies) in copies {
+            let Some(series) = self.merge_one(&name, copies, tally) else { continue };
+            points += series.values.len();
             self.within("points_max", points, self.limits.points_max)?;
-            merged.push(one.series);
+            merged.push(series);
         }
-        self.context.metrics.counter("plumbago_zipper_divergent_points_total").add(divergent);
-        tally.divergent_points = tally.divergent_points.saturating_add(divergent);
         Ok(merged)
+    }
+
+    /// The copies of one series as one, with what there is to say of them.
+    fn merge_one(&self, name: &str, copies: Vec<Replica>, tally: &mut Tally) -> Option<SeriesData> {
+        let order = if copies.len() > 1 { self.topology.order(name) } else { Vec::new() };
+        let holders: Vec<usize> =
+            copies.iter().filter(|copy| !copy.holes.is_empty()).map(|copy| copy.node).collect();
+        let merged = merge_series(copies, &order)?;
+        let series = merged.series;
+        if !merged.steps.is_empty() {
+            let steps: Vec<String> = merged.steps.iter().map(i64::to_string).collect();
+            let (steps, taken) = (steps.join(" and "), series.step);
+            tally.note(format!("{name}: copies with steps {steps}, {taken} was taken"));
+        }
+        if merged.unfilled > 0 {
+            tally.add_unfilled(self, &holders, name);
+        }
+        for divergence in &merged.divergences {
+            tally.divergent_points = tally.divergent_points.saturating_add(divergence.slots);
+            self.divergences.add(&series, divergence);
+        }
+        Some(series)
     }
 }
 
-/// The targets of which no answer has a series without gaps.
-fn with_gaps(request: &FetchRequest, gathered: &Gathered<FetchReply>) -> Vec<Target> {
+/// When the node may have missed points of what was asked for.
+fn holes(reply: &FetchReply) -> &[Hole] {
+    reply.meta.as_ref().map_or(&[], |meta| &meta.holes)
+}
+
+/// The targets of which no answer has a series that is known to be whole.
+fn lacking(request: &FetchRequest, gathered: &Gathered<FetchReply>) -> Vec<Target> {
     let now = request.plan.now;
-    let series = || gathered.answers.iter().flat_map(|(_, reply)| &reply.series);
     let whole = |target: &Target| {
-        series().any(|one| one.path_expression == target.path_expression && !has_gaps(one, now))
+        gathered.answers.iter().any(|(_, reply)| {
+            let mut series = reply.series.iter();
+            series.any(|one| {
+                one.path_expression == target.path_expression && is_whole(one, reply, now)
+            })
+        })
     };
     request.targets.iter().filter(|target| !whole(target)).cloned().collect()
+}
+
+/// A node that sends meta knows when it may have missed points. Of others an empty slot may be one.
+fn is_whole(series: &SeriesData, reply: &FetchReply, now: i64) -> bool {
+    if reply.meta.is_none() {
+        return !has_gaps(series, now);
+    }
+    let touches = |hole: &Hole| hole.from_s < series.stop && hole.until_s > series.start;
+    !series.values.is_empty() && !holes(reply).iter().any(touches)
 }
 
 fn has_gaps(series: &SeriesData, now: i64) -> bool {

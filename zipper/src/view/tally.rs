@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use wire::pb_v3::Meta;
+use remote::FetchReply;
+use wire::pb_v3::{Hole, Meta};
 
 use super::View;
 use crate::failure::Failure;
 use crate::fan_out::Gathered;
+use crate::topology::Group;
 
 /// Notes that one answer carries; a broken cluster has more to say than a panel can show.
 const NOTES_MAX: usize = 20;
@@ -22,6 +24,15 @@ pub(crate) struct Tally {
     series_pruned: u64,
     index_nodes_visited: u64,
     pub(crate) divergent_points: u64,
+}
+
+/// Whether the node was away so lately that relays may still be sending what it has missed. They
+/// need no longer for that than it was away.
+fn is_refilled(reply: &FetchReply, now: i64) -> bool {
+    let holes = reply.meta.as_ref().map_or(&[][..], |meta| &meta.holes);
+    holes.iter().any(|Hole { from_s, until_s }| {
+        now < until_s.saturating_add(until_s.saturating_sub(*from_s))
+    })
 }
 
 impl Tally {
@@ -63,6 +74,36 @@ impl Tally {
             // Who holds what is then not known, and so nothing is proven complete.
             self.missing.insert(node);
             self.note(format!("{name}: knows another ring, {:016x}", meta.ring_fingerprint));
+        }
+    }
+
+    /// Adds empty slots of a series whose points all of its copies may have missed.
+    pub(crate) fn add_unfilled(&mut self, view: &View, holders: &[usize], name: &str) {
+        self.missing.extend(holders);
+        let nodes: Vec<&str> = holders.iter().map(|&node| view.nodes[node].name.as_str()).collect();
+        self.note(format!("{name}: may lack points that {} missed", nodes.join(" and ")));
+    }
+
+    /// Marks owners without an answer where those that answered are still given what they have
+    /// missed: they may not even know all names yet.
+    pub(crate) fn add_unproven(
+        &mut self,
+        view: &View,
+        groups: &[Group],
+        replies: &[(usize, FetchReply)],
+        now: i64,
+    ) {
+        let reply_of =
+            |node: &usize| replies.iter().find(|(other, _)| other == node).map(|(_, reply)| reply);
+        let refilled: Vec<bool> = (0..view.nodes.len())
+            .map(|node| reply_of(&node).is_some_and(|reply| is_refilled(reply, now)))
+            .collect();
+        for group in groups {
+            let (answered, silent): (Group, Group) =
+                group.iter().partition(|node| reply_of(node).is_some());
+            if !answered.is_empty() && answered.iter().all(|&node| refilled[node]) {
+                self.missing.extend(silent);
+            }
         }
     }
 

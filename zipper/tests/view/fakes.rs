@@ -36,6 +36,8 @@ pub(crate) enum Mood {
 pub(crate) struct Fake {
     pub(crate) url: String,
     pub(crate) renders: Arc<AtomicU32>,
+    /// Series given out.
+    served: Arc<AtomicU32>,
 }
 
 /// Four slots from 60 on.
@@ -44,16 +46,31 @@ pub(crate) fn series(name: &str, values: [f64; 4]) -> SeriesData {
 }
 
 impl Fake {
+    /// A node that says nothing of what it lacks, as go-carbon.
     pub(crate) async fn start(series: Vec<SeriesData>, mood: Mood) -> Self {
+        Self::start_with(series, mood, None).await
+    }
+
+    /// A node of our own that may have missed points in these intervals.
+    pub(crate) async fn with_holes(series: Vec<SeriesData>, holes: &[(i64, i64)]) -> Self {
+        let hole = |&(from_s, until_s): &(i64, i64)| pb_v3::Hole { from_s, until_s };
+        let holes = holes.iter().map(hole).collect();
+        let meta = pb_v3::Meta { nodes_asked: 1, nodes_answered: 1, holes, ..Default::default() };
+        Self::start_with(series, Mood::Well, Some(meta)).await
+    }
+
+    async fn start_with(series: Vec<SeriesData>, mood: Mood, meta: Option<pb_v3::Meta>) -> Self {
         let listener = daemon::listen::tcp("listen", testkit::ANY_PORT).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let renders = Arc::new(AtomicU32::new(0));
+        let served = Arc::new(AtomicU32::new(0));
         let series = Arc::new(series);
         let render = {
-            let (series, mood, renders) = (Arc::clone(&series), mood.clone(), Arc::clone(&renders));
+            let (series, mood) = (Arc::clone(&series), mood.clone());
+            let (renders, served) = (Arc::clone(&renders), Arc::clone(&served));
             any(move |body: Bytes| async move {
                 renders.fetch_add(1, SeqCst);
-                behave(&mood, || rendered(&series, body)).await
+                behave(&mood, || rendered(&series, body, meta, &served)).await
             })
         };
         let delete_mood = mood.clone();
@@ -78,11 +95,15 @@ impl Fake {
             .route("/_internal/capabilities/", any(async move || capabilities.encode_to_vec()));
         let limits = daemon::http::Limits::default();
         tokio::spawn(daemon::http::serve(listener, router, Shutdown::new(), limits));
-        Self { url, renders }
+        Self { url, renders, served }
     }
 
     pub(crate) fn renders(&self) -> u32 {
         self.renders.load(SeqCst)
+    }
+
+    pub(crate) fn served(&self) -> u32 {
+        self.served.load(SeqCst)
     }
 }
 
@@ -109,7 +130,12 @@ fn tags(series: &[SeriesData]) -> (Value, Value) {
     (names().collect(), counted)
 }
 
-fn rendered(series: &[SeriesData], body: Bytes) -> Vec<u8> {
+fn rendered(
+    series: &[SeriesData],
+    body: Bytes,
+    meta: Option<pb_v3::Meta>,
+    served: &AtomicU32,
+) -> Vec<u8> {
     let request = pb_v3::MultiFetchRequest::decode(body).unwrap();
     let mut out = Vec::new();
     for target in &request.metrics {
@@ -119,7 +145,8 @@ fn rendered(series: &[SeriesData], body: Bytes) -> Vec<u8> {
             out.push(SeriesData { path_expression: target.path_expression.clone(), ..one.clone() });
         }
     }
-    reply::encode_render(Format::V3, WINDOW, &out, None)
+    served.fetch_add(u32::try_from(out.len()).unwrap(), SeqCst);
+    reply::encode_render(Format::V3, WINDOW, &out, meta)
 }
 
 fn deleted(form: &[u8]) -> Vec<u8> {
@@ -154,15 +181,20 @@ pub(crate) async fn zipper(urls: &[String], settings: &[(&str, &str)]) -> Runnin
     zipper::start(values, Context::new("zipper", zipper::METRICS)).await.unwrap()
 }
 
-/// The owners of a name among so many nodes on one host.
-pub(crate) fn owners(name: &str, nodes: usize, copies: usize) -> Vec<usize> {
+/// The ring of so many nodes on one host.
+pub(crate) fn ring(nodes: usize, copies: usize) -> ring::Ring {
     let node = |n: usize| ring::Node {
         host: "127.0.0.1".to_owned(),
         port: 0,
         instance: Some(n.to_string()),
     };
     let spec = ring::RingSpec { copies, ..ring::RingSpec::default() };
-    let ring = ring::Ring::new(spec, (0..nodes).map(node).collect()).unwrap();
+    ring::Ring::new(spec, (0..nodes).map(node).collect()).unwrap()
+}
+
+/// The owners of a name in that ring.
+pub(crate) fn owners(name: &str, nodes: usize, copies: usize) -> Vec<usize> {
+    let ring = ring(nodes, copies);
     ring.owners(name.as_bytes()).iter().map(|&owner| usize::from(owner)).collect()
 }
 
@@ -199,7 +231,7 @@ pub(crate) async fn render(zipper: &Running, query: &str) -> (String, reply::Ren
     let path = format!("/render?{query}&from=0&until=240&format=carbonapi_v3_pb");
     let (head, body) = get(zipper, &path).await;
     assert!(head.starts_with("http/1.0 200"), "{head}\n{}", String::from_utf8_lossy(&body));
-    let caps = wire::pb::Caps { bytes_max: 1 << 20, items_max: 1000 };
+    let caps = wire::pb::Caps { bytes_max: 1 << 20, items_max: 10_000 };
     (head, reply::decode_render(Format::V3, &body, caps).unwrap())
 }
 

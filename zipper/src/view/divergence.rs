@@ -1,0 +1,123 @@
+//! On what two nodes disagree: counted for each two of them, with samples for who repairs.
+
+use std::collections::BTreeMap;
+
+use daemon::{Context, Counter};
+use metric::SeriesData;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use crate::merge::Divergence;
+
+/// Series kept of each two nodes; beyond it the one that was seen longest ago goes.
+const SAMPLES_MAX: usize = 100;
+
+/// All divergences since the start.
+#[derive(Debug)]
+pub(crate) struct Divergences {
+    names: Vec<String>,
+    context: Context,
+    pairs: Mutex<BTreeMap<(usize, usize), Pair>>,
+}
+
+#[derive(Debug)]
+struct Pair {
+    slots: Counter,
+    /// By series.
+    samples: BTreeMap<String, Sample>,
+    /// Samples taken so far.
+    taken: u64,
+}
+
+/// The latest divergence of one series.
+#[derive(Debug)]
+struct Sample {
+    taken: u64,
+    slot_s: i64,
+    step_s: i64,
+    /// In the order of the pair.
+    values: (f64, f64),
+}
+
+impl Divergences {
+    /// None yet, of nodes with these names in config order.
+    pub(crate) fn new(names: Vec<String>, context: &Context) -> Self {
+        Self { names, context: context.clone(), pairs: Mutex::default() }
+    }
+
+    /// Counts the divergence of two copies of a series.
+    pub(crate) fn add(&self, series: &SeriesData, divergence: &Divergence) {
+        let Divergence { nodes: (one, two), slots, first_s, values } = *divergence;
+        // Which of the two is trusted more differs from series to series.
+        let (nodes, values) =
+            if one <= two { ((one, two), values) } else { ((two, one), (values.1, values.0)) };
+        let mut pairs = self.pairs.lock();
+        let pair = pairs.entry(nodes).or_insert_with(|| self.pair(nodes));
+        pair.slots.add(slots);
+        pair.taken += 1;
+        let sample = Sample { taken: pair.taken, slot_s: first_s, step_s: series.step, values };
+        pair.samples.insert(series.name.clone(), sample);
+        if pair.samples.len() > SAMPLES_MAX {
+            let oldest = pair.samples.iter().min_by_key(|(_, sample)| sample.taken);
+            let oldest = oldest.map(|(name, _)| name.clone());
+            oldest.and_then(|name| pair.samples.remove(&name));
+        }
+    }
+
+    fn pair(&self, (one, two): (usize, usize)) -> Pair {
+        let labels = [self.names[one].as_str(), self.names[two].as_str()];
+        let slots =
+            self.context.metrics.counter_with("plumbago_zipper_divergent_points_total", &labels);
+        Pair { slots, samples: BTreeMap::new(), taken: 0 }
+    }
+
+    /// For `/admin/divergence`.
+    pub(crate) fn report(&self) -> Value {
+        let pairs = self.pairs.lock();
+        let pair = |((one, two), pair): (&(usize, usize), &Pair)| {
+            let sample = |(name, sample): (&String, &Sample)| {
+                json!({
+                    "series": name,
+                    "slot_s": sample.slot_s,
+                    "step_s": sample.step_s,
+                    "values": [sample.values.0, sample.values.1],
+                })
+            };
+            json!({
+                "nodes": [self.names[*one], self.names[*two]],
+                "slots": pair.slots.get(),
+                "samples": pair.samples.iter().map(sample).collect::<Vec<_>>(),
+            })
+        };
+        json!({"pairs": pairs.iter().map(pair).collect::<Vec<_>>()})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_is_one_whoever_is_trusted_and_its_samples_are_bounded() {
+        let context = Context::new("zipper", crate::METRICS);
+        let divergences = Divergences::new(vec!["a".to_owned(), "b".to_owned()], &context);
+        let add = |name: &str, nodes, values| {
+            let divergence = Divergence { nodes, slots: 2, first_s: 60, values };
+            divergences.add(&SeriesData::new(name, 0, 60, vec![]), &divergence);
+        };
+        add("first", (0, 1), (1.0, 2.0));
+        add("second", (1, 0), (1.0, 2.0));
+        let report = divergences.report();
+        assert_eq!(report["pairs"].as_array().unwrap().len(), 1);
+        let pair = &report["pairs"][0];
+        assert_eq!((&pair["nodes"], &pair["slots"]), (&json!(["a", "b"]), &json!(4)));
+        assert_eq!(pair["samples"][1]["values"], json!([2.0, 1.0]));
+        add("first", (0, 1), (1.0, 2.0));
+        (0..SAMPLES_MAX - 1).for_each(|n| add(&format!("s{n}"), (0, 1), (1.0, 2.0)));
+        let report = divergences.report();
+        let samples = report["pairs"][0]["samples"].as_array().unwrap();
+        let kept = |name: &str| samples.iter().any(|sample| sample["series"] == name);
+        assert_eq!(samples.len(), SAMPLES_MAX);
+        assert!(kept("first") && !kept("second"), "the one seen longest ago has gone");
+    }
+}
