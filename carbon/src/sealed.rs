@@ -7,6 +7,7 @@
 //! What it is not: it does not know which of its series were removed since, nor when they were active.
 
 mod build;
+mod error;
 mod format;
 mod mapped;
 mod names;
@@ -22,10 +23,11 @@ use std::path::Path;
 
 use foldhash::fast::FixedState;
 
-pub use self::build::SealError;
-pub(crate) use self::build::{Builder, Covers, by_component};
+pub(crate) use self::build::{Builder, Covers};
+pub use self::error::SealError;
 use self::format::{HASH_SAMPLE, Header, LOG_SAMPLE_BYTES, NONE, Section};
 use self::mapped::Mapped;
+pub(crate) use self::names::by_component;
 pub(crate) use self::tags::{SealedTags, SealedValue};
 
 /// Numbers in an entry of the nodes.

@@ -8,14 +8,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use hashbrown::HashTable;
 
-use super::walk::{Branches, Child};
+use super::walk::{Branches, Child, ROOT};
 use crate::series::{Column, SeriesId, TextPack};
 
 /// No node, no series, no component.
 pub(super) const NONE: u32 = u32::MAX;
-
-/// The node that stands above all first components.
-pub(super) const ROOT: u32 = 0;
 
 /// Hash tables that share the children, so that none takes long to grow.
 const TABLES: usize = 64;

@@ -2,7 +2,6 @@
 
 use metric::NodeMatcher;
 
-use super::tree::ROOT;
 use super::{FindLimits, IndexError};
 use crate::series::SeriesId;
 
@@ -15,7 +14,10 @@ pub(super) enum Child {
     Silent(usize),
 }
 
-/// A tree of names by components, as a walk sees it. Node [`ROOT`] is above all first components.
+/// The node of every tree that stands above all first components.
+pub(super) const ROOT: u32 = 0;
+
+/// A tree of names by components, as a walk sees it, from [`ROOT`] down.
 pub(super) trait Branches {
     /// The child of `node` called `text`.
     fn child(&self, node: u32, text: &str) -> Option<u32>;

@@ -1,6 +1,5 @@
 //! Names in, in their order; the sections of a sealed index out.
 
-use std::cmp::Ordering;
 use std::fs::File;
 use std::hash::BuildHasher;
 use std::io::{self, Write};
@@ -8,6 +7,7 @@ use std::path::Path;
 
 use foldhash::fast::FixedState;
 
+use super::error::SealError;
 use super::format::{HASH_SAMPLE, Header, NONE};
 use super::names::{Names, Tagged};
 use super::tags::Tags;
@@ -15,43 +15,6 @@ use super::write::SectionWriter;
 
 /// Room between the entries of the table of slots: four slots for three series.
 const SLOTS_PER_SERIES: (usize, usize) = (4, 3);
-
-/// Why a seal cannot be made.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SealError {
-    /// The file could not be written.
-    #[error("writing {}: {source}", path.display())]
-    Io {
-        /// The file.
-        path: std::path::PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The format has no number for so much.
-    #[error("{what} do not fit into a sealed index")]
-    TooLarge {
-        /// What there is too much of.
-        what: &'static str,
-    },
-    /// The names did not come in their order, which is a fault of the caller.
-    #[error("name `{name}` is out of order")]
-    OutOfOrder {
-        /// The name that came too late.
-        name: String,
-    },
-}
-
-/// The order of untagged names: component by component.
-pub(crate) fn by_component(a: &str, b: &str) -> Ordering {
-    // Where they differ first, a dot ends a component that the other one goes on with.
-    match a.bytes().zip(b.bytes()).find(|(x, y)| x != y) {
-        Some((b'.', _)) => Ordering::Less,
-        Some((_, b'.')) => Ordering::Greater,
-        Some((x, y)) => x.cmp(&y),
-        None => a.len().cmp(&b.len()),
-    }
-}
 
 /// What the seal covers.
 #[derive(Debug, Clone, Copy)]
@@ -79,7 +42,7 @@ impl Builder {
         Self { covers, hasher, names, tagged, tags }
     }
 
-    /// Adds an untagged name; they come ordered [`by_component`].
+    /// Adds an untagged name; they come ordered [`super::by_component`].
     pub(crate) fn untagged(&mut self, name: &str, id: u32) -> Result<(), SealError> {
         self.names.push(name, id, self.hasher.hash_one(name))
     }
@@ -157,21 +120,5 @@ impl Slots {
 
     fn words(self) -> impl Iterator<Item = u32> {
         self.slots.into_iter().flat_map(|(place, fragment)| [place, fragment])
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn the_order_of_names_is_that_of_their_components(
-            a in "[-ab.]{0,6}", b in "[-ab.]{0,6}",
-        ) {
-            let plain = a.split('.').cmp(b.split('.'));
-            prop_assert_eq!(by_component(&a, &b), plain);
-        }
     }
 }

@@ -1,12 +1,24 @@
 //! The tree of untagged names and the list of tagged ones, while they are built.
 
+use std::cmp::Ordering;
 use std::io;
 
 use hashbrown::HashMap;
 
-use super::build::{SealError, by_component};
+use super::error::SealError;
 use super::format::NONE;
 use super::write::SectionWriter;
+
+/// The order of untagged names: component by component.
+pub(crate) fn by_component(a: &str, b: &str) -> Ordering {
+    // Where they differ first, a dot ends a component that the other one goes on with.
+    match a.bytes().zip(b.bytes()).find(|(x, y)| x != y) {
+        Some((b'.', _)) => Ordering::Less,
+        Some((_, b'.')) => Ordering::Greater,
+        Some((x, y)) => x.cmp(&y),
+        None => a.len().cmp(&b.len()),
+    }
+}
 
 /// Nodes of one depth, in the order of their names.
 #[derive(Debug, Default)]
@@ -209,4 +221,20 @@ fn ends(lengths: impl Iterator<Item = usize>) -> impl Iterator<Item = u32> {
         *end += length as u32;
         Some(*end)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_order_of_names_is_that_of_their_components(
+            a in "[-ab.]{0,6}", b in "[-ab.]{0,6}",
+        ) {
+            let plain = a.split('.').cmp(b.split('.'));
+            prop_assert_eq!(by_component(&a, &b), plain);
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use metric::TaggedName;
 
-use super::build::SealError;
+use super::error::SealError;
 use super::format::{Section, put_varint, varint, word};
 use super::mapped::Mapped;
 use super::write::SectionWriter;

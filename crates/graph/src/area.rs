@@ -1,6 +1,6 @@
 //! The rectangle that is left for the lines once titles, legend and labels have their room.
 
-use crate::scene::Path;
+use crate::path::Path;
 
 /// Edges in pixels from the top left corner.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -3,8 +3,9 @@
 use jiff::tz::TimeZone;
 
 use crate::chart::{Chart, Scales};
+use crate::path::Path;
 use crate::scale::Scale;
-use crate::scene::{Path, Pen};
+use crate::scene::Pen;
 use crate::sheet::{Align, Place, Valign};
 use crate::times::TimeAxis;
 

@@ -1,7 +1,8 @@
 //! The legend: a box and a name for every series, in columns at the foot of the picture.
 
 use crate::color::{Color, DARK_GREY};
-use crate::scene::{Path, Pen};
+use crate::path::Path;
+use crate::scene::Pen;
 use crate::sheet::{Align, Place, Sheet, Valign};
 
 /// Pixels between a box and its name.

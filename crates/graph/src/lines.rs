@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use crate::chart::{Chart, Plot, Scales};
 use crate::color::Color;
 use crate::params::{AreaMode, LineMode};
-use crate::scene::{ClipId, Item, Path, Pen, Step};
+use crate::path::{Path, Step};
+use crate::scene::{ClipId, Item, Pen};
 
 /// Beyond this many areas that shine through, the rest is painted over the others: each one that
 /// keeps clear of all before it costs a pass over the whole picture.

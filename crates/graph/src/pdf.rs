@@ -12,7 +12,8 @@ use flate2::write::ZlibEncoder;
 use crate::color::Color;
 use crate::error::GraphError;
 use crate::numbers::short as number;
-use crate::scene::{ClipId, Item, Path, Pen, Scene, Step, Text};
+use crate::path::{Path, Step};
+use crate::scene::{ClipId, Item, Pen, Scene, Text};
 use crate::text::BOLD_STROKE;
 
 /// The whole document.

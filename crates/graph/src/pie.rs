@@ -6,7 +6,8 @@ use crate::color::Color;
 use crate::error::GraphError;
 use crate::legend::Entry;
 use crate::params::{Params, ValueLabels};
-use crate::scene::{Path, Scene, Step};
+use crate::path::{Path, Step};
+use crate::scene::Scene;
 use crate::sheet::{Align, Place, Sheet, Valign};
 
 /// A name and its share.

@@ -10,7 +10,8 @@ use tiny_skia::{
 
 use crate::color::Color;
 use crate::error::GraphError;
-use crate::scene::{ClipId, Item, Path, Pen, Scene, Step, Text};
+use crate::path::{Path, Step};
+use crate::scene::{ClipId, Item, Pen, Scene, Text};
 use crate::text::BOLD_STROKE;
 
 /// The picture's pixels, packed.

@@ -3,7 +3,8 @@
 use crate::area::Area;
 use crate::color::{Color, RED};
 use crate::params::Params;
-use crate::scene::{Path, Scene, Text};
+use crate::path::Path;
+use crate::scene::{Scene, Text};
 use crate::text::Style;
 
 /// Which end of a text stands at its x.

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use crate::color::Color;
 use crate::numbers::short as number;
-use crate::scene::{ClipId, Item, Path, Pen, Scene, Step, Text};
+use crate::path::{Path, Step};
+use crate::scene::{ClipId, Item, Pen, Scene, Text};
 
 /// The whole document.
 pub(crate) fn print(scene: &Scene) -> String {

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use ab_glyph::{Font, FontRef, OutlineCurve, Point};
 
-use crate::scene::{Path, Step};
+use crate::path::{Path, Step};
 
 static FONT: LazyLock<FontRef<'static>> = LazyLock::new(|| {
     FontRef::try_from_slice(include_bytes!("../fonts/DejaVuSans.ttf"))
