@@ -7,6 +7,7 @@ use std::time::Duration;
 use daemon::{Counter, Shutdown};
 use ingest::{Point, Refusals, Sink};
 
+use crate::journal::{Position, SenderMark};
 use crate::keeper::Keeper;
 
 /// Label of points whose series may not be created.
@@ -33,12 +34,13 @@ pub(crate) struct Accept {
     pub(crate) shutdown: Shutdown,
 }
 
-impl Sink for Accept {
-    fn accept(&self, points: &[Point<'_>]) {
+impl Accept {
+    /// Takes points over, with the mark of their sender if it numbers its batches; says where in the journal all that is.
+    pub(crate) fn take(&self, points: &[Point<'_>], mark: Option<SenderMark>) -> Option<Position> {
         let names: Vec<&str> = points.iter().map(|point| &*point.name).collect();
         let mut ids = Vec::with_capacity(points.len());
         let values = points.iter().map(|point| (point.timestamp, point.value));
-        self.keeper.accept(&names, values, &mut ids);
+        let position = self.keeper.accept(&names, values, mark, &mut ids);
         for (point, _refused) in points.iter().zip(&ids).filter(|(_, id)| id.is_none()) {
             let (counter, reason) = match self.keeper.engine.is_over_quota(&point.name) {
                 true => (&self.over_quota, QUOTA),
@@ -47,6 +49,13 @@ impl Sink for Accept {
             counter.inc();
             self.refusals.keep(reason, "", point.name.as_bytes());
         }
+        position
+    }
+}
+
+impl Sink for Accept {
+    fn accept(&self, points: &[Point<'_>]) {
+        self.take(points, None);
     }
 
     fn room(&self) -> impl Future<Output = ()> + Send {

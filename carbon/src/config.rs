@@ -32,9 +32,9 @@ pub struct ReadLimits {
     pub find: FindLimits,
 }
 
-/// Where carbonlink answers.
+/// A port that a node need not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Carbonlink {
+pub struct OptionalPort {
     /// The address.
     pub address: String,
     /// Whether somebody chose it, so that it must be had.
@@ -49,7 +49,9 @@ pub struct Config {
     /// The address that answers readers.
     pub read: String,
     /// Where carbonlink answers, if anywhere.
-    pub carbonlink: Option<Carbonlink>,
+    pub carbonlink: Option<OptionalPort>,
+    /// Where relays that confirm and number their batches come in, if anywhere.
+    pub link: Option<OptionalPort>,
     /// The admin address.
     pub admin: String,
     /// What kinds of files new series get.
@@ -96,12 +98,15 @@ impl Config {
             return Err(faults);
         };
         let data = values.path("data");
+        let optional_port = |key| {
+            let address = values.opt_address(key)?.to_owned();
+            let is_asked_for = *values.source(key) != Source::Default;
+            Some(OptionalPort { address, is_asked_for })
+        };
         Ok(Self {
             read: values.address("read").to_owned(),
-            carbonlink: values.opt_address("carbonlink").map(|address| Carbonlink {
-                address: address.to_owned(),
-                is_asked_for: *values.source("carbonlink") != Source::Default,
-            }),
+            carbonlink: optional_port("carbonlink"),
+            link: optional_port("link"),
             admin: values.address("admin").to_owned(),
             rules,
             fingerprint,

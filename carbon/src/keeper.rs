@@ -7,6 +7,7 @@
 pub(crate) mod holes;
 mod release;
 mod replay;
+pub(crate) mod senders;
 
 use std::collections::HashSet;
 use std::io;
@@ -15,16 +16,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use daemon::{Context, Counter};
+use daemon::{Context, Counter, Shutdown};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
 use self::holes::{Hole, Holes};
 use self::release::Release;
 use self::replay::Replaying;
+use self::senders::Senders;
 use crate::engine::{Engine, FlushReport, JournalPosition, ReadError};
 use crate::index::ScanReport;
-use crate::journal::{Durability, Journal, Point, Position, Record, Replay};
+use crate::journal::{Durability, Journal, Point, Position, Record, Replay, SenderMark};
 use crate::queue::{SeriesCommand, SeriesOutcome};
 use crate::series::SeriesId;
 
@@ -80,12 +82,15 @@ pub(crate) struct Keeper {
     pub(crate) journal: Journal,
     pub(crate) counters: KeeperCounters,
     pub(crate) holes: Arc<Holes>,
+    pub(crate) senders: Senders,
     config: KeeperConfig,
     /// Shared while a batch goes to journal and engine; alone where both must be seen at one moment.
     gate: RwLock<()>,
     /// What came in while former runs are still being read: no older point may overrule it.
     newcomers: Mutex<HashSet<(SeriesId, u32)>>,
     is_replaying: AtomicBool,
+    /// Fires when what former runs have left has been read.
+    replayed: Shutdown,
     /// The journal is as large as it may be.
     is_full: AtomicBool,
     room_again: Notify,
@@ -101,6 +106,7 @@ impl Keeper {
         counters: KeeperCounters,
     ) -> Self {
         Self {
+            senders: Senders::open(engine.index_folder()),
             engine,
             journal,
             counters,
@@ -109,6 +115,7 @@ impl Keeper {
             gate: RwLock::default(),
             newcomers: Mutex::default(),
             is_replaying: AtomicBool::new(true),
+            replayed: Shutdown::new(),
             is_full: AtomicBool::new(false),
             room_again: Notify::new(),
             threads: Mutex::default(),
@@ -130,22 +137,24 @@ impl Keeper {
         Ok(())
     }
 
-    /// Takes points in: names become ids, and each point goes to the journal and to the engine. Returns in `ids` which
-    /// of the names are series.
+    /// Takes points in: names become ids, and each point goes to the journal and to the engine, with the mark of their
+    /// sender, if it numbers its batches. Returns in `ids` which of the names are series, and where in the journal it all is,
+    /// unless it is nothing.
     pub(crate) fn accept(
         &self,
         names: &[&str],
         points: impl Iterator<Item = (u32, f64)>,
+        mark: Option<SenderMark>,
         ids: &mut Vec<Option<SeriesId>>,
-    ) {
+    ) -> Option<Position> {
         let _shared = self.gate.read();
         self.engine.resolve(names, ids);
         let with_ids = ids.iter().zip(points);
         let points: Vec<Point> = with_ids
             .filter_map(|(id, (timestamp, value))| id.map(|id| (id, timestamp, value)))
             .collect();
-        if points.is_empty() {
-            return;
+        if points.is_empty() && mark.is_none() {
+            return None;
         }
         let safe_end = self.engine.table().safe_end();
         let unsafe_names = ids.iter().zip(names);
@@ -157,11 +166,18 @@ impl Keeper {
         let mut records: Vec<Record<'_>> =
             unsafe_names.into_iter().map(|(id, name)| Record::Name { id, name }).collect();
         records.push(Record::Points(&points));
+        records.extend(mark.map(Record::Sender));
         let position = self.journal.append(&records);
         if self.is_replaying.load(Ordering::Relaxed) {
             self.newcomers.lock().extend(points.iter().map(|&(id, timestamp, _)| (id, timestamp)));
         }
         self.engine.append_at(&points, self.segment_of(position));
+        Some(position)
+    }
+
+    /// Returns once it is known what former runs have taken.
+    pub(crate) async fn replayed(&self) {
+        self.replayed.wait().await;
     }
 
     /// Whether there is a series of this name.
@@ -270,7 +286,8 @@ impl Keeper {
             tracing::error!(%error, "journal");
         }
         let first = self.engine.oldest_position().map_or(u64::MAX, |first| first.0.into());
-        if self.holes.save(true) && self.sync_files() {
+        let is_noted = self.holes.save(true) && self.senders.save(self.journal.synced());
+        if is_noted && self.sync_files() {
             self.journal.release_before(first);
         }
         report

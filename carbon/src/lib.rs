@@ -12,6 +12,7 @@ pub mod engine;
 pub mod index;
 pub mod journal;
 mod keeper;
+mod link;
 mod lock;
 pub mod queue;
 mod read;
@@ -42,10 +43,12 @@ use engine::{Engine, EngineConfig, EngineCounters, RealDisk, Surroundings};
 use journal::{Journal, JournalCounters, Replay};
 use keeper::holes::Holes;
 use keeper::{Keeper, KeeperCounters};
+use link::Link;
 use read::Reader;
 use scan::Scanner;
 use serve::carbonlink::Carbonlink;
 use specs::Specs;
+use tokio::net::TcpListener;
 
 /// What tells this daemon from the others.
 pub const PROGRAM: Program = Program {
@@ -90,13 +93,14 @@ pub async fn run(config: Config, context: Context) -> Result<Running, StartError
     tell_facts(config.fingerprint, config.self_name.as_deref(), &context);
     let refusals = refusals(&context);
     let sink = Arc::new(sink(&keeper, &refusals, &context));
-    let service = Service {
+    let service = Arc::new(Service {
         sink: Arc::clone(&sink),
         refusals: Arc::clone(&refusals),
         context: context.clone(),
         limits: metric::Limits::default(),
         settings: config.intake,
-    };
+    });
+    serve_link(&mut running, config.link, &host, &service)?;
     let listener_routes = Listeners::new(service).open(&mut running)?;
     let reader = Reader::new(
         Arc::clone(&engine),
@@ -324,24 +328,48 @@ fn serve_readers(
     Ok(())
 }
 
-/// Opens the carbonlink port. Where nobody asked for it, a taken port is no reason not to start:
-/// several nodes on one machine all have the same default.
-fn serve_carbonlink(
+/// Opens a port that a node need not have. Where nobody asked for it, a taken port is no reason not to start: several nodes on
+/// one machine all have the same default.
+fn open_port(
     running: &mut Running,
-    carbonlink: Option<config::Carbonlink>,
-    reader: Arc<Reader>,
-) -> Result<(), StartError> {
-    let Some(config::Carbonlink { address, is_asked_for }) = carbonlink else { return Ok(()) };
-    let tcp = match daemon::listen::tcp("carbonlink", &address) {
+    setting: &'static str,
+    port: Option<config::OptionalPort>,
+) -> Result<Option<TcpListener>, StartError> {
+    let Some(config::OptionalPort { address, is_asked_for }) = port else { return Ok(None) };
+    let tcp = match daemon::listen::tcp(setting, &address) {
         Ok(tcp) => tcp,
         Err(error) if is_asked_for => return Err(error.into()),
         Err(error) => {
-            tracing::warn!(%error, "no carbonlink");
-            return Ok(());
+            tracing::warn!(%error, setting, "port not opened");
+            return Ok(None);
         }
     };
-    let bound = tcp.local_addr().map_err(|error| StartError::io("binding `carbonlink`", error))?;
-    running.add_address("carbonlink", bound);
+    let bound = tcp.local_addr().map_err(|error| StartError::io("binding a port", error))?;
+    running.add_address(setting, bound);
+    Ok(Some(tcp))
+}
+
+/// Opens the port of the acknowledged link.
+fn serve_link(
+    running: &mut Running,
+    port: Option<config::OptionalPort>,
+    name: &str,
+    service: &Arc<Service<Accept>>,
+) -> Result<(), StartError> {
+    let Some(tcp) = open_port(running, "link", port)? else { return Ok(()) };
+    let link = Link::new(Arc::clone(service), name, &tcp);
+    let server = tokio::spawn(link.serve(tcp));
+    running.add_stage("link", async move { drop(server.await) });
+    Ok(())
+}
+
+/// Opens the carbonlink port.
+fn serve_carbonlink(
+    running: &mut Running,
+    port: Option<config::OptionalPort>,
+    reader: Arc<Reader>,
+) -> Result<(), StartError> {
+    let Some(tcp) = open_port(running, "carbonlink", port)? else { return Ok(()) };
     let Context { metrics, shutdown, .. } = running.context.clone();
     let server = tokio::spawn(Carbonlink { reader, registry: metrics, shutdown }.serve(tcp));
     running.add_stage("carbonlink", async move { drop(server.await) });

@@ -26,6 +26,12 @@ pub const SETTINGS: &[Setting] = &[
         "Takes carbon lines here, over TCP and UDP.",
     )
     .list(),
+    Setting::new(
+        "link",
+        Kind::Address,
+        "0.0.0.0:2105",
+        "Takes the acknowledged link of our relays here, over TCP; empty: nowhere.",
+    ),
     Setting::new("pickle", Kind::Address, "", "Takes Python pickles here, over TCP.").list(),
     Setting::new(
         "read",
@@ -437,6 +443,20 @@ pub const METRICS: &[Metric] = &[
         "plumbago_carbon_series_unreadable_total",
         "Series left out of an answer because their file could not be read.",
     ),
+    Metric::counter(
+        "plumbago_carbon_link_batches_total",
+        "Batches of the acknowledged link whose points were taken.",
+    ),
+    Metric::counter(
+        "plumbago_carbon_link_batches_repeated_total",
+        "Batches of the acknowledged link that were skipped because they had been taken before.",
+    ),
+    Metric::counter(
+        "plumbago_carbon_link_refused_total",
+        "Connections of the acknowledged link that this node ended, by reason: hello (something else \
+         spoke), version, damaged, order.",
+    )
+    .labels(&["reason"]),
     Metric::counter("plumbago_carbon_carbonlink_requests_total", "Carbonlink requests, by type.")
         .labels(&["type"]),
 ];

@@ -85,7 +85,7 @@ pub fn run(config: Config, context: Context) -> Result<Running, StartError> {
         limits: metric::Limits::default(),
         settings: config.intake,
     };
-    let admin_routes = Listeners::new(service).open(&mut running)?;
+    let admin_routes = Listeners::new(Arc::new(service)).open(&mut running)?;
     let ticking = tokio::spawn(tick(Arc::clone(&router), context.clone()));
     running.add_stage("aggregates", {
         let router = Arc::clone(&router);

@@ -176,7 +176,7 @@ fn parse(line: &str) -> Option<Hole> {
 }
 
 /// Puts a file in the place of another one, so that there is always a whole one.
-fn replace(folder: &Path, name: &str, text: &str) -> io::Result<()> {
+pub(super) fn replace(folder: &Path, name: &str, text: &str) -> io::Result<()> {
     let temporary = folder.join(format!("{name}.new"));
     let mut file = File::create(&temporary)?;
     file.write_all(text.as_bytes())?;

@@ -64,7 +64,8 @@ impl Keeper {
             segment.number < first_needed && segment.replayed && !segment.open
         };
         let segments = self.journal.segments();
-        if segments.first().is_some_and(is_done) && self.holes.save(true) && self.sync_files() {
+        let is_noted = || self.holes.save(true) && self.senders.save(self.journal.synced());
+        if segments.first().is_some_and(is_done) && is_noted() && self.sync_files() {
             self.journal.release_before(first_needed);
         }
         let is_full = self.journal_bytes() >= self.config.journal_bytes_max;

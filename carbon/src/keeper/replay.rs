@@ -80,10 +80,12 @@ impl Replaying {
                 break;
             }
         }
+        keeper.senders.settle(|| keeper.journal.sync_former());
         let alone = keeper.gate.write();
         keeper.is_replaying.store(false, Ordering::Relaxed);
         *keeper.newcomers.lock() = std::collections::HashSet::new();
         drop(alone);
+        keeper.replayed.fire();
         let report = replay.report();
         let log = report.log;
         if log.frames > 0 || log.damaged > 0 || log.torn_bytes > 0 {
@@ -118,6 +120,7 @@ impl Names<'_> {
             Record::Hole { from_s, until_s } => {
                 self.keeper.holes.insert(Hole { from_s, until_s });
             }
+            Record::Sender(mark) => self.keeper.senders.restore(mark),
             // Nothing of the others is kept in memory.
             _ => {}
         }

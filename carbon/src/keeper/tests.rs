@@ -108,7 +108,7 @@ impl Node {
     /// One batch, a name for each point.
     fn accept_all(&self, names: &[&str], points: &[(u32, f64)]) {
         let mut ids = Vec::new();
-        self.keeper.accept(names, points.iter().copied(), &mut ids);
+        self.keeper.accept(names, points.iter().copied(), None, &mut ids);
         assert!(ids.iter().all(Option::is_some));
     }
 

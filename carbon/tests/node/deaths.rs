@@ -34,7 +34,7 @@ impl Process {
     fn start(data: &Path, schemas: &Path) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_plumbago-carbon"));
         command.arg("--data").arg(data).arg("--schemas").arg(schemas);
-        for door in ["--line", "--read", "--carbonlink", "--admin"] {
+        for door in ["--line", "--read", "--carbonlink", "--link", "--admin"] {
             command.args([door, ANY_PORT]);
         }
         command.args(["--self-metrics-interval", "0s", "--scan-interval", "0s"]);
@@ -42,7 +42,7 @@ impl Process {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut addresses = BTreeMap::new();
-        while addresses.len() < 4 {
+        while addresses.len() < 5 {
             let line = log.next().expect("a node that starts").unwrap();
             let entry: serde_json::Value = serde_json::from_str(&line).unwrap();
             let entry = entry.get("fields").unwrap_or(&entry);
@@ -290,7 +290,7 @@ async fn a_series_deleted_by_name_is_gone_from_answers_files_and_journal() {
     second.stop().await;
 }
 
-fn copy_tree(from: &Path, to: &Path) {
+pub(crate) fn copy_tree(from: &Path, to: &Path) {
     for entry in from.read_dir().unwrap() {
         let entry = entry.unwrap();
         let (path, copy) = (entry.path(), to.join(entry.file_name()));

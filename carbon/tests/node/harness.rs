@@ -51,7 +51,7 @@ pub(crate) fn values(folder: &Path, with: &[(&str, &str)]) -> Values {
         .with("free_inodes_min", "0")
         .with("self_metrics_interval", "0s")
         .with("scan_interval", "0s");
-    for setting in ["line", "pickle", "read", "carbonlink", "admin"] {
+    for setting in ["line", "pickle", "read", "carbonlink", "link", "admin"] {
         values = values.with(setting, ANY_PORT);
     }
     with.iter().fold(values, |values, (key, text)| values.with(key, text))

@@ -7,4 +7,5 @@ mod formats;
 mod harness;
 mod life;
 mod limits;
+mod link;
 mod tags;

@@ -11,6 +11,7 @@ use wire::line::{self, Rules};
 use wire::named::NamedPoint;
 
 use crate::connection::{Protocol, Taken};
+use crate::listeners::Service;
 use crate::point::{Point, Sink};
 use crate::refusals::Refusals;
 
@@ -105,9 +106,9 @@ impl<S: Sink> Intake<S> {
     }
 }
 
-impl<S: Sink> Protocol for Intake<S> {
-    /// Hands every complete line to the sink as one batch.
-    fn take(&mut self, buffer: &[u8], rules: &Rules) -> Taken {
+impl<S: Sink> Intake<S> {
+    /// The complete lines of a buffer, and how many bytes they are.
+    fn batch<'s, 'b>(&'s mut self, buffer: &'b [u8], rules: &Rules) -> (Batch<'s, 'b, S>, usize) {
         let mut batch = Batch::new(&self.source);
         batch.points.reserve(buffer.len() / LINE_BYTES_USUAL);
         let text = readable_start(buffer);
@@ -122,6 +123,14 @@ impl<S: Sink> Protocol for Intake<S> {
             }
         }
         let bytes = lines.consumed();
+        (batch, bytes)
+    }
+}
+
+impl<S: Sink> Protocol for Intake<S> {
+    /// Hands every complete line to the sink as one batch.
+    fn take(&mut self, buffer: &[u8], rules: &Rules) -> Taken {
+        let (batch, bytes) = self.batch(buffer, rules);
         Taken { bytes, points: batch.finish() }
     }
 
@@ -137,6 +146,36 @@ impl<S: Sink> Protocol for Intake<S> {
             batch.refuse(RefusalReason::IncompleteLine, line);
             batch.finish();
         }
+    }
+}
+
+/// Judges lines that come by no port of this crate: those of the link between our own parts.
+#[derive(Debug)]
+pub struct LineJudge<S> {
+    service: Arc<Service<S>>,
+    intake: Intake<S>,
+}
+
+impl<S: Sink> LineJudge<S> {
+    /// For the lines of one peer; they are counted as those of the listener `listener`.
+    #[must_use]
+    pub fn new(service: &Arc<Service<S>>, peer: String, listener: &str) -> Self {
+        let metrics = &service.context.metrics;
+        let points = metrics.counter_with(crate::metrics::POINTS.name, &[listener]);
+        let intake = Intake::new(service.source(peer, points), service.settings.line_bytes_max);
+        Self { service: Arc::clone(service), intake }
+    }
+
+    /// The points of whole lines. What is refused is counted and kept; what is taken counts as received.
+    pub fn points<'b>(&mut self, lines: &'b [u8]) -> Vec<Point<'b>> {
+        // No line goes on from one batch to the next.
+        self.intake.framer.last_line(&[]);
+        let (mut batch, bytes) = self.intake.batch(lines, &self.service.rules());
+        if let Some(cut) = lines.get(bytes..).filter(|cut| !cut.is_empty()) {
+            batch.refuse(RefusalReason::IncompleteLine, cut);
+        }
+        batch.count();
+        batch.points
     }
 }
 
@@ -177,12 +216,17 @@ impl<'s, 'b, S: Sink> Batch<'s, 'b, S> {
 
     /// Hands the batch over, and says how many points were read, taken or refused.
     pub(crate) fn finish(self) -> u64 {
-        let received = self.received + self.points.len() as u64;
-        self.source.refusals.received(received);
-        self.source.points.add(received);
+        let received = self.count();
         if !self.points.is_empty() {
             self.source.sink.accept(&self.points);
         }
+        received
+    }
+
+    fn count(&self) -> u64 {
+        let received = self.received + self.points.len() as u64;
+        self.source.refusals.received(received);
+        self.source.points.add(received);
         received
     }
 }

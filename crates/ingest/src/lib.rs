@@ -27,6 +27,7 @@ mod tls;
 mod udp;
 mod unpack;
 
+pub use intake::LineJudge;
 pub use listeners::{Listeners, Service};
 pub use point::{Point, Sink};
 pub use refusals::{Counters, REJECTED_KEPT, Refusals, Rejected};

@@ -83,9 +83,8 @@ pub struct Listeners<S> {
 impl<S: Sink> Listeners<S> {
     /// No port is open yet.
     #[must_use]
-    pub fn new(service: Service<S>) -> Self {
+    pub fn new(service: Arc<Service<S>>) -> Self {
         let connections_max = daemon::listen::connections_max(service.settings.connections_max);
-        let service = Arc::new(service);
         Self {
             places: Arc::new(Semaphore::new(connections_max)),
             http: Arc::new(Http::new(Arc::clone(&service))),

@@ -28,6 +28,9 @@ pub trait LogDisk: Send + Sync + std::fmt::Debug {
     /// Cuts a file off at `bytes`.
     fn truncate(&self, path: &Path, bytes: u64) -> io::Result<()>;
 
+    /// Makes what a file holds survive a power cut.
+    fn sync(&self, path: &Path) -> io::Result<()>;
+
     /// Makes new names in a folder survive a power cut.
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
 }
@@ -80,6 +83,10 @@ impl LogDisk for RealDisk {
 
     fn truncate(&self, path: &Path, bytes: u64) -> io::Result<()> {
         OpenOptions::new().write(true).open(path)?.set_len(bytes)
+    }
+
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_data()
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {

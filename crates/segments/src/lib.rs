@@ -379,6 +379,44 @@ impl SegmentLog {
         watermarks.until(look).await
     }
 
+    /// Returns when the disk has come further than `written` and `synced`, with how far it is now.
+    ///
+    /// # Errors
+    /// When the log is closed before.
+    pub async fn progress(
+        &self,
+        written: Position,
+        synced: Position,
+    ) -> Result<(Position, Position), LogError> {
+        let watermarks = &self.shared.watermarks;
+        let look = || {
+            let closed = watermarks.is_closed();
+            let now = (self.written(), self.synced());
+            if now != (written, synced) {
+                return Some(Ok(now));
+            }
+            closed.then_some(Err(LogError::Closed))
+        };
+        watermarks.until(look).await
+    }
+
+    /// Makes what former runs have left survive the loss of power as well: the death of a process may have come before
+    /// its syncs. It waits for the disk, so it belongs on a thread.
+    ///
+    /// # Errors
+    /// What the disk said.
+    pub fn sync_former(&self) -> io::Result<()> {
+        let Shared { files, disk, .. } = &*self.shared;
+        let ended = files.list().into_iter().filter(|info| !info.open);
+        for info in ended {
+            match disk.sync(&files.path_of(info.number)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _synced_or_gone => {}
+            }
+        }
+        disk.sync_folder(files.folder())
+    }
+
     /// Nobody needs what is at or before `position` any more, though it may stay: it is not synced for its own sake,
     /// and what the disk has refused so far is not written.
     pub fn spare(&self, position: Position) {

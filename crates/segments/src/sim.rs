@@ -242,6 +242,10 @@ impl LogDisk for SimDisk {
         Ok(())
     }
 
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        SimHandle { disk: self.clone(), path: path.to_owned() }.sync_data()
+    }
+
     fn sync_folder(&self, _folder: &Path) -> io::Result<()> {
         self.call()?;
         let inner = &mut *self.0.lock();

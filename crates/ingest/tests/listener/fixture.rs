@@ -123,13 +123,13 @@ impl Fixture {
             .fold(Values::defaults(SETTINGS), |values, (key, text)| values.with(key, text));
         let mut settings = Settings::from_values(&values).unwrap();
         change(&mut settings);
-        let listeners = Listeners::new(Service {
+        let listeners = Listeners::new(Arc::new(Service {
             sink: Arc::clone(&sink),
             refusals: Arc::clone(&refusals),
             context: context.clone(),
             limits: metric::Limits::default(),
             settings,
-        });
+        }));
         let mut running = Running::new(context.clone());
         drop(listeners.open(&mut running)?);
         let address = |setting| running.address(setting).unwrap();
