@@ -10,6 +10,8 @@ mod drift;
 mod flush;
 mod headers;
 mod hours;
+mod image;
+mod moves;
 mod patched;
 mod pending;
 mod prefixed;
@@ -36,6 +38,8 @@ pub use self::disk::{Disk, DiskFile, FileMark, FreeSpace, OpenFile, RealDisk};
 pub use self::drift::{DriftReport, Drifted};
 pub use self::flush::{FlushReport, FlushScope};
 use self::headers::Headers;
+pub(crate) use self::image::Image;
+pub(crate) use self::moves::{Incoming, MergeError, Merged};
 pub use self::pending::JournalPosition;
 use self::pending::Pending;
 pub use self::quotas::QuotaUse;
@@ -289,19 +293,20 @@ impl Engine {
     /// longer than any may be.
     pub fn resolve(&self, names: &[&str], ids: &mut Vec<Option<SeriesId>>) {
         let limit = self.store.config.series_max;
+        let hour = self.this_hour();
         if self.store.quotas.is_empty() {
-            self.resolve_up_to(names, limit, ids);
+            self.resolve_up_to(names, limit, hour, ids);
             return;
         }
         self.store.count_points(names);
-        self.resolve_up_to(names, 0, ids);
+        self.resolve_up_to(names, 0, hour, ids);
         let mut one = Vec::new();
         for (name, id) in names.iter().zip(ids).filter(|(_, id)| id.is_none()) {
             *id = self.store.table.get(name);
             if id.is_some() || self.store.is_over_quota(name) {
                 continue;
             }
-            if self.resolve_up_to(&[name], limit, &mut one) > 0 {
+            if self.resolve_up_to(&[name], limit, hour, &mut one) > 0 {
                 self.store.count_new_series(name);
             }
             *id = one[0];
@@ -327,11 +332,16 @@ impl Engine {
             && self.store.is_over_quota(name)
     }
 
-    /// Returns how many of the names are new.
+    fn this_hour(&self) -> u32 {
+        hour_of(self.store.clock.now_unix_seconds())
+    }
+
+    /// Returns how many of the names are new; these are taken to be active in `hour`.
     fn resolve_up_to(
         &self,
         names: &[&str],
         limit: usize,
+        hour: u32,
         ids: &mut Vec<Option<SeriesId>>,
     ) -> usize {
         let store = &self.store;
@@ -341,7 +351,6 @@ impl Engine {
             return 0;
         }
         let count = fresh.len();
-        let hour = hour_of(store.clock.now_unix_seconds());
         for id in fresh {
             store.table.with_name(id, str::to_owned).inspect(|name| {
                 store.index.insert(id, name, Some(hour));
@@ -353,7 +362,7 @@ impl Engine {
     /// The id of a name from the journal, which the node has accepted before, whatever the limit is now.
     pub fn resolve_again(&self, name: &str) -> Option<SeriesId> {
         let mut ids = Vec::new();
-        self.resolve_up_to(&[name], usize::MAX, &mut ids);
+        self.resolve_up_to(&[name], usize::MAX, self.this_hour(), &mut ids);
         ids.pop().flatten()
     }
 
@@ -505,9 +514,7 @@ impl Engine {
             }
             _removed => {}
         }
-        store.counters.points_of_deleted.add(store.pending.discard(id) as u64);
-        store.index.remove(id);
-        Ok(store.table.remove(id))
+        Ok(store.forget(id))
     }
 
     /// Walks the tree of files, slowly: `keep_going` is asked before every folder and may wait. Names of files that were
@@ -583,6 +590,13 @@ impl Store {
     fn path(&self, id: SeriesId) -> Option<PathBuf> {
         let path = self.table.with_name(id, metric::path::whisper_path)?;
         Some(self.config.whisper.join(path))
+    }
+
+    /// Drops what waits for a series, its place in the index and its name. False if there was none.
+    fn forget(&self, id: SeriesId) -> bool {
+        self.counters.points_of_deleted.add(self.pending.discard(id) as u64);
+        self.index.remove(id);
+        self.table.remove(id)
     }
 
     fn forget_if_gone(&self, id: SeriesId) -> bool {

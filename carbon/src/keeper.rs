@@ -11,6 +11,7 @@ pub(crate) mod senders;
 
 use std::collections::HashSet;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -24,7 +25,9 @@ use self::holes::{Hole, Holes};
 use self::release::Release;
 use self::replay::Replaying;
 use self::senders::Senders;
-use crate::engine::{Engine, FlushReport, JournalPosition, ReadError};
+use crate::engine::{
+    Engine, FlushReport, Incoming, JournalPosition, MergeError, Merged, ReadError,
+};
 use crate::index::ScanReport;
 use crate::journal::{Durability, Journal, Point, Position, Record, Replay, SenderMark};
 use crate::queue::{SeriesCommand, SeriesOutcome};
@@ -236,23 +239,65 @@ impl Keeper {
     /// Deletes series by name: files, waiting points, names. Neither the journal nor a later start brings them back.
     /// Returns how many of the names there were.
     pub(crate) fn delete(&self, names: &[String]) -> Result<usize, DeleteError> {
+        self.end_series(names, |id| {
+            self.engine
+                .execute(id, SeriesCommand::Delete)
+                .map(|outcome| outcome == SeriesOutcome::Deleted(true))
+        })
+    }
+
+    /// The same, but keeps the files in `folder`.
+    pub(crate) fn put_away(&self, names: &[String], folder: &Path) -> Result<usize, DeleteError> {
+        self.end_series(names, |id| self.engine.put_away(id, folder))
+    }
+
+    fn end_series(
+        &self,
+        names: &[String],
+        end: impl Fn(SeriesId) -> Result<bool, ReadError>,
+    ) -> Result<usize, DeleteError> {
         if self.is_replaying.load(Ordering::Relaxed) {
             return Err(DeleteError::Replaying);
         }
-        let mut deleted = 0;
+        let mut ended = 0;
         for name in names {
             // Alone: no point may come between the end of a series and its tombstone.
             let _alone = self.gate.write();
             let Some(id) = self.engine.table().get(name) else { continue };
-            if self.engine.execute(id, SeriesCommand::Delete)? == SeriesOutcome::Deleted(true) {
+            if end(id)? {
                 self.journal.append(&[Record::Tombstone(id)]);
-                deleted += 1;
+                ended += 1;
             }
         }
-        if deleted > 0 {
+        if ended > 0 {
             self.journal.wait_blocking(self.journal.appended(), self.config.ack)?;
         }
-        Ok(deleted)
+        Ok(ended)
+    }
+
+    /// Merges another node's file of a series, which becomes one if it is none; see [`Engine::merge`].
+    pub(crate) fn merge(
+        &self,
+        name: &str,
+        file: Vec<u8>,
+        from: Option<i64>,
+        now: i64,
+    ) -> Result<Merged, MergeError> {
+        let incoming = Incoming::read(file, now)?;
+        let id = {
+            let _shared = self.gate.read();
+            let id = self.engine.adopt(name, &incoming).ok_or(MergeError::Limit)?;
+            if id >= self.engine.table().safe_end() {
+                self.journal.append(&[Record::Name { id, name }]);
+            }
+            id
+        };
+        self.engine.merge(id, incoming, from)
+    }
+
+    /// Whether what former runs have left is still being read.
+    pub(crate) fn is_replaying(&self) -> bool {
+        self.is_replaying.load(Ordering::Relaxed)
     }
 
     /// Takes note of whether the node takes points at this second. A hole that has ended is journalled, and is in its

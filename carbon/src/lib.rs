@@ -14,6 +14,7 @@ pub mod journal;
 mod keeper;
 mod link;
 mod lock;
+mod moves;
 pub mod queue;
 mod read;
 mod scan;
@@ -115,8 +116,10 @@ pub async fn run(config: Config, context: Context) -> Result<Running, StartError
     let scanner = scanner(&keeper, &context);
     let admin = serve::admin::Admin::new(Arc::clone(&keeper), Arc::clone(&scanner))
         .map_err(|error| StartError::io("admin thread", error))?;
+    let moves = moves::Moves::new(Arc::clone(&keeper), config.data.join("trash"), &context)
+        .map_err(|error| StartError::io("threads for moves", error))?;
     add_last_stage(&mut running, keeper, lock, config.stop_deadline);
-    let routes = listener_routes.merge(admin.router());
+    let routes = listener_routes.merge(admin.router()).merge(serve::moves::router(moves));
     daemon::admin::start(&mut running, &config.admin, routes)?;
     running.on_reload(move |values| {
         let rules = Rules::from_values(values)?;

@@ -3,5 +3,6 @@
 pub(crate) mod admin;
 pub(crate) mod carbonlink;
 pub(crate) mod http;
+pub(crate) mod moves;
 mod params;
 mod reply;

@@ -457,6 +457,16 @@ pub const METRICS: &[Metric] = &[
          spoke), version, damaged, order.",
     )
     .labels(&["reason"]),
+    Metric::counter(
+        "plumbago_carbon_moved_series_total",
+        "Series that tools moved: created or filled from another node, refused, put into the trash.",
+    )
+    .labels(&["what"]),
+    Metric::counter(
+        "plumbago_carbon_moved_bytes_total",
+        "Compressed bytes of series given to other nodes and taken from them.",
+    )
+    .labels(&["direction"]),
     Metric::counter("plumbago_carbon_carbonlink_requests_total", "Carbonlink requests, by type.")
         .labels(&["type"]),
 ];

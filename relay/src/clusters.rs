@@ -85,4 +85,10 @@ impl Clusters {
         let ring = self.clusters.iter().find_map(|cluster| cluster.placement.ring())?;
         Some(ring.fingerprint().to_string())
     }
+
+    /// The fingerprint of the ring that this one's files are leaving, while they move.
+    pub(crate) fn leaving(&self) -> Option<String> {
+        let ring = self.clusters.iter().find_map(|cluster| cluster.placement.leaving())?;
+        Some(ring.fingerprint().to_string())
+    }
 }

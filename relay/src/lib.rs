@@ -35,6 +35,7 @@ pub use import::import;
 pub use log::{LogFull, LogSettings};
 pub use tables::{METRICS, SETTINGS};
 
+use clusters::Clusters;
 use forward::Forwarder;
 use route::Router;
 use routes::Routes;
@@ -68,7 +69,7 @@ pub async fn start(values: Values, context: Context) -> Result<Running, StartErr
 /// An address that cannot be listened on, or a folder that cannot be used.
 pub fn run(config: Config, context: Context) -> Result<Running, StartError> {
     let mut running = Running::new(context.clone());
-    publish_fingerprint(config.routes.clusters.fingerprint(), &context);
+    publish_rings(rings(&config.routes.clusters), &context);
     let forwarder = Forwarder::open(&config, &context)?;
     let router = Arc::new(Router::new(config.routes, Arc::clone(&forwarder), &context)?);
     forwarder.begin()?;
@@ -133,13 +134,19 @@ async fn tick(router: Arc<Router>, context: Context) {
 /// Puts the settings' routes in force; with a fault in them the old ones stay.
 fn reload(router: &Router, values: &Values, context: &Context) -> Result<(), Vec<Fault>> {
     let routes = Routes::from_values(values)?;
-    let fingerprint = routes.clusters.fingerprint();
+    let rings = rings(&routes.clusters);
     router.replace(routes).map_err(|error| vec![values.fault("clusters", error.to_string())])?;
-    publish_fingerprint(fingerprint, context);
+    publish_rings(rings, context);
     Ok(())
 }
 
-/// Lets other daemons see by `/health` whether their ring is ours.
-fn publish_fingerprint(fingerprint: Option<String>, context: &Context) {
-    context.facts.set("ring_fingerprint", fingerprint.unwrap_or_default());
+/// The fingerprints of the ring and of the one that is being left.
+fn rings(clusters: &Clusters) -> [Option<String>; 2] {
+    [clusters.fingerprint(), clusters.leaving()]
+}
+
+/// Lets other programs see by `/health` whether their ring is ours, and whether files move.
+fn publish_rings([ring, leaving]: [Option<String>; 2], context: &Context) {
+    context.facts.set("ring_fingerprint", ring.unwrap_or_default());
+    context.facts.set("ring_leaving", leaving.unwrap_or_default());
 }

@@ -36,17 +36,7 @@ impl Salvaged {
 
     /// What a file for them must be.
     pub(super) fn spec(&self) -> Spec {
-        let archives = self.header.archives.iter();
-        let archives = archives.map(|archive| Retention {
-            seconds_per_point: archive.seconds_per_point,
-            points: archive.points,
-        });
-        Spec {
-            archives: archives.collect(),
-            x_files_factor: self.header.x_files_factor.into(),
-            method: self.header.method,
-            allocation: Allocation::Sparse,
-        }
+        spec_of(&self.header)
     }
 
     /// Writes them to a file without points.
@@ -55,6 +45,21 @@ impl Salvaged {
             file.write_points(index, 0, points)?;
         }
         Ok(())
+    }
+}
+
+/// What makes a file with this header.
+pub(super) fn spec_of(header: &Header) -> Spec {
+    let archives = header.archives.iter();
+    let archives = archives.map(|archive| Retention {
+        seconds_per_point: archive.seconds_per_point,
+        points: archive.points,
+    });
+    Spec {
+        archives: archives.collect(),
+        x_files_factor: header.x_files_factor.into(),
+        method: header.method,
+        allocation: Allocation::Sparse,
     }
 }
 

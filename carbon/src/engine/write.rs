@@ -95,6 +95,16 @@ impl Store {
     /// Writes what waits for the series, in its turn.
     pub(super) fn write(&self, id: SeriesId, creates: Creates, rollups: Rollups) -> Written {
         let _turn = self.turns.take(id);
+        self.write_in_turn(id, creates, rollups)
+    }
+
+    /// The same for who has the series' turn already.
+    pub(super) fn write_in_turn(
+        &self,
+        id: SeriesId,
+        creates: Creates,
+        rollups: Rollups,
+    ) -> Written {
         let look = self.pending.look(id);
         let unsettled = self.recovery.concerns(id) && !look.settled;
         if look.points.is_empty() && !look.owes_rollups() && !unsettled {
@@ -356,7 +366,7 @@ impl Store {
         Ok(Some(self.learn(visit, file)?))
     }
 
-    fn set_aside(&self, path: &Path, relative: &str) -> io::Result<std::path::PathBuf> {
+    pub(super) fn set_aside(&self, path: &Path, relative: &str) -> io::Result<std::path::PathBuf> {
         let now = self.clock.now_unix_seconds();
         let to = aside_path(&self.config.aside, relative, now);
         match self.disk.rename(path, &to) {

@@ -8,4 +8,5 @@ mod harness;
 mod life;
 mod limits;
 mod link;
+mod moves;
 mod tags;

@@ -94,6 +94,14 @@ impl Placement {
         }
     }
 
+    /// The ring that is being left, where there is one.
+    pub(super) fn leaving(&self) -> Option<&Ring> {
+        match self {
+            Self::Ring(placement) => placement.old.as_ref().map(|old| &old.ring),
+            _ => None,
+        }
+    }
+
     /// Tells `take` of everyone who gets a line placed by `key`.
     pub(super) fn place(&self, key: &[u8], sets: &Sets, mut take: impl FnMut(Place)) {
         match self {

@@ -114,7 +114,7 @@ impl Life {
     }
 }
 
-fn values(path: &std::path::Path) -> Vec<BTreeMap<u32, u64>> {
+fn values(path: &Path) -> Vec<BTreeMap<u32, u64>> {
     let file = Whisper::open(std::fs::File::open(path).unwrap()).unwrap();
     let archives = file.header().archives.iter().enumerate();
     let of_archive = |(index, archive): (usize, &whisper::Archive)| {

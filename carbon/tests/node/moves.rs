@@ -1,0 +1,175 @@
+//! Series on their way from one node to another, while points keep coming.
+
+use serde_json::{Value, json};
+
+use crate::harness::{NOW, Node, file_of, node};
+
+const SCHEMAS: &str = "[all]\npattern = .*\nretentions = 10s:1h,1m:6h\n";
+
+async fn pair() -> ([Node; 2], [tempfile::TempDir; 2]) {
+    let rules = testkit::folder();
+    let schemas = crate::harness::file(&rules, "schemas.conf", SCHEMAS);
+    let (a, folder_a) = node(&[("schemas", &schemas)]).await;
+    let (b, folder_b) = node(&[("schemas", &schemas)]).await;
+    ([a, b], [folder_a, folder_b])
+}
+
+fn view() -> Value {
+    json!({"now": NOW, "until": NOW - 60, "from": null})
+}
+
+impl Node {
+    async fn moves(&self, what: &str, body: Value) -> (u16, String) {
+        let path = format!("POST /admin/moves/{what}");
+        let answer = self.request("admin", &path, &[], body.to_string().as_bytes()).await;
+        (answer.status, String::from_utf8_lossy(&answer.body).trim().to_owned())
+    }
+
+    async fn moved(&self, what: &str, body: Value) -> Value {
+        let (status, text) = self.moves(what, body).await;
+        assert_eq!(status, 200, "{what}: {text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    fn source(&self) -> String {
+        self.running.address("admin").unwrap().to_string()
+    }
+
+    async fn fetch(&self, from: &Node, names: &[&str]) -> Value {
+        self.moved("lease", json!({"holder": "job", "seconds": 60})).await;
+        let body = json!({"holder": "job", "source": from.source(), "names": names, "view": null});
+        self.moved("fetch", body).await["series"].clone()
+    }
+
+    async fn state(&self, of: &Node, name: &str) -> Value {
+        let body = json!({"source": of.source(), "names": [name], "view": view()});
+        self.moved("compare", body).await["series"][0]["state"].clone()
+    }
+}
+
+fn lines(name: &str, ages: std::ops::Range<i64>) -> Vec<String> {
+    ages.step_by(10).map(|age| format!("{name} {age} {}", NOW - age)).collect()
+}
+
+#[tokio::test]
+async fn a_series_is_whole_on_the_new_node_though_points_came_meanwhile() {
+    let ([old, new], folders) = pair().await;
+    old.send(&lines("a.b", 300..3000)).await;
+    // Both get what comes since the move began; the new one has written some of it.
+    let later = lines("a.b", 100..300);
+    old.send(&later).await;
+    new.send(&later).await;
+    new.flush().await;
+    let last = lines("a.b", 0..100);
+    old.send(&last).await;
+    new.send(&last).await;
+    assert_eq!(new.state(&old, "a.b").await, "differs");
+    let series = new.fetch(&old, &["a.b"]).await;
+    assert_eq!(series[0]["outcome"], "filled", "{series}");
+    assert_eq!(new.state(&old, "a.b").await, "equal");
+    new.flush().await;
+    old.flush().await;
+    let open = |at: usize| {
+        let file = std::fs::File::open(file_of(&folders[at], "a.b")).unwrap();
+        whisper::Whisper::open(file).unwrap()
+    };
+    let diff = whisper::diff(&open(0), &open(1), false, NOW).unwrap();
+    assert!(diff.iter().all(|archive| archive.differences.is_empty()), "{diff:?}");
+    new.check_ledger(&[]);
+    old.check_ledger(&[]);
+}
+
+#[tokio::test]
+async fn a_series_without_a_file_is_made_and_found_and_survives_a_restart() {
+    let ([old, new], _folders) = pair().await;
+    old.send(&lines("a.b", 0..3000)).await;
+    old.send(&lines("c;t=v", 0..3000)).await;
+    let series = new.fetch(&old, &["a.b", "c;t=v", "none"]).await;
+    let outcomes: Vec<&Value> =
+        series.as_array().unwrap().iter().map(|one| &one["outcome"]).collect();
+    assert_eq!(outcomes, ["created", "created", "missing"]);
+    for name in ["a.b", "c;t=v"] {
+        assert_eq!(new.state(&old, name).await, "equal");
+    }
+    let list = new.admin("/admin/moves/series?limit=1").await;
+    assert_eq!(list["series"][0]["name"], "a.b");
+    assert!(list["series"][0]["bytes"].as_u64().unwrap() > 4000);
+    let next = list["next"].as_u64().unwrap();
+    let rest = new.admin(&format!("/admin/moves/series?from={next}")).await;
+    assert_eq!((&rest["series"][0]["name"], &rest["next"]), (&json!("c;t=v"), &Value::Null));
+    assert_eq!(new.number("moved_series_total", &["created"]), 2.0);
+}
+
+#[tokio::test]
+async fn what_goes_to_the_trash_is_whole_there_and_gone_here() {
+    let ([old, new], folders) = pair().await;
+    old.send(&lines("a.b", 0..1000)).await;
+    new.fetch(&old, &["a.b"]).await;
+    let trash = json!({"holder": "job", "date": "2026-11-22", "names": ["a.b", "none"]});
+    let (status, text) = old.moves("trash", trash.clone()).await;
+    assert_eq!((status, text.as_str()), (409, "job has no lease of the node"));
+    old.moved("lease", json!({"holder": "job", "seconds": 60})).await;
+    assert_eq!(old.moved("trash", trash.clone()).await["trashed"], 1);
+    assert_eq!(old.moved("trash", trash.clone()).await["trashed"], 0);
+    let kept = folders[0].path().join("trash/2026-11-22/a/b.wsp");
+    let kept = whisper::Whisper::open(std::fs::File::open(kept).unwrap()).unwrap();
+    let fetched = kept.fetch(NOW - 1000, NOW, NOW, None).unwrap().unwrap();
+    assert_eq!(fetched.points().count(), 100, "waiting points were written first");
+    assert!(!file_of(&folders[0], "a.b").exists());
+    assert_eq!(new.state(&old, "a.b").await, "gone");
+    // The name may come back, and its second file does not take the place of the first.
+    old.send(&lines("a.b", 0..20)).await;
+    assert_eq!(old.moved("trash", trash).await["trashed"], 1);
+    assert!(folders[0].path().join("trash/2026-11-22/a/b.wsp.1").exists());
+    let purge = json!({"holder": "job", "before": "2026-11-23"});
+    assert_eq!(old.moved("purge", purge).await["days"], json!(["2026-11-22"]));
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_refused_in_one_line() {
+    let ([old, new], _folders) = pair().await;
+    old.send(&lines("a.b", 0..100)).await;
+    new.moved("lease", json!({"holder": "other", "seconds": 60})).await;
+    let fetch = |holder: &str, source: &str, names: Value| json!({"holder": holder, "source": source, "names": names, "view": null});
+    let refused = [
+        ("fetch", fetch("job", &old.source(), json!(["a.b"])), 409, "leased to other"),
+        ("fetch", fetch("other", "nowhere", json!(["a.b"])), 400, "is no HOST:PORT"),
+        ("fetch", fetch("other", &testkit::closed_address(), json!(["a.b"])), 502, "not connected"),
+        ("fetch", json!({"holder": "other"}), 400, "missing field"),
+        ("lease", json!({"holder": "", "seconds": 1}), 400, "needs a holder"),
+        ("trash", json!({"holder": "other", "date": "../x", "names": []}), 400, "is no day"),
+        ("snapshot", json!({"names": vec!["a"; 10_001]}), 400, "10000 are allowed"),
+    ];
+    for (what, body, status, part) in refused {
+        let (found, text) = new.moves(what, body).await;
+        assert_eq!((found, text.lines().count()), (status, 1), "{what}: {text}");
+        assert!(text.contains(part), "{what}: {text}");
+    }
+    let body = fetch("other", &old.source(), json!(["../../etc/passwd", "a.b"]));
+    let series = new.moved("fetch", body).await["series"].clone();
+    assert_eq!(
+        (&series[0]["outcome"], &series[1]["outcome"]),
+        (&json!("refused"), &json!("created"))
+    );
+}
+
+#[tokio::test]
+async fn files_of_another_kind_and_corrupt_ones_are_not_mixed_up() {
+    let ([old, _], _folders) = pair().await;
+    let (new, folder) = node(&[]).await;
+    old.send(&lines("a.b", 0..1000)).await;
+    old.send(&lines("c", 0..1000)).await;
+    new.send(&lines("a.b", 0..100)).await;
+    let before =
+        new.get(&format!("/render?target=a.b&from={}&until={NOW}&format=json", NOW - 900)).await;
+    let series = new.fetch(&old, &["a.b", "c"]).await;
+    assert_eq!(series[0]["outcome"], "refused");
+    assert!(series[0]["error"].as_str().unwrap().contains("there"), "{series}");
+    let after =
+        new.get(&format!("/render?target=a.b&from={}&until={NOW}&format=json", NOW - 900)).await;
+    assert_eq!(before.body, after.body);
+    std::fs::write(file_of(&folder, "c"), b"no whisper file").unwrap();
+    assert_eq!(new.fetch(&old, &["c"]).await[0]["outcome"], "created");
+    assert_eq!(new.state(&old, "c").await, "equal");
+    assert_eq!(new.number("files_set_aside_total", &[]), 1.0);
+}
