@@ -124,16 +124,19 @@ SEGMENT_BYTES = "256KiB"
 FRAME_MARK = b"\xffJN\xfe"
 FRAME_HEAD_BYTES = 24
 POINTS_KINDS = (2, 3)
+LINES_KIND = 1
+KEY_BYTES = 8
 
 
 def frames_of(path):
-    """[(first byte, byte behind it, points)] of a segment, by docs/formats/journal.md."""
+    """[(first byte, byte behind it, points)] of a segment, by docs/formats/journal.md and relay-log.md."""
+    count = lines_in if path.endswith(".relay") else points_in
     with open(path, "rb") as file:
         data = file.read()
     frames, at = [], SEGMENT_HEADER_BYTES
     while data[at:at + 4] == FRAME_MARK:
         end = at + FRAME_HEAD_BYTES + struct.unpack_from("<I", data, at + 4)[0]
-        frames.append((at, end, points_in(data[at + FRAME_HEAD_BYTES:end])))
+        frames.append((at, end, count(data[at + FRAME_HEAD_BYTES:end])))
         at = end
     return frames
 
@@ -144,6 +147,17 @@ def points_in(body):
         kind, length = body[at], struct.unpack_from("<I", body, at + 1)[0]
         if kind in POINTS_KINDS:
             count += struct.unpack_from("<I", body, at + 5)[0]
+        at += 5 + length
+    return count
+
+
+def lines_in(body):
+    count = at = 0
+    while at + 5 <= len(body):
+        kind, length = body[at], struct.unpack_from("<I", body, at + 1)[0]
+        if kind == LINES_KIND:
+            keys = body[at + 5]
+            count += struct.unpack_from("<I", body, at + 6 + keys * KEY_BYTES)[0]
         at += 5 + length
     return count
 

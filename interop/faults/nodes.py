@@ -12,13 +12,13 @@ from stage import HOST, Failed, address, free_port, http, wait_for
 from tracks import RETENTIONS
 
 READY_SECONDS = 60
-PREFIX = "plumbago_carbon_"
 
 
 class Plumbago(plumbago.Carbon):
     """Our node as one process in a folder of its own."""
 
     label = "node"
+    prefix = "plumbago_carbon_"
     has_metrics = True
 
     def __init__(self, rig, flags=(), wrap=(), **options):
@@ -71,11 +71,12 @@ class Plumbago(plumbago.Carbon):
         """All that was taken is in files."""
         wait_for("a flush that writes everything", lambda: self.flush() or True, seconds)
 
-    def metrics(self):
+    def metrics(self, prefix=None):
         """Every metric as {name without prefix, labels and all: value}."""
+        prefix = prefix or self.prefix
         rows = http(f"http://{self.admin}/metrics").decode().splitlines()
-        pairs = (row.rsplit(" ", 1) for row in rows if row.startswith(PREFIX))
-        return {name.removeprefix(PREFIX): float(value) for name, value in pairs}
+        pairs = (row.rsplit(" ", 1) for row in rows if row.startswith(prefix))
+        return {name.removeprefix(prefix): float(value) for name, value in pairs}
 
     def metric(self, name):
         return total(self.metrics(), name)

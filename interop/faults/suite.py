@@ -11,6 +11,7 @@ import damage  # noqa: E402
 import disk  # noqa: E402
 import limits  # noqa: E402
 import power  # noqa: E402
+import relay  # noqa: E402
 from nodes import GoCarbon, Plumbago  # noqa: E402
 from rig import Outcome, Rig  # noqa: E402
 
@@ -36,6 +37,20 @@ CASES = {
     "F26": (crash.second_process, "two processes on one folder", "the second does not start and names the holder; the first goes on", ""),
     "CALLS": (calls.flush_of_a_thousand_files, "none: the flush of 1,000 files", "no read of a data file on a warm node, at most one a series after a start",
               "10 reads and 1.6 writes a point"),
+    "F3": (relay.killed_relay, "kill -9 of the relay with lines waiting for a dead node", "nothing lost that was answered by its close", ""),
+    "F4": (relay.stopped_relay, "SIGTERM of the relay with lines waiting for a dead node", "nothing lost; ends with 0 within 5 s", ""),
+    "F5": (relay.dead_node, "a node dead for the whole load, then up", "nothing lost; all there within 10 s; other nodes' lines within 100 ms (99 %)", ""),
+    "F5K": (relay.killed_node, "kill -9 of a node under load", "nothing lost; other nodes' lines within 100 ms (99 %)", ""),
+    "F6": (relay.stopped_reader, "a node that stops reading", "nothing lost; other nodes' lines within 100 ms (99 %)", ""),
+    "F6S": (relay.slow_node, "a node that takes a fifth of its lines", "nothing lost; senders not slowed; other nodes' lines within 100 ms (99 %)", ""),
+    "F7R": (relay.log_disk_full, "the disk of the relay's log full, then space", "lives; nothing lost; other nodes' lines within 100 ms (99 %)", ""),
+    "F13R": (relay.damaged_log, "log of the relay damaged", "starts; loses the damaged frames' lines at most, and counts them", "has no log"),
+    "F14": (relay.partition, "partition between relay and node, both ways and one way", "nothing lost; both owners equal within 60 s of its end", ""),
+    "F19": (relay.bad_reload, "SIGHUP with a faulty file", "old settings stay; told with place and hint, and counted; nothing lost", ""),
+    "F20R": (relay.few_descriptors, "64 file descriptors for the relay", "no busy loop; accepts again when descriptors are free; nothing lost", ""),
+    "F24": (relay.starved, "a fifth of a CPU for the relay, and the relay frozen", "no node taken for dead; nothing lost", ""),
+    "WINDOWS": (relay.killed_with_windows, "kill -9 of a relay with an open window", "its results are those of all answered points", "no results of that window"),
+    "HUP": (relay.nodes_come_and_go, "SIGHUP adds a node and removes it", "nothing lost; each point on two owners", ""),
 }
 OF_THE_PEER = ("F1", "F2", "F7", "F12")
 

@@ -123,10 +123,12 @@ impl Forwarder {
         let keeping = Arc::downgrade(self);
         daemon::threads::spawn("relay-keep", move || keeper::run(&keeping)).map_err(started)?;
         let (log, forwarder) = (Arc::clone(log), Arc::downgrade(self));
+        let lines_found = self.context.metrics.counter("plumbago_relay_log_lines_found_total");
         let mut removed: BTreeMap<u64, u64> = BTreeMap::new();
         let count = move || {
             log.count_former(&mut |found| {
                 let Some(forwarder) = forwarder.upgrade() else { return };
+                lines_found.add(found.lines);
                 if !forwarder.found(&found) {
                     *removed.entry(found.key).or_default() += found.lines;
                 }

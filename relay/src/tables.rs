@@ -274,7 +274,7 @@ pub const METRICS: &[Metric] = &[
     .graphite("destinations.{node}.sent"),
     Metric::counter(
         "plumbago_relay_lines_resent_total",
-        "Lines sent once more after a connection broke, because the node may not have read them.",
+        "Lines that were sent and wait once more, because the connection broke before the node must have read them.",
     )
     .labels(&["node"]),
     Metric::counter("plumbago_relay_connects_total", "Connections made to a node.")
@@ -303,6 +303,10 @@ pub const METRICS: &[Metric] = &[
     Metric::gauge(
         "plumbago_relay_log_unsynced_bytes",
         "Bytes of the log in memory, not written or not synced.",
+    ),
+    Metric::counter(
+        "plumbago_relay_log_lines_found_total",
+        "Lines that former runs had left in the log, once for each node that they wait for.",
     ),
     Metric::counter("plumbago_relay_log_lines_appended_total", "Lines that were put into the log."),
     Metric::counter("plumbago_relay_log_lines_written_total", "Lines written to the log's disk."),

@@ -105,6 +105,7 @@ impl NameError {
 /// let limits = Limits::default();
 /// assert_eq!(canonicalise(b".web1..cpu.", &limits).unwrap(), "web1.cpu");
 /// assert_eq!(canonicalise(b"disk;rack=b;dc=a", &limits).unwrap(), "disk;dc=a;rack=b");
+/// assert_eq!(canonicalise(br#"disk{rack="b",dc="a"}"#, &limits).unwrap(), "disk;dc=a;rack=b");
 /// ```
 ///
 /// # Errors
@@ -136,6 +137,9 @@ pub fn canonicalise_text<'a>(text: &'a str, limits: &Limits) -> Result<Cow<'a, s
 
 /// Looks at every rule.
 fn judge<'a>(text: &'a str, limits: &Limits) -> Result<Cow<'a, str>, NameError> {
+    if let Some(name) = tags::of_open_metrics(text) {
+        return judge(&name?, limits).map(|canonical| Cow::Owned(canonical.into_owned()));
+    }
     let path = check_path(text, limits)?;
     let tags_canonical = path.end == text.len() || check_tags(&text[path.end + 1..], limits)?;
     // Python splits lines at Unicode's spaces too, so such a name would not survive the next hop.

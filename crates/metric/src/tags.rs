@@ -68,6 +68,34 @@ impl fmt::Display for TaggedName<'_> {
     }
 }
 
+/// A name with its tags as OpenMetrics writes them and Python carbon takes them, `name{key="value",…}`, in our own form;
+/// none if it is no such name. A quote or backslash in a value stands behind a backslash.
+pub(crate) fn of_open_metrics(text: &str) -> Option<Result<String, NameError>> {
+    let (name, mut rest) = text.strip_suffix('}')?.split_once('{')?;
+    if name.contains(';') || !rest.ends_with('"') {
+        return None;
+    }
+    let mut plain = name.to_owned();
+    loop {
+        let (key, quoted) = rest.split_once("=\"")?;
+        plain.extend([";", key, "="]);
+        let mut value = quoted.chars();
+        loop {
+            match value.next()? {
+                '"' => break,
+                ';' => return Some(Err(NameError::BadTags)),
+                '\\' => plain.push(value.next()?),
+                other => plain.push(other),
+            }
+        }
+        rest = match value.as_str().strip_prefix(',') {
+            Some(rest) => rest,
+            None if value.as_str().is_empty() => return Some(Ok(plain)),
+            None => return None,
+        };
+    }
+}
+
 /// One `key=value` between two semicolons, checked. The value may hold further `=`.
 pub(crate) fn split_tag(segment: &str) -> Result<(&str, &str), NameError> {
     let (key, value) = segment.split_once('=').ok_or(NameError::BadTags)?;

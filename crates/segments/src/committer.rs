@@ -97,6 +97,12 @@ impl Committer {
     pub(crate) fn run(mut self) {
         loop {
             let closing = self.wait_for_work();
+            if !closing && self.is_backing_off() {
+                // The disk waits for its next attempt; who reads what was taken does not wait for the disk.
+                self.take();
+                self.shared.watermarks.tell();
+                continue;
+            }
             self.commit(closing);
             if closing {
                 return;
@@ -120,7 +126,7 @@ impl Committer {
             let write_at = inbox.since.saturating_add(shared.config.commit_interval);
             let write_at = (!inbox.buffer.is_empty()).then_some(write_at);
             let due = match self.retry_at {
-                Some(retry_at) => Some(retry_at),
+                Some(retry_at) => Some(write_at.map_or(retry_at, |at| at.min(retry_at))),
                 None if urgent => return false,
                 None => [write_at, self.sync_at()].into_iter().flatten().min(),
             };
@@ -133,6 +139,10 @@ impl Committer {
                 None => shared.work.wait(&mut inbox),
             }
         }
+    }
+
+    fn is_backing_off(&self) -> bool {
+        self.retry_at.is_some_and(|at| at > self.shared.clock.monotonic())
     }
 
     fn sync_at(&self) -> Option<Duration> {
@@ -151,16 +161,11 @@ impl Committer {
     /// Writes all that has gathered, and begins to sync it if that is due or wanted; with `sync` it also waits for that.
     pub fn commit(&mut self, sync: bool) {
         let shared = Arc::clone(&self.shared);
+        self.take();
         let mut inbox = shared.inbox.lock();
-        let chunk = inbox.buffer.take(self.spare.pop().unwrap_or_default());
         let synced_wanted = inbox.synced_wanted;
         let sync_done = inbox.sync_done.take();
         drop(inbox);
-        if let Some(mut chunk) = chunk {
-            chunk.seal();
-            shared.watermarks.raise_taken(chunk.last);
-            self.held.push_back(chunk);
-        }
         // After a failed one, the first attempt writes all again.
         sync_done.map(|result| self.finish_sync(result));
         let done = (0..ATTEMPTS).any(|_| self.attempt(sync, synced_wanted).is_ok());
@@ -176,6 +181,17 @@ impl Committer {
         shared.watermarks.set_stalled(!done);
         shared.watermarks.raise(self.written_to, self.synced_to);
         shared.watermarks.tell();
+    }
+
+    /// Takes all that has gathered.
+    fn take(&mut self) {
+        let shared = &self.shared;
+        let chunk = shared.inbox.lock().buffer.take(self.spare.pop().unwrap_or_default());
+        if let Some(mut chunk) = chunk {
+            chunk.seal();
+            shared.watermarks.raise_taken(chunk.last);
+            self.held.push_back(chunk);
+        }
     }
 
     fn attempt(&mut self, sync: bool, synced_wanted: u64) -> Result<(), Failed> {
@@ -399,3 +415,59 @@ impl Committer {
 /// A write or sync has failed, and the segment with it: what is held waits for another.
 #[derive(Debug)]
 struct Failed;
+
+#[cfg(test)]
+mod tests {
+    use daemon::clock::Manual;
+    use testkit::{PATIENCE, wait_until};
+
+    use super::*;
+    use crate::sim::SimDisk;
+    use crate::{Kind, LogConfig, LogCounters, Record, SegmentLog, Surroundings};
+
+    const KIND: Kind = Kind {
+        name: "test",
+        magic: *b"PLUMTEST",
+        suffix: ".test",
+        thread: "test-log",
+        sync_thread: "test-sync",
+    };
+
+    #[derive(Clone, Copy)]
+    struct Item;
+
+    impl Record for Item {
+        fn kind(&self) -> u8 {
+            1
+        }
+
+        fn encode(&self, into: &mut Vec<u8>) {
+            into.push(b'x');
+        }
+    }
+
+    #[test]
+    fn what_comes_while_the_disk_refuses_is_taken_before_its_next_attempt() {
+        let (disk, clock) = (SimDisk::default(), Arc::new(Manual::at(1_700_000_000)));
+        let config = LogConfig::default();
+        let interval = config.commit_interval;
+        let with = Surroundings {
+            disk: Arc::new(disk.clone()),
+            clock: Arc::clone(&clock) as Arc<dyn daemon::Clock>,
+            counters: LogCounters::default(),
+        };
+        let (log, _) = SegmentLog::open("/log".as_ref(), &KIND, config, with).unwrap();
+        disk.set_full(true);
+        log.append([Item]);
+        clock.advance(interval);
+        wait_until("the disk to refuse", PATIENCE, || log.is_stalled().then_some(()));
+        let second = log.append([Item]);
+        clock.advance(interval);
+        // The next attempt comes only after BACK_OFF_MIN of this clock.
+        wait_until("the second item", PATIENCE, || (log.taken() >= second).then_some(()));
+        assert!(log.is_stalled() && log.written() < second);
+        disk.set_full(false);
+        clock.advance(BACK_OFF_MAX);
+        wait_until("the disk to take it", PATIENCE, || (log.written() >= second).then_some(()));
+    }
+}

@@ -143,7 +143,7 @@ impl Node {
             () = self.hub.closing.wait() => return None,
         };
         let (up_to, lines, bytes) = (read.up_to, read.batch.lines(), read.batch.as_bytes().len());
-        let again = self.hub.change(|stream| stream.sent_from_log(self.id, up_to, read.at_end));
+        self.hub.change(|stream| stream.sent_from_log(self.id, up_to, read.at_end));
         if up_to == after {
             // The log is about to be written further, unless the disk refuses.
             tokio::select! {
@@ -153,7 +153,7 @@ impl Node {
             return None;
         }
         let batches = if lines == 0 { Vec::new() } else { vec![Arc::new(read.batch)] };
-        Some(Taken { batches, up_to, lines, bytes, again })
+        Some(Taken { batches, up_to, lines, bytes })
     }
 
     /// Whether lines can be read back when they are wanted again.
@@ -164,9 +164,6 @@ impl Node {
     /// Lines have gone out.
     pub(super) fn delivered(&self, taken: &Taken) {
         self.metrics.sent.add(taken.lines);
-        if taken.again {
-            self.metrics.resent.add(taken.lines);
-        }
         self.hub.change(|stream| stream.delivered(self.id, taken.lines, taken.bytes));
     }
 
@@ -175,8 +172,9 @@ impl Node {
         self.hub.change(|stream| stream.done(self.id, up_to));
     }
 
-    /// The connection is gone; of what went out, that much may not have been read.
+    /// The connection is gone; of what went out, that much may not have been read and waits again.
     pub(super) fn rewind(&self, lines: u64, bytes: usize) {
+        self.metrics.resent.add(lines);
         self.hub.change(|stream| {
             stream.rewind(self.id);
             stream.waiting(self.id, lines, bytes);

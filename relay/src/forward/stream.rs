@@ -37,8 +37,6 @@ pub(crate) struct Place {
     pub(crate) done: Position,
     /// Nothing is kept for the node behind, until it has come this far.
     pub(crate) kept_until: Option<Position>,
-    /// What was handed out at most; what comes again is resent.
-    highest: Position,
     /// Memory has all that comes behind; none where the log has to be read.
     in_memory_from: Option<Position>,
     /// No entry up to here waits for the node.
@@ -74,8 +72,6 @@ pub(crate) struct Taken {
     pub(crate) up_to: Position,
     pub(crate) lines: u64,
     pub(crate) bytes: usize,
-    /// The node was sent these before.
-    pub(crate) again: bool,
 }
 
 /// What comes next for a node.
@@ -127,7 +123,6 @@ impl Stream {
             sent: done,
             done,
             kept_until,
-            highest: done,
             in_memory_from: (!self.has_log || done >= self.last).then_some(self.last),
             released: self.last,
             backlog: Backlog::default(),
@@ -207,7 +202,7 @@ impl Stream {
         if after >= visible {
             return Next::Nothing(after);
         }
-        let mut taken = Taken { up_to: after, again: after < place.highest, ..Taken::default() };
+        let mut taken = Taken { up_to: after, ..Taken::default() };
         let start = self.entries.partition_point(|entry| entry.position <= after);
         let mut is_full = false;
         for entry in self.entries.range(start..).take_while(|entry| entry.position <= visible) {
@@ -246,22 +241,18 @@ impl Stream {
             place.in_memory_from = Some(last);
             place.released = last;
         }
-        place.highest = place.highest.max(place.sent);
     }
 
-    /// The node was handed all up to here, out of the log; `at_end`: the log had no more. Returns whether it had been
-    /// handed some of it before.
-    pub(super) fn sent_from_log(&mut self, node: NodeId, up_to: Position, at_end: bool) -> bool {
+    /// The node was handed all up to here, out of the log; `at_end`: the log had no more.
+    pub(super) fn sent_from_log(&mut self, node: NodeId, up_to: Position, at_end: bool) {
         let last = self.last;
-        let Some(place) = self.place_mut(node) else { return false };
-        let again = place.sent < place.highest;
+        let Some(place) = self.place_mut(node) else { return };
         if at_end && place.in_memory_from.is_none() {
             // What comes from now on waits for the node in memory; the log has all before.
             place.in_memory_from = Some(last);
             place.released = last;
         }
         self.sent(node, up_to);
-        again
     }
 
     /// The node never needs what is at or before this position again.

@@ -103,6 +103,29 @@ fn tags_are_sorted_and_a_repeated_key_is_refused_unless_configured() {
 }
 
 #[test]
+fn tags_in_braces_become_our_own() {
+    assert_eq!(
+        name(r#"http.requests{code="200",method="get"}"#).unwrap(),
+        "http.requests;code=200;method=get"
+    );
+    assert_eq!(name(r#".a..b{z="1",c="x,y={}"}"#).unwrap(), "a.b;c=x,y={};z=1");
+    assert_eq!(name(r#"a{q="\"c:\\d\""}"#).unwrap(), r#"a;q="c:\d""#);
+    assert_eq!(name(r#"a;b=x{c="1"}"#).unwrap(), r#"a;b=x{c="1"}"#, "a value of a tag");
+    for (raw, error) in [
+        (r#"a{b="1;c=2"}"#, NameError::BadTags),
+        (r#"a{name="b"}"#, NameError::BadTags),
+        (r#"a{b=""}"#, NameError::BadTags),
+        (r#"{b="1"}"#, NameError::EmptyName),
+        (r#"a{b="1"}x"#, NameError::InvalidChar),
+        (r#"a{b="1""c="2"}"#, NameError::InvalidChar),
+        (r#"a{b="1\"}"#, NameError::InvalidChar),
+        ("a{}", NameError::InvalidChar),
+    ] {
+        assert_eq!(name(raw), Err(error), "{raw}");
+    }
+}
+
+#[test]
 fn no_untagged_name_reaches_the_folder_of_tagged_files() {
     for raw in ["_tagged", "_tagged.abc.def.x", "._tagged.x", "..._tagged"] {
         assert_eq!(name(raw), Err(NameError::Reserved), "{raw}");
