@@ -10,6 +10,7 @@ use crate::invocation::{Caller, Common, Run, execute, usage_error};
 use carbonate::{Aggregate, Hosts, List, Lookup, Paths, Sieve, Stale};
 use migrate::Migrate;
 use query::Query;
+use schemas::{ApplySchemas, CheckSchemas};
 use send::Send;
 use shell::{Completions, Man};
 use whisper::{
@@ -21,6 +22,7 @@ mod carbonate;
 mod migrate;
 mod query;
 mod ring;
+mod schemas;
 mod send;
 mod shell;
 mod up;
@@ -31,6 +33,15 @@ const PROGRAM: &str = "plumbago";
 
 /// The group of the commands on Whisper files.
 const WHISPER_GROUP: &str = "whisper";
+
+/// The group of the commands on rules and files.
+const SCHEMAS_GROUP: &str = "schemas";
+
+/// Every group, and what it is for.
+const GROUPS: [(&str, &str); 2] = [
+    (WHISPER_GROUP, "Read and edit Whisper files"),
+    (SCHEMAS_GROUP, "Bring files and the rules of their nodes together"),
+];
 
 /// What may stand behind a classic name.
 const SCRIPT_SUFFIX: &str = ".py";
@@ -87,6 +98,16 @@ static COMMANDS: &[Entry] = &[
     local::<Migrate>("migrate", &[], "Write another program's configuration as ours"),
     local::<Completions>("completions", &[], "Print a shell's completions for all commands"),
     local::<Man>("man", &[], "Write a man page for every command"),
+    grouped::<CheckSchemas>(
+        SCHEMAS_GROUP,
+        "check",
+        "Print which files differ from the rules, and what that is in bytes; exits 1 if any does",
+    ),
+    grouped::<ApplySchemas>(
+        SCHEMAS_GROUP,
+        "apply",
+        "Give files the archives of the rules, while points keep coming",
+    ),
     file::<Create>("create", &["whisper-create"], "Create a file"),
     file::<Update>("update", &["whisper-update"], "Write points; with negative times behind `--`"),
     file::<Fetch>("fetch", &["whisper-fetch"], "Print the values of a window"),
@@ -123,6 +144,12 @@ const fn local<T: Run>(
     about: &'static str,
 ) -> Entry {
     Entry { group: None, name, classic, about, arguments: arguments::<T>, run: execute::<T> }
+}
+
+/// A command of a group without a classic name.
+const fn grouped<T: Run>(group: &'static str, name: &'static str, about: &'static str) -> Entry {
+    let group = Some(group);
+    Entry { group, name, classic: &[], about, arguments: arguments::<T>, run: execute::<T> }
 }
 
 /// A command on Whisper files.
@@ -182,13 +209,14 @@ fn by_own_name(line: Vec<OsString>) -> ExitCode {
         Err(error) => return usage_error(&error, PROGRAM),
     };
     let outer = matches.subcommand();
-    let group = outer.filter(|(name, _)| *name == WHISPER_GROUP);
+    let group_of = |word: &str| GROUPS.iter().map(|group| group.0).find(|name| *name == word);
+    let group = outer.and_then(|(word, matches)| Some((group_of(word)?, matches)));
     let chosen = group.map_or(outer, |(_, matches)| matches.subcommand());
     let Some((name, matches)) = chosen else {
         // The command line is refused before, unless the table and the group disagree.
         return ExitCode::FAILURE;
     };
-    let group = group.map(|_| WHISPER_GROUP);
+    let group = group.map(|(name, _)| name);
     let entry = COMMANDS.iter().find(|entry| entry.group == group && entry.name == name);
     let caller = Caller { program: PROGRAM, classic: false };
     entry.map_or(ExitCode::FAILURE, |entry| (entry.run)(matches, &caller))
@@ -199,16 +227,15 @@ fn own_command() -> Command {
     let of = |group: Option<&'static str>| {
         COMMANDS.iter().filter(move |entry| entry.group == group).map(Entry::command)
     };
-    let whisper = Command::new(WHISPER_GROUP)
-        .about("Read and edit Whisper files")
-        .subcommand_required(true)
-        .subcommands(of(Some(WHISPER_GROUP)));
+    let groups = GROUPS.iter().map(|(name, about)| {
+        Command::new(*name).about(*about).subcommand_required(true).subcommands(of(Some(*name)))
+    });
     Command::new(PROGRAM)
         .version(env!("CARGO_PKG_VERSION"))
         .about("Plumbago: a Graphite-compatible relay, storage and query stack")
         .subcommand_required(true)
         .subcommands(of(None))
-        .subcommand(whisper)
+        .subcommands(groups)
         .after_help(classic_names())
 }
 

@@ -58,8 +58,10 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Says something to the operator in one line.
-    pub(crate) fn say(&self, message: &str) {
+    /// Says something to the operator in one line, behind what has been printed so far.
+    pub(crate) fn say(&mut self, message: &str) {
+        // An output that is gone is noticed at the end.
+        drop(self.out.flush());
         complain(self.program, message);
     }
 

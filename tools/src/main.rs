@@ -6,6 +6,7 @@ use std::process::ExitCode;
 mod commands;
 mod http;
 mod invocation;
+mod nodes;
 
 fn main() -> ExitCode {
     commands::main(std::env::args_os().collect())

@@ -6,16 +6,17 @@ use std::thread::park_timeout;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use daemon::threads::{Pool, PoolError};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use whisper::Header;
 
-use crate::engine::{FlushReport, FlushScope, QuotaUse};
+use crate::engine::{Engine, FlushReport, FlushScope, QuotaUse, Reshaped};
 use crate::keeper::Keeper;
 use crate::scan::Scanner;
 use crate::series::SeriesId;
@@ -31,6 +32,9 @@ const DRIFT_FILES_MAX: u64 = 10_000;
 
 /// Rest before each of them.
 const DRIFT_REST: Duration = Duration::from_millis(1);
+
+/// Most series that one request gives other archives: other requests wait meanwhile.
+const APPLY_NAMES_MAX: usize = 1_000;
 
 /// What the routes work with.
 #[derive(Debug)]
@@ -53,6 +57,7 @@ impl Admin {
             .route("/admin/holes", get(holes))
             .route("/admin/quotas", get(quotas))
             .route("/admin/schema-drift", get(schema_drift))
+            .route("/admin/schema-apply", post(schema_apply))
             .with_state(Arc::new(self))
     }
 }
@@ -91,7 +96,7 @@ async fn flush(State(admin): State<Arc<Admin>>, Query(params): Query<FlushParams
     }
 }
 
-fn flush_json(report: &FlushReport) -> serde_json::Value {
+fn flush_json(report: &FlushReport) -> Value {
     json!({
         "series": report.series,
         "points": report.points,
@@ -180,7 +185,48 @@ async fn schema_drift(
     answer(StatusCode::OK, &text)
 }
 
-fn kind(header: &Header) -> serde_json::Value {
+/// Series whose files are to become as the rules have them.
+#[derive(Debug, Deserialize)]
+struct ApplyParams {
+    names: Vec<String>,
+}
+
+async fn schema_apply(State(admin): State<Arc<Admin>>, body: Bytes) -> Response {
+    let names = match serde_json::from_slice::<ApplyParams>(&body) {
+        Ok(params) if params.names.len() <= APPLY_NAMES_MAX => params.names,
+        Ok(_too_many) => {
+            let line = format!("at most {APPLY_NAMES_MAX} names in one request\n");
+            return (StatusCode::BAD_REQUEST, line).into_response();
+        }
+        Err(error) => {
+            return (StatusCode::BAD_REQUEST, format!("request: {error}\n")).into_response();
+        }
+    };
+    let engine = Arc::clone(&admin.keeper.engine);
+    let reshape = move || names.into_iter().map(|name| reshaped(&engine, &name)).collect();
+    match admin.pool.run(reshape).await {
+        Ok(series) => answer(StatusCode::OK, &json!({"series": Value::Array(series)})),
+        Err(error) => busy(error),
+    }
+}
+
+fn reshaped(engine: &Engine, name: &str) -> Value {
+    let id = engine.table().get(name);
+    match id.map_or(Ok(Reshaped::Missing), |id| engine.reshape(id)) {
+        Ok(Reshaped::Missing) => json!({"name": name, "outcome": "missing"}),
+        Ok(Reshaped::Equal) => json!({"name": name, "outcome": "equal"}),
+        Ok(Reshaped::Done { bytes_before, bytes_after }) => json!({
+            "name": name, "outcome": "resized",
+            "bytes_before": bytes_before, "bytes_after": bytes_after,
+        }),
+        Err(error) => {
+            tracing::warn!(name, %error, "cannot be given other archives");
+            json!({"name": name, "outcome": "failed", "error": error.to_string()})
+        }
+    }
+}
+
+fn kind(header: &Header) -> Value {
     let archives = header.archives.iter();
     let archives = archives.map(|one| format!("{}:{}", one.seconds_per_point, one.points));
     json!({
@@ -190,7 +236,7 @@ fn kind(header: &Header) -> serde_json::Value {
     })
 }
 
-fn answer(status: StatusCode, value: &serde_json::Value) -> Response {
+fn answer(status: StatusCode, value: &Value) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], format!("{value}\n")).into_response()
 }
 

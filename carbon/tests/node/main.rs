@@ -9,4 +9,5 @@ mod life;
 mod limits;
 mod link;
 mod moves;
+mod reshape;
 mod tags;

@@ -1,7 +1,7 @@
 //! The pages of docs/operate that say what an operator types and sees.
 
 use crate::page::Stage;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, printed};
 
 /// Addresses as the pages have them.
 const LINE: &str = "127.0.0.1:2003";
@@ -33,4 +33,27 @@ fn migrate_from_go_carbon() {
     std::fs::write(stage.path("carbonate.conf"), carbonate).unwrap();
     std::fs::write(stage.path("names.txt"), "disk.host1.free\nload.host1\nload.host2\n").unwrap();
     stage.play("operate/migrate.md");
+}
+
+#[test]
+fn retention_changes_while_points_keep_coming() {
+    let folder = testkit::folder();
+    let rules = folder.path().join("storage-schemas.conf");
+    let rules_path = rules.to_str().unwrap().to_owned();
+    let write = |retentions: &str| {
+        let text = format!("[all]\npattern = .*\nretentions = {retentions}\n");
+        std::fs::write(&rules, text).unwrap();
+    };
+    write("60s:1d,5m:7d");
+    let settings = ["--nodes", "2", "--schemas", &rules_path];
+    let pipeline = Pipeline::on(folder, &settings);
+    let lines: String = (0..20).map(|number| format!("load.host{number:02} 7\n")).collect();
+    printed(&["send", "--to", &pipeline.line], lines.as_bytes());
+    write("60s:7d,1h:1y");
+    let pipeline = pipeline.again(&settings);
+    let stage = Stage::new()
+        .swap("/etc/plumbago/cluster.toml", &pipeline.cluster())
+        .swap(LINE, &pipeline.line)
+        .swap(API, &pipeline.api);
+    stage.play("operate/retention.md");
 }

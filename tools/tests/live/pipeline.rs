@@ -13,19 +13,40 @@ pub(crate) struct Pipeline {
     _out: BufReader<ChildStdout>,
     pub(crate) line: String,
     pub(crate) api: String,
-    _folder: tempfile::TempDir,
+    folder: Option<tempfile::TempDir>,
 }
 
 impl Pipeline {
     /// Starts it with so many nodes, two of which hold each series.
     pub(crate) fn start(nodes: &str) -> Self {
-        let folder = testkit::folder();
+        Self::on(testkit::folder(), &["--nodes", nodes])
+    }
+
+    /// The same with other settings, on the data that it has.
+    pub(crate) fn again(mut self, settings: &[&str]) -> Self {
+        let folder = self.folder.take().unwrap();
+        // Told to end, it writes all points to their files.
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.child.wait().unwrap();
+        Self::on(folder, settings)
+    }
+
+    /// The file that names its nodes.
+    pub(crate) fn cluster(&self) -> String {
+        let folder = self.folder.as_ref().unwrap().path();
+        folder.join("data/cluster.toml").to_str().unwrap().to_owned()
+    }
+
+    /// Starts it in a folder.
+    pub(crate) fn on(folder: tempfile::TempDir, settings: &[&str]) -> Self {
         let data = folder.path().join("data");
         let mut child = Command::new(env!("CARGO_BIN_EXE_plumbago"))
-            .args(["up", "--nodes", nodes, "--replication", "2"])
+            .args(["up", "--replication", "2"])
             .args(["--line", ANY_PORT, "--pickle", ANY_PORT, "--listen", ANY_PORT])
             .arg("--data")
             .arg(&data)
+            .args(settings)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -40,7 +61,7 @@ impl Pipeline {
         let line = after("carbon lines");
         after("pickles");
         let api = after("Graphite API").trim_start_matches("http://").to_owned();
-        Self { child, _out: out, line, api, _folder: folder }
+        Self { child, _out: out, line, api, folder: Some(folder) }
     }
 }
 
