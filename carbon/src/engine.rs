@@ -107,7 +107,7 @@ impl EngineConfig {
             write_age_s: 3_600,
             first_rollup_s: 3_600,
             next_rollups_s: 86_400,
-            series_points_due: 341,
+            series_points_due: 1024,
             updates_per_second_max: 0,
             creates_per_minute_max: 0,
             pending_points_max: usize::MAX,

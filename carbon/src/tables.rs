@@ -148,8 +148,8 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "series_points_due",
         Kind::Count,
-        "341",
-        "So many waiting points of one series are written before their time.",
+        "1024",
+        "So many waiting points of one series are written before their time. 1024 fill three blocks of 4 KiB.",
     ),
     Setting::new("writer_threads", Kind::Count, "2", "Threads that write files; at least one."),
     Setting::new(

@@ -50,7 +50,9 @@ const DRAIN_MAX: Duration = Duration::from_secs(1);
 const COMMIT_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// Reads one connection to its end. After the stop signal, what the kernel has already taken in
-/// is still read: its sender believes it delivered. `socket` is what `stream` is read from.
+/// is still read: its sender believes it delivered. `socket` is what `stream` is read from: its
+/// close says that what was sent is kept, and is a reset, which says the opposite, where the sink
+/// cannot keep it in time.
 pub(crate) async fn serve<S: Sink>(
     door: &Door<S>,
     socket: &Socket,
@@ -62,6 +64,8 @@ pub(crate) async fn serve<S: Sink>(
     let mut buffer = BytesMut::with_capacity(BUFFER_BYTES_MIN);
     let mut drain_end = None;
     let mut has_delivered = false;
+    // Until its points are kept, whoever dies here must not seem to say that they are.
+    socket.close_by_reset()?;
     loop {
         service.sink.room().await;
         let held = buffer.len();
@@ -93,20 +97,14 @@ pub(crate) async fn serve<S: Sink>(
             protocol.end(&buffer[taken.bytes..]);
             read?;
             // Who sent nothing waits for nothing: its descriptor may be the one that is missing.
-            return if has_delivered { confirm(door, socket).await } else { Ok(()) };
+            if has_delivered {
+                timeout(COMMIT_WAIT_MAX, door.service.sink.committed()).await?;
+            }
+            return socket.close_in_order();
         }
         door.pause(buffer.len() - held, taken.points).await;
         buffer.advance(taken.bytes);
         make_room(&mut buffer, filled);
-    }
-}
-
-/// Lets the close say that what was sent is kept. Where the sink cannot keep it in time, the close
-/// is a reset, which says the opposite.
-async fn confirm<S: Sink>(door: &Door<S>, socket: &Socket) -> io::Result<()> {
-    match timeout(COMMIT_WAIT_MAX, door.service.sink.committed()).await {
-        Ok(()) => Ok(()),
-        Err(_late) => socket.close_by_reset(),
     }
 }
 

@@ -138,9 +138,9 @@ impl<S: Sink> Door<S> {
                 self.read(socket, &mut stream, intake).await
             }
         };
+        read?;
         // A sender over TLS waits for this as others wait for the close.
-        let farewell = timeout(FAREWELL_MAX, stream.shutdown()).await;
-        read.and(farewell.unwrap_or(Ok(())))
+        timeout(FAREWELL_MAX, stream.shutdown()).await.unwrap_or(Ok(()))
     }
 
     /// Reads a stream of one protocol, unpacked if need be, to its end.

@@ -20,11 +20,19 @@ pub(crate) enum Socket {
 }
 
 impl Socket {
-    /// Makes the close a reset, which tells a waiting sender that its points may be lost. A unix
-    /// socket knows no resets.
+    /// From now on a close is a reset, which tells a waiting sender that its points may be lost;
+    /// also the one that the kernel makes when the process dies. A unix socket knows no resets.
     pub(crate) fn close_by_reset(&self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.set_zero_linger(),
+            Self::Unix(_) => Ok(()),
+        }
+    }
+
+    /// From now on a close is a close.
+    pub(crate) fn close_in_order(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => socket2::SockRef::from(&**stream).set_linger(None),
             Self::Unix(_) => Ok(()),
         }
     }
