@@ -11,7 +11,7 @@ use ring::cluster::ClusterNode;
 const HOST: &str = "127.0.0.1";
 
 /// The settings of a node that are addresses; the system chooses their ports at the first start.
-const ADDRESSES: [&str; 4] = ["line", "read", "admin", "carbonlink"];
+const ADDRESSES: [&str; 5] = ["line", "link", "read", "admin", "carbonlink"];
 
 /// One storage node of a local cluster.
 #[derive(Debug)]
@@ -93,6 +93,7 @@ impl StorageNode {
             host: HOST.to_owned(),
             instance: Some(self.name.clone()),
             line: address("line"),
+            link: address("link"),
             read: address("read"),
             admin: address("admin"),
             ..ClusterNode::default()

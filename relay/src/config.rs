@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use daemon::{Fault, Values};
+use wire::link::Packing;
 
 use crate::log::{LogFull, LogSettings};
 use crate::routes::Routes;
@@ -12,9 +13,11 @@ use crate::routes::Routes;
 pub(crate) struct Destination {
     /// Its name in metrics and logs.
     pub(crate) name: String,
-    /// Where it takes carbon lines, `HOST:PORT`. Several stand in for one another: the first that
+    /// Where it takes lines, `HOST:PORT`. Several stand in for one another: the first that
     /// answers is taken.
     pub(crate) addresses: Vec<String>,
+    /// They take the acknowledged link; others take carbon lines.
+    pub(crate) is_link: bool,
     /// What becomes of its lines when the log is full, where its cluster says it.
     pub(crate) log_full: Option<LogFull>,
 }
@@ -30,6 +33,8 @@ pub struct Config {
     pub(crate) routes: Routes,
     /// Bytes that may wait in memory for one node where there is no log.
     pub queue_bytes_max: usize,
+    /// How lines are packed on the acknowledged link.
+    pub link_packing: Packing,
     /// How long a stop may take.
     pub stop_deadline: Duration,
     /// How often the relay's own numbers become series; zero for never.
@@ -53,6 +58,7 @@ impl Config {
             log: LogSettings::from_values(values),
             routes,
             queue_bytes_max: usize::try_from(values.bytes("queue_bytes_max")).unwrap_or(usize::MAX),
+            link_packing: Packing::from_word(values.text("link_packing")),
             stop_deadline: values.duration("stop_deadline"),
             self_metrics_interval: values.duration("self_metrics_interval"),
             intake,

@@ -10,6 +10,7 @@ mod former;
 mod hub;
 mod keeper;
 mod lines;
+mod link;
 mod node;
 mod stream;
 
@@ -43,6 +44,9 @@ const DRAIN_SHARE: f64 = 0.7;
 const DRAIN_WITH_LOG_MAX: Duration = Duration::from_secs(2);
 /// How long the tasks of a stopping relay may take to end.
 const TASKS_END_MAX: Duration = Duration::from_secs(2);
+
+/// Most bytes that nodes see as one: what a batch of the acknowledged link takes is bounded by it.
+const PUSH_BYTES_MAX: usize = 2 << 20;
 
 /// A node of the forwarder. Numbers are not given twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -220,12 +224,26 @@ impl Forwarder {
     pub(crate) fn queue(&self, batches: Vec<(SetId, LineBatch)>) {
         let nodes = self.nodes.read();
         let batches = batches.into_iter().filter(|(_, batch)| !batch.is_empty());
-        let batches = batches.map(|(set, batch)| (&nodes.sets[set.0], Arc::new(batch)));
-        let batches: Vec<(&Set, Arc<LineBatch>)> = batches.collect();
-        if batches.is_empty() {
-            return;
+        let mut together: Vec<(&Set, Arc<LineBatch>)> = Vec::new();
+        let mut bytes = 0;
+        for (set, batch) in batches {
+            for piece in batch.in_pieces(PUSH_BYTES_MAX) {
+                if bytes > 0 && bytes + piece.as_bytes().len() > PUSH_BYTES_MAX {
+                    self.push(&nodes, &together);
+                    together.clear();
+                    bytes = 0;
+                }
+                bytes += piece.as_bytes().len();
+                together.push((&nodes.sets[set.0], Arc::new(piece)));
+            }
         }
-        for (id, lines) in self.hub.push(&batches) {
+        if !together.is_empty() {
+            self.push(&nodes, &together);
+        }
+    }
+
+    fn push(&self, nodes: &Nodes, batches: &[(&Set, Arc<LineBatch>)]) {
+        for (id, lines) in self.hub.push(batches) {
             if let Some(Some(node)) = nodes.nodes.get(id.0) {
                 self.drops.count(node.name(), DropReason::LogFullNewest, lines);
             }
@@ -326,7 +344,8 @@ impl Forwarder {
 fn open_hub(config: &Config, context: &Context) -> Result<Hub, StartError> {
     let Some(settings) = &config.log else {
         let stream = Stream::new(Position(0), false);
-        return Ok(Hub::new(None, stream, config.queue_bytes_max, context));
+        let hub = Hub::new(None, stream, config.queue_bytes_max, context);
+        return Ok(hub.with_packing(config.link_packing));
     };
     let log = Arc::new(RelayLog::open(settings, context)?);
     let pressed = Arc::new(AtomicBool::new(false));
@@ -338,7 +357,8 @@ fn open_hub(config: &Config, context: &Context) -> Result<Hub, StartError> {
         .map_err(|error| StartError::io("threads of `log`", error))?;
     let stream = Stream::new(log.segments.appended(), true);
     let log = Some((log, replayer));
-    Ok(Hub::new(log, stream, settings.memory_bytes_max, context).with_pressed(pressed))
+    let hub = Hub::new(log, stream, settings.memory_bytes_max, context);
+    Ok(hub.with_packing(config.link_packing).with_pressed(pressed))
 }
 
 /// Numbers of the log. They do not keep it alive: the registry outlives the daemon.

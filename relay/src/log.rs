@@ -3,6 +3,7 @@
 //! One log for all nodes; a node is a place in it. The bytes: docs/formats/relay-log.md; the promises: docs/operate/relay-log.md.
 
 mod format;
+mod identity;
 mod places;
 mod replayer;
 mod settings;
@@ -17,6 +18,7 @@ use segments::{
 };
 
 pub(crate) use format::{Lines, key_of, lines_of};
+pub(crate) use identity::random;
 use places::PlacesFile;
 pub(crate) use places::SavedPlace;
 pub(crate) use replayer::{Found, Replayer};
@@ -59,6 +61,8 @@ impl Former {
 pub(crate) struct RelayLog {
     pub(crate) segments: SegmentLog,
     pub(crate) settings: LogSettings,
+    /// By what storage nodes know it.
+    pub(crate) identity: u64,
     former: Mutex<Former>,
     replay: Mutex<Option<Replay>>,
     places: Mutex<PlacesFile>,
@@ -90,6 +94,8 @@ impl RelayLog {
         };
         let (segments, replay) = SegmentLog::open(&settings.folder, &format::KIND, config, with)
             .map_err(StartError::other)?;
+        let identity = identity::of_log(&settings.folder)
+            .map_err(|error| StartError::io("identity of `log`", error))?;
         let has_segments = !segments.segments().is_empty();
         if read.is_none() && has_segments {
             tracing::warn!("nobody knows how far the nodes had come: the whole log is sent again");
@@ -97,6 +103,7 @@ impl RelayLog {
         Ok(Self {
             segments,
             settings: settings.clone(),
+            identity,
             former: Mutex::new(Former { places: read, has_segments, taken: HashSet::new() }),
             replay: Mutex::new(Some(replay)),
             places: Mutex::new(places),

@@ -1,6 +1,7 @@
 //! The relay's settings and metrics: one entry each; flags, files, help and docs follow.
 
 use daemon::{Kind, Metric, Setting};
+use wire::link::Packing;
 
 use crate::log::LogFull;
 
@@ -93,6 +94,13 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Bytes,
         "256MiB",
         "Without a log: how much waits in memory for one node before senders have to wait.",
+    ),
+    Setting::new(
+        "link_packing",
+        Kind::Choice(Packing::WORDS),
+        "none",
+        "How lines are packed on the way to nodes that have a `link` address: lz4 or zstd where the \
+         network costs more than the CPU.",
     ),
     Setting::new(
         "log",
@@ -275,6 +283,16 @@ pub const METRICS: &[Metric] = &[
     Metric::counter(
         "plumbago_relay_lines_resent_total",
         "Lines that were sent and wait once more, because the connection broke before the node must have read them.",
+    )
+    .labels(&["node"]),
+    Metric::counter(
+        "plumbago_relay_link_lines_written_total",
+        "Lines of which a node has said over the acknowledged link that they survive its death.",
+    )
+    .labels(&["node"]),
+    Metric::counter(
+        "plumbago_relay_link_lines_synced_total",
+        "Lines of which a node has said over the acknowledged link that they survive its loss of power.",
     )
     .labels(&["node"]),
     Metric::counter("plumbago_relay_connects_total", "Connections made to a node.")

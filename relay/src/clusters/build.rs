@@ -11,7 +11,7 @@ use ring::{Node, Ring, RingSpec, check_zones};
 use toml::Spanned;
 
 use super::placement::{Members, Placement, RingPlacement};
-use super::text::{ClusterText, Kind, NodeText};
+use super::text::{ClusterText, Kind, NodeTable, NodeText};
 use super::{Cluster, Clusters, DEFAULT};
 use crate::config::Destination;
 use crate::log::LogFull;
@@ -73,8 +73,30 @@ struct NodeEntry {
     name: String,
     node: Node,
     line: String,
+    link: Option<String>,
     zone: Option<String>,
     log_full: Option<LogFull>,
+}
+
+/// Where a node takes lines.
+struct Door {
+    addresses: Vec<String>,
+    is_link: bool,
+}
+
+impl Door {
+    /// By the acknowledged link where there is one, else as carbon lines.
+    fn of(line: &str, link: Option<&str>) -> Self {
+        Self { addresses: vec![link.unwrap_or(line).to_owned()], is_link: link.is_some() }
+    }
+
+    /// Of nodes that stand in for one another: by the link if all of them take it.
+    fn of_any<'a>(nodes: impl Iterator<Item = &'a NodeEntry> + Clone) -> Self {
+        let links: Option<Vec<String>> = nodes.clone().map(|node| node.link.clone()).collect();
+        let is_link = links.is_some();
+        let addresses = links.unwrap_or_else(|| nodes.map(|node| node.line.clone()).collect());
+        Self { addresses, is_link }
+    }
 }
 
 impl NodeEntry {
@@ -82,7 +104,8 @@ impl NodeEntry {
     fn short(text: &str) -> Result<Self, String> {
         let node = Node::parse(text).map_err(|error| error.to_string())?;
         let line = text.split_once('=').map_or(text, |(address, _)| address).to_owned();
-        Ok(Self { name: text.to_owned(), node, line, zone: None, log_full: None })
+        let name = text.to_owned();
+        Ok(Self { name, node, line, link: None, zone: None, log_full: None })
     }
 
     fn read(text: NodeText) -> Result<Self, String> {
@@ -99,7 +122,12 @@ impl NodeEntry {
             node.host = host;
         }
         let name = table.name.unwrap_or(given);
-        Ok(Self { name, node, line: table.line, zone: table.zone, log_full: None })
+        let NodeTable { line, link, zone, .. } = table;
+        Ok(Self { name, node, line, link, zone, log_full: None })
+    }
+
+    fn door(&self) -> Door {
+        Door::of(&self.line, self.link.as_deref())
     }
 }
 
@@ -108,10 +136,11 @@ impl Clusters {
     fn destination(
         &mut self,
         name: &str,
-        addresses: Vec<String>,
+        door: Door,
         log_full: Option<LogFull>,
     ) -> Result<usize, String> {
-        let destination = Destination { name: name.to_owned(), addresses, log_full };
+        let Door { addresses, is_link } = door;
+        let destination = Destination { name: name.to_owned(), addresses, is_link, log_full };
         let known = self.destinations.iter().position(|other| other.name == destination.name);
         match known {
             Some(number) if self.destinations[number] == destination => Ok(number),
@@ -133,8 +162,8 @@ impl Clusters {
         file: ClusterFile,
         log_full: Option<LogFull>,
     ) -> Result<Cluster, String> {
-        let now = self.lines_of(file.nodes(), log_full)?;
-        let old = file.transition().map(|old| self.lines_of(old.nodes(), log_full)).transpose()?;
+        let now = self.doors_of(file.nodes(), log_full)?;
+        let old = file.transition().map(|old| self.doors_of(old.nodes(), log_full)).transpose()?;
         let (ring, old_ring) = file.into_rings();
         let kind = ring.spec().hash.name();
         let now = Members { ring, destinations: now };
@@ -143,17 +172,18 @@ impl Clusters {
         Ok(Cluster { name: name.to_owned(), kind, placement: Placement::Ring(Box::new(placement)) })
     }
 
-    fn lines_of(
+    fn doors_of(
         &mut self,
         nodes: &[ClusterNode],
         log_full: Option<LogFull>,
     ) -> Result<Vec<usize>, String> {
-        let line = |node: &ClusterNode| {
-            let line = node.line.clone();
-            line.ok_or_else(|| format!("node `{}` has no `line`", node.name))
+        let door = |node: &ClusterNode| {
+            let (line, link) = (node.line.as_deref(), node.link.as_deref());
+            let any = line.or(link).ok_or_else(|| format!("node `{}` has no `line`", node.name))?;
+            Ok::<_, String>(Door::of(any, link))
         };
         let nodes = nodes.iter();
-        nodes.map(|node| self.destination(&node.name, vec![line(node)?], log_full)).collect()
+        nodes.map(|node| self.destination(&node.name, door(node)?, log_full)).collect()
     }
 
     /// A ring of nodes; a fault comes with the number of the node it is about, where it is of one.
@@ -166,8 +196,7 @@ impl Clusters {
     ) -> Result<Cluster, (Option<usize>, String)> {
         let mut destinations = Vec::with_capacity(nodes.len());
         for (number, node) in nodes.iter().enumerate() {
-            let lines = vec![node.line.clone()];
-            let destination = self.destination(&node.name, lines, node.log_full);
+            let destination = self.destination(&node.name, node.door(), node.log_full);
             destinations.push(destination.map_err(|problem| (Some(number), problem))?);
         }
         let zones: Vec<Option<String>> = nodes.iter().map(|node| node.zone.clone()).collect();
@@ -189,22 +218,21 @@ impl Clusters {
         kind: Kind,
         nodes: &[NodeEntry],
     ) -> Result<Placement, String> {
-        let lines: Vec<String> = nodes.iter().map(|node| node.line.clone()).collect();
         let log_full = nodes.first().and_then(|node| node.log_full);
         Ok(match kind {
             Kind::Failover => {
-                let stand_ins = self.destination(name, lines, log_full)?;
+                let stand_ins = self.destination(name, Door::of_any(nodes.iter()), log_full)?;
                 Placement::All(self.sets.number(&[stand_ins]))
             }
             Kind::AnyOf => {
                 // Each lane begins with another node and falls back on the ones after it.
                 let lane = |first: usize| {
-                    let addresses = [&lines[first..], &lines[..first]].concat();
-                    (format!("{name}/{}", nodes[first].name), addresses)
+                    let door = Door::of_any(nodes[first..].iter().chain(&nodes[..first]));
+                    (format!("{name}/{}", nodes[first].name), door)
                 };
-                let mut lanes = Vec::with_capacity(lines.len());
-                for (name, addresses) in (0..lines.len()).map(lane) {
-                    let lane = self.destination(&name, addresses, log_full)?;
+                let mut lanes = Vec::with_capacity(nodes.len());
+                for (name, door) in (0..nodes.len()).map(lane) {
+                    let lane = self.destination(&name, door, log_full)?;
                     lanes.push(self.sets.number(&[lane]));
                 }
                 Placement::Spread(lanes)
@@ -212,7 +240,7 @@ impl Clusters {
             _ => {
                 let all: Result<Vec<usize>, String> = nodes
                     .iter()
-                    .map(|node| self.destination(&node.name, vec![node.line.clone()], log_full))
+                    .map(|node| self.destination(&node.name, node.door(), log_full))
                     .collect();
                 Placement::All(self.sets.number(&all?))
             }

@@ -74,6 +74,7 @@ pub(super) enum NodeText {
 #[serde(deny_unknown_fields)]
 pub(super) struct NodeTable {
     pub(super) line: String,
+    pub(super) link: Option<String>,
     pub(super) name: Option<String>,
     pub(super) host: Option<String>,
     pub(super) instance: Option<String>,
@@ -92,7 +93,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
     type Value = NodeText;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("HOST:PORT[=INSTANCE] or a table with line, name, host, instance, zone")
+        f.write_str("HOST:PORT[=INSTANCE] or a table with line, link, name, host, instance, zone")
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<NodeText, E> {

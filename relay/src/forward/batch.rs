@@ -49,6 +49,24 @@ impl LineBatch {
         self.lines += lines;
     }
 
+    /// The same lines in batches of at most `bytes_max`, unless a line alone is longer.
+    pub(crate) fn in_pieces(self, bytes_max: usize) -> Vec<Self> {
+        let mut pieces = Vec::new();
+        let mut rest = self;
+        while rest.bytes.len() > bytes_max {
+            let newline = memchr::memrchr(b'\n', &rest.bytes[..bytes_max])
+                .or_else(|| memchr::memchr(b'\n', &rest.bytes));
+            let end = newline.map_or(rest.bytes.len(), |at| at + 1);
+            let others = rest.bytes.split_off(end);
+            pieces.push(Self::from_bytes(rest.bytes));
+            rest = Self::from_bytes(others);
+        }
+        if !rest.is_empty() {
+            pieces.push(rest);
+        }
+        pieces
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }

@@ -8,11 +8,12 @@ use daemon::{Clock, Context, Shutdown};
 use parking_lot::Mutex;
 use segments::Position;
 use tokio::sync::Notify;
+use wire::link::Packing;
 
 use super::NodeId;
 use super::batch::LineBatch;
 use super::stream::{Backlog, Stream};
-use crate::log::{Lines, RelayLog, Replayer};
+use crate::log::{Lines, RelayLog, Replayer, random};
 
 /// How long senders are held up for nodes that memory is about to let go of: time enough for one that merely breathes.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -31,6 +32,10 @@ pub(super) struct Set {
 pub(super) struct Hub {
     pub(super) stream: Mutex<Stream>,
     pub(super) log: Option<(Arc<RelayLog>, Replayer)>,
+    /// By what storage nodes know the numbers of this relay.
+    pub(super) identity: u64,
+    /// How lines are packed on the acknowledged link.
+    pub(super) packing: Packing,
     memory_bytes_max: usize,
     /// Live traffic needs what replaying could have.
     pressed: Arc<AtomicBool>,
@@ -54,9 +59,12 @@ impl Hub {
         memory_bytes_max: usize,
         context: &Context,
     ) -> Self {
+        let identity = log.as_ref().map_or_else(random, |(log, _)| log.identity);
         Self {
             stream: Mutex::new(stream),
             log,
+            identity,
+            packing: Packing::None,
             memory_bytes_max,
             pressed: Arc::default(),
             log_is_full: AtomicBool::new(false),
@@ -66,6 +74,12 @@ impl Hub {
             closing: Shutdown::new(),
             clock: Arc::clone(&context.clock),
         }
+    }
+
+    /// Packs the lines of the acknowledged link.
+    pub(super) fn with_packing(mut self, packing: Packing) -> Self {
+        self.packing = packing;
+        self
     }
 
     /// Says by `pressed` when live traffic needs what replaying could have.

@@ -38,6 +38,11 @@ struct Holder {
 }
 
 impl Holder {
+    /// The log need not survive the loss of power up to here: the node has it, or has said that it is safe.
+    fn safe(&self) -> Position {
+        if self.node.destination.is_link { self.place.done } else { self.place.sent }
+    }
+
     /// Whether some of the segment's lines may be wanted by the node.
     fn needs(&self, segment: &SegmentInfo) -> bool {
         let kept = self.place.kept_until.is_none_or(|until| segment.first <= until);
@@ -50,8 +55,8 @@ pub(super) fn turn(forwarder: &Forwarder) {
     let Some((log, _)) = &forwarder.hub.log else { return };
     let holders = holders(forwarder);
     save_places(log, &holders);
-    if let Some(sent) = holders.iter().map(|holder| holder.place.sent).min() {
-        log.spare(sent);
+    if let Some(safe) = holders.iter().map(Holder::safe).min() {
+        log.spare(safe);
     }
     log.segments.release_where(|segment| !holders.iter().any(|holder| holder.needs(segment)));
     let now_s = forwarder.hub.clock.now_unix_seconds();

@@ -4,6 +4,7 @@
 //! next connection; at a stop, the node's close of the connection says that it has read all.
 
 use std::collections::VecDeque;
+use std::future::Future;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use tokio::net::TcpStream;
 use tracing::info;
 
 use super::batch::LineBatch;
+use super::link;
 use super::node::Node;
 use super::stream::Taken;
 
@@ -28,10 +30,10 @@ const RETRY_PAUSE_MIN: Duration = Duration::from_millis(50);
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// What a node's kernel may hold unread when the node dies. That much is sent again, out of the log.
-const UNREAD_BYTES_MAX: usize = 64 << 20;
+pub(super) const UNREAD_BYTES_MAX: usize = 64 << 20;
 
 /// The same where there is no log: it is kept in memory.
-const UNREAD_IN_MEMORY_BYTES_MAX: usize = 8 << 20;
+pub(super) const UNREAD_IN_MEMORY_BYTES_MAX: usize = 8 << 20;
 
 /// A node that lives reads what is older than this.
 const UNREAD_AGE_MAX: Duration = Duration::from_secs(30);
@@ -64,7 +66,12 @@ pub(super) async fn run(node: Arc<Node>, context: Context) {
                 node.metrics.connects.inc();
                 node.set_connected(true);
                 info!(node = node.name(), address = addresses[place], "connected");
-                let sent = send(&node, stream, &addresses[..place], &context).await;
+                let back = back(&addresses[..place]);
+                let sent = if node.destination.is_link {
+                    link::send(&node, stream, back).await
+                } else {
+                    send(&node, stream, back, &context).await
+                };
                 node.set_connected(false);
                 match sent {
                     Ok(None) => break,
@@ -136,21 +143,21 @@ async fn back(earlier: &[String]) -> Connected {
     }
 }
 
-/// Sends until nothing more is to be sent, or one of the earlier addresses is back, to which the connection is returned;
+/// Sends until nothing more is to be sent, or an earlier address is back, to which the connection is returned;
 /// an error says why the connection ended before.
 async fn send(
     node: &Node,
     stream: TcpStream,
-    earlier: &[String],
+    back: impl Future<Output = Connected>,
     context: &Context,
 ) -> io::Result<Option<Connected>> {
     let (mut reader, mut writer) = stream.into_split();
     let bytes_max = if node.has_log() { UNREAD_BYTES_MAX } else { UNREAD_IN_MEMORY_BYTES_MAX };
     let mut unread = Unread { bytes_max, ..Unread::default() };
-    let mut back = std::pin::pin!(back(earlier));
+    let mut back = std::pin::pin!(back);
     let sent = loop {
         let taken = tokio::select! {
-            taken = node.next() => taken,
+            taken = node.next(None) => taken,
             ended = end_of(&mut reader) => break Err(ended),
             connected = &mut back => break Ok(Some(connected)),
             () = tokio::time::sleep(AGE_POLL), if !unread.is_empty() => {
@@ -164,7 +171,7 @@ async fn send(
             continue;
         }
         let sent = tokio::select! {
-            sent = write_all(&mut writer, &taken.batches) => sent,
+            sent = write_batches(&mut writer, &taken.batches) => sent,
             ended = end_of(&mut reader) => Err(ended),
         };
         if let Err(error) = sent {
@@ -207,13 +214,21 @@ async fn end_of(reader: &mut (impl AsyncRead + Unpin)) -> io::Error {
     }
 }
 
-async fn write_all(
+async fn write_batches(
     writer: &mut (impl AsyncWrite + Unpin),
     batches: &[Arc<LineBatch>],
 ) -> io::Result<()> {
-    for batches in batches.chunks(SLICES_MAX) {
-        let mut slices: Vec<IoSlice<'_>> =
-            batches.iter().map(|batch| IoSlice::new(batch.as_bytes())).collect();
+    let pieces: Vec<&[u8]> = batches.iter().map(|batch| batch.as_bytes()).collect();
+    write_all(writer, &pieces).await
+}
+
+/// Writes all pieces, one behind the other.
+pub(super) async fn write_all(
+    writer: &mut (impl AsyncWrite + Unpin),
+    pieces: &[&[u8]],
+) -> io::Result<()> {
+    for pieces in pieces.chunks(SLICES_MAX) {
+        let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
         let mut left = slices.as_mut_slice();
         while !left.is_empty() {
             let written = writer.write_vectored(left).await?;

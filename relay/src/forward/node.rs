@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use segments::Position;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use wire::link::Packing;
 
 use super::NodeId;
 use super::hub::Hub;
@@ -25,6 +26,8 @@ pub(super) struct NodeMetrics {
     pub(super) resent: Counter,
     pub(super) connects: Counter,
     pub(super) connect_failures: Counter,
+    pub(super) link_written: Counter,
+    pub(super) link_synced: Counter,
 }
 
 impl NodeMetrics {
@@ -35,6 +38,8 @@ impl NodeMetrics {
             resent: counter("plumbago_relay_lines_resent_total"),
             connects: counter("plumbago_relay_connects_total"),
             connect_failures: counter("plumbago_relay_connect_failures_total"),
+            link_written: counter("plumbago_relay_link_lines_written_total"),
+            link_synced: counter("plumbago_relay_link_lines_synced_total"),
         }
     }
 }
@@ -45,6 +50,8 @@ pub(super) struct Node {
     pub(super) id: NodeId,
     pub(super) destination: Destination,
     pub(super) key: u64,
+    /// What the node calls this relay and its place for it, on the acknowledged link.
+    pub(super) sender: u64,
     pub(super) metrics: NodeMetrics,
     pub(super) task: Mutex<Option<JoinHandle<()>>>,
     hub: Arc<Hub>,
@@ -72,6 +79,7 @@ impl Node {
             id,
             destination: destination.clone(),
             key: key_of(name),
+            sender: key_of(&format!("{:016x} {name}", hub.identity)),
             metrics: NodeMetrics::new(registry, name),
             task: Mutex::default(),
             hub: Arc::clone(hub),
@@ -104,17 +112,20 @@ impl Node {
         self.leaving.load(Ordering::Acquire) && self.hub.backlog(self.id).lines <= 0
     }
 
-    /// Waits for lines and takes some; none once the relay ends or the node is over. Without batches it only says how far
-    /// the node has come.
-    pub(super) async fn next(&self) -> Option<Taken> {
+    /// Waits for lines and takes some, none behind `until`; none once the relay ends or the node is over. Without batches it
+    /// only says how far the node has come.
+    pub(super) async fn next(&self, until: Option<Position>) -> Option<Taken> {
+        let sooner = |position: Position| until.map_or(position, |until| until.min(position));
         loop {
             let next = self.hub.change(|stream| {
                 let visible = self.hub.visible(stream);
-                stream.next(self.id, visible)
+                stream.next(self.id, sooner(visible))
             });
             let taken = match next {
                 Next::Taken(taken) => Some(taken),
-                Next::FromLog(after, until) => self.read_back(after, until).await,
+                Next::FromLog(after, kept) => {
+                    self.read_back(after, kept.map(sooner).or(until)).await
+                }
                 Next::Nothing(after) => {
                     if self.hub.closing.is_fired() || self.is_over() {
                         return None;
@@ -159,6 +170,26 @@ impl Node {
     /// Whether lines can be read back when they are wanted again.
     pub(super) fn has_log(&self) -> bool {
         self.hub.log.is_some()
+    }
+
+    /// The position of the newest lines of all nodes.
+    pub(super) fn last(&self) -> Position {
+        self.hub.stream.lock().last()
+    }
+
+    /// All up to here was handed out.
+    pub(super) fn sent(&self) -> Position {
+        self.hub.stream.lock().place(self.id).map_or(Position(0), |place| place.sent)
+    }
+
+    /// How lines are packed on the acknowledged link.
+    pub(super) fn packing(&self) -> Packing {
+        self.hub.packing
+    }
+
+    /// The node has these already.
+    pub(super) fn passed_over(&self, taken: &Taken) {
+        self.hub.change(|stream| stream.delivered(self.id, taken.lines, taken.bytes));
     }
 
     /// Lines have gone out.
