@@ -268,6 +268,7 @@ pub const METRICS: &[Metric] = &[
     ingest::metrics::HTTP_REQUESTS,
     ingest::metrics::HTTP_SECONDS,
     ingest::metrics::RAMP_REFUSED,
+    ingest::metrics::CLOCK_ALARM,
     Metric::counter(
         "plumbago_carbon_points_received_total",
         "Points that were read, the node's own included.",

@@ -197,6 +197,7 @@ pub const METRICS: &[Metric] = &[
     ingest::metrics::HTTP_REQUESTS,
     ingest::metrics::HTTP_SECONDS,
     ingest::metrics::RAMP_REFUSED,
+    ingest::metrics::CLOCK_ALARM,
     Metric::counter(
         "plumbago_relay_lines_received_total",
         "Lines and pickled points that were read.",

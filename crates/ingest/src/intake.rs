@@ -184,11 +184,13 @@ pub(crate) struct Batch<'s, 'b, S> {
     source: &'s Source<S>,
     points: Vec<Point<'b>>,
     received: u64,
+    /// Refused because they lie too far ahead of now.
+    refused_ahead: u64,
 }
 
 impl<'s, 'b, S: Sink> Batch<'s, 'b, S> {
     pub(crate) fn new(source: &'s Source<S>) -> Self {
-        Self { source, points: Vec::new(), received: 0 }
+        Self { source, points: Vec::new(), received: 0, refused_ahead: 0 }
     }
 
     /// Adds a line, or counts why not. `text` is the same line where that is known to be UTF-8.
@@ -211,6 +213,7 @@ impl<'s, 'b, S: Sink> Batch<'s, 'b, S> {
     /// Counts something that is no point.
     pub(crate) fn refuse(&mut self, reason: RefusalReason, line: &[u8]) {
         self.received += 1;
+        self.refused_ahead += u64::from(reason == RefusalReason::TooFarFuture);
         self.source.refusals.refuse(reason, &self.source.peer, line);
     }
 
@@ -226,6 +229,7 @@ impl<'s, 'b, S: Sink> Batch<'s, 'b, S> {
     fn count(&self) -> u64 {
         let received = self.received + self.points.len() as u64;
         self.source.refusals.received(received);
+        self.source.refusals.look_at_times(&self.points, self.refused_ahead);
         self.source.points.add(received);
         received
     }

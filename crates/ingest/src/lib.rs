@@ -21,6 +21,7 @@ mod ramp;
 mod refusals;
 pub mod self_metrics;
 pub mod settings;
+mod skew;
 mod socket;
 mod stream;
 mod tls;

@@ -55,6 +55,12 @@ pub const RAMP_REFUSED: Metric = Metric::counter(
     "Checks of /health/ramp that were told not to send yet.",
 );
 
+/// Whether the clock stands wrong.
+pub const CLOCK_ALARM: Metric = Metric::gauge(
+    "plumbago_ingest_clock_alarm",
+    "1 while this machine's clock and the times of the points that come are more than a minute apart.",
+);
+
 /// Why a listener ends a connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Closed {

@@ -3,9 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use daemon::{Clock, Counter, Registry};
+use daemon::{Clock, Counter, Gauge, Registry};
 use parking_lot::Mutex;
 use wire::RefusalReason;
+
+use crate::metrics::CLOCK_ALARM;
+use crate::point::Point;
+use crate::skew::Skew;
 
 /// How many refused lines are kept to be looked at.
 pub const REJECTED_KEPT: usize = 100;
@@ -18,6 +22,7 @@ pub(crate) const SAMPLE_BYTES_MAX: usize = 200;
 pub struct Counters {
     received: Counter,
     refused: Vec<Counter>,
+    clock_alarm: Gauge,
 }
 
 impl Counters {
@@ -29,7 +34,8 @@ impl Counters {
             .iter()
             .map(|reason| registry.counter_with(dropped, &[reason.label()]))
             .collect();
-        Self { received: registry.counter(received), refused }
+        let clock_alarm = registry.gauge(CLOCK_ALARM.name);
+        Self { received: registry.counter(received), refused, clock_alarm }
     }
 }
 
@@ -51,6 +57,7 @@ pub struct Rejected {
 pub struct Refusals {
     counters: Counters,
     clock: Arc<dyn Clock>,
+    skew: Skew,
     last: Mutex<VecDeque<Rejected>>,
 }
 
@@ -58,12 +65,18 @@ impl Refusals {
     /// An empty list that counts into `counters`.
     #[must_use]
     pub fn new(counters: Counters, clock: Arc<dyn Clock>) -> Self {
-        Self { counters, clock, last: Mutex::new(VecDeque::with_capacity(REJECTED_KEPT)) }
+        let skew = Skew::new(counters.clock_alarm.clone());
+        Self { counters, clock, skew, last: Mutex::new(VecDeque::with_capacity(REJECTED_KEPT)) }
     }
 
     /// Counts points that were read, whatever becomes of them.
     pub fn received(&self, points: u64) {
         self.counters.received.add(points);
+    }
+
+    /// Compares the times of points with the clock; `refused_ahead` more were refused because they lie too far ahead.
+    pub(crate) fn look_at_times(&self, points: &[Point<'_>], refused_ahead: u64) {
+        self.skew.look_at(points, refused_ahead, &*self.clock);
     }
 
     /// Counts one refusal of a listener and keeps a sample of the line.

@@ -153,6 +153,8 @@ impl<'b> Collected<'b> {
     /// Counts what was read and rejected, now that the request is not refused as a whole.
     pub(super) fn count(&self, refusals: &Refusals, peer: &str) {
         refusals.received(self.received());
+        let refused_ahead = self.rejected_for(RefusalReason::TooFarFuture);
+        refusals.look_at_times(&self.points, refused_ahead);
         let mut unnamed = self.counts;
         for rejected in &self.named {
             unnamed[rejected.reason.index()] -= 1;

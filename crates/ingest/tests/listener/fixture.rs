@@ -24,6 +24,7 @@ const METRICS: &[Metric] = &[
     metrics::HTTP_REQUESTS,
     metrics::HTTP_SECONDS,
     metrics::RAMP_REFUSED,
+    metrics::CLOCK_ALARM,
 ];
 
 const SETTINGS: &[Setting] = &[

@@ -1,6 +1,8 @@
 //! Plaintext over TCP and UDP: what is taken, what is refused and why, and that nothing else is
 //! lost with a refused line.
 
+use std::time::Duration;
+
 use crate::fixture::{Fixture, NOW};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
@@ -35,6 +37,10 @@ fn rows() -> Vec<(Vec<u8>, Expected)> {
         (line("a..b 1 1699999990"), Taken("a.b", 1.0, 1_699_999_990)),
         (line("trail. 1 1699999990"), Taken("trail", 1.0, 1_699_999_990)),
         (line("d.u;rack=b;dc=a 1 1699999990"), Taken("d.u;dc=a;rack=b", 1.0, 1_699_999_990)),
+        (
+            line("d.u{rack=\"b\",dc=\"a\"} 1 1699999990"),
+            Taken("d.u;dc=a;rack=b", 1.0, 1_699_999_990),
+        ),
         (
             line("gr\u{fc}n.\u{1f600} 1 1699999990"),
             Taken("gr\u{fc}n.\u{1f600}", 1.0, 1_699_999_990),
@@ -170,4 +176,36 @@ async fn who_sent_nothing_is_not_kept_waiting_for_a_commit() {
     let mut answer = Vec::new();
     let closed = tokio::time::timeout(testkit::PATIENCE, stream.read_to_end(&mut answer)).await;
     assert!(closed.is_ok(), "an idle connection waits for a commit that never comes");
+}
+
+#[tokio::test]
+async fn a_clock_that_stands_wrong_raises_an_alarm_until_it_is_right() {
+    let fixture = Fixture::start();
+    // How far each minute's points lie ahead of the clock, and whether that is an alarm.
+    for (off, alarm) in [
+        (0, 0.0),
+        // Late points beside those of now are usual.
+        (-7200, 0.0),
+        (120, 1.0),
+        // So far ahead that they are refused.
+        (7200, 1.0),
+        (0, 0.0),
+    ] {
+        let stamp = |point: i64| if off < 0 && point == 0 { NOW } else { NOW + off };
+        let lines: String = (0..100).map(|point| format!("a 1 {}\n", stamp(point))).collect();
+        testkit::send_lines_and_wait_for_close(fixture.lines, &[lines.trim_end().to_owned()]).await;
+        fixture.clock.advance(Duration::from_secs(60));
+        fixture.clock.set(NOW);
+        testkit::send_lines_and_wait_for_close(fixture.lines, &["a 1 -1".to_owned()]).await;
+        assert_eq!(
+            fixture.context.metrics.value("plumbago_ingest_clock_alarm", &[]),
+            Some(alarm),
+            "{off}"
+        );
+    }
+    let all_late: Vec<String> = (0..100).map(|_| format!("a 1 {}", NOW - 3600)).collect();
+    testkit::send_lines_and_wait_for_close(fixture.lines, &all_late[..99]).await;
+    fixture.clock.advance(Duration::from_secs(60));
+    testkit::send_lines_and_wait_for_close(fixture.lines, &all_late[99..]).await;
+    assert_eq!(fixture.context.metrics.value("plumbago_ingest_clock_alarm", &[]), Some(1.0));
 }
