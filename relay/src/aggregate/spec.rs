@@ -235,6 +235,22 @@ impl Spec {
         Duration::from_secs(u64::from(longest) + u64::from(self.late_s))
     }
 
+    /// All that its windows depend on, as a text that is the same in every run of every program.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        let texts = |texts: Vec<&str>| texts.join(",");
+        let windows = texts(self.windows.iter().map(|window| window.text.as_str()).collect());
+        let methods = texts(self.asked.iter().map(|asked| asked.name.as_str()).collect());
+        let stamp = match self.stamp {
+            Stamp::Start => "start",
+            Stamp::Middle => "middle",
+            Stamp::End => "end",
+        };
+        let splay = self.splay_s.map_or_else(|| "default".to_owned(), |splay| splay.to_string());
+        let (wait, late) = (self.wait_s, self.late_s);
+        format!("{windows} {methods} stamp={stamp} wait={wait} late={late} splay={splay}")
+    }
+
     /// Whether all values must be kept.
     pub(super) fn needs_values(&self) -> bool {
         self.asked.iter().any(|asked| matches!(asked.kind, MethodKind::Percentile(_)))
@@ -298,6 +314,15 @@ mod tests {
         let spec = Spec::new(&["1s"], &["sum"], "a").unwrap();
         let error = spec.late(Duration::from_secs(3_600)).unwrap_err().to_string();
         assert!(error.contains("3600 windows of 1s"), "{error}");
+    }
+
+    #[test]
+    fn a_restart_knows_a_rule_by_its_settings() {
+        let spec = Spec::new(&["1m", "1h"], &["sum", "p95"], "{window}.{method}").unwrap();
+        let plain = "1m,1h sum,p95 stamp=start wait=0 late=300 splay=default";
+        assert_eq!(spec.identity(), plain);
+        let spec = spec.stamp(Stamp::End).wait(Duration::from_secs(5)).splay(Duration::ZERO);
+        assert_eq!(spec.identity(), "1m,1h sum,p95 stamp=end wait=5 late=300 splay=0");
     }
 
     #[test]

@@ -138,8 +138,8 @@ impl Builder<'_> {
             let send = self.clusters(&text.send);
             let spec = self.spec(text);
             if let (Some(into), Some(spec)) = (into, spec) {
-                // Windows stay open over a reload where all of this stays as it was.
-                let identity = format!("{name} {} {spec:?}", text.into.get_ref());
+                // Windows stay open over a reload, and come back after a restart, where all of this stays as it was.
+                let identity = format!("{name} {} {}", text.into.get_ref(), spec.identity());
                 self.table.aggregates.push(Aggregate { rule, into, send, spec, identity });
             }
         }
