@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use access::Caller;
 use daemon::{Clock, Counter, Registry};
 use metric::{Glob, SeriesData, TaggedName, Window};
 use query::{Answer, Fetch};
 use remote::{
     Allowance, Budget, Client, ClientSettings, Deadline, FetchPlan, FetchReply, FetchRequest,
-    FindRequest, RemoteError, RemoteErrorKind, Target,
+    FindRequest, OnBehalf, RemoteError, RemoteErrorKind, Target,
 };
 use tokio::task::JoinSet;
 use wire::pb_v3::Meta;
@@ -37,6 +38,12 @@ pub(crate) struct Asking {
 }
 
 impl Asking {
+    /// For somebody who may not see everything.
+    pub(crate) fn of(self, caller: &Caller) -> Self {
+        let (within, headers) = (caller.within.clone(), caller.passed.clone());
+        Self { deadline: self.deadline.of(OnBehalf { within, headers }), ..self }
+    }
+
     /// Content with what was read so long ago.
     pub(crate) fn cached(self, good_for: Duration) -> Self {
         Self { good_for, ..self }
@@ -207,14 +214,14 @@ impl Backend {
         if asking.good_for.is_zero() {
             return None;
         }
-        let (answer, age) = self.kept.get(&cache_key(fetch))?;
+        let (answer, age) = self.kept.get(&cache_key(fetch, asking))?;
         (age < asking.good_for).then_some(answer)
     }
 
     /// Nothing found is not kept: it may be there the next moment.
     fn keep(&self, fetch: &Fetch, answer: &Answer, asking: &Asking) {
         if self.kept.is_on() && !asking.good_for.is_zero() && answer.series() > 0 {
-            let (key, bytes) = (cache_key(fetch), answer.bytes());
+            let (key, bytes) = (cache_key(fetch, asking), answer.bytes());
             self.kept.put(&key, answer.clone(), bytes, asking.good_for);
         }
     }
@@ -286,8 +293,9 @@ impl Backend {
 }
 
 /// What the answer to a fetch depends on.
-fn cache_key(fetch: &Fetch) -> String {
-    format!("{} {} {}", fetch.window.from, fetch.window.until, store_pattern(fetch))
+fn cache_key(fetch: &Fetch, asking: &Asking) -> String {
+    let (Window { from, until }, waiting) = (fetch.window, asking.deadline.waiting());
+    format!("{from} {until} {}{}", store_pattern(fetch), waiting.key())
 }
 
 /// Whether no series can have this name, because its tags are none; stores refuse such a request.

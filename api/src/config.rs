@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use access::AccessSettings;
 use daemon::{Fault, Values};
 use jiff::tz::TimeZone;
 
@@ -13,6 +14,8 @@ use crate::cache::CacheServer;
 pub struct Config {
     /// The address of the API.
     pub listen: String,
+    /// Who may read there.
+    pub access: AccessSettings,
     /// The admin address.
     pub admin: String,
     /// The zipper or node that is asked.
@@ -135,6 +138,10 @@ impl Config {
             faults.push(values.fault("cache_server", problem));
             None
         });
+        let access = AccessSettings::from_values(values).unwrap_or_else(|found| {
+            faults.extend(found);
+            AccessSettings::default()
+        });
         if !faults.is_empty() {
             return Err(faults);
         }
@@ -142,6 +149,7 @@ impl Config {
         let bytes = |key| usize::try_from(values.bytes(key)).unwrap_or(usize::MAX);
         Ok(Self {
             listen: values.address("listen").to_owned(),
+            access,
             admin: values.address("admin").to_owned(),
             backend: backend.to_owned(),
             timezone,
@@ -161,15 +169,7 @@ impl Config {
                 memory_bytes_max: values.bytes("memory_bytes_max"),
                 memory_total_bytes_max: values.bytes("memory_total_bytes_max"),
             },
-            serving: Serving {
-                url_prefix: url_prefix.to_owned(),
-                cors_origins: values.list("cors_origins").into_iter().map(str::to_owned).collect(),
-                access_log: values.flag("access_log"),
-                slow_query: values.duration("slow_query"),
-                connections_max: count("connections_max"),
-                header_timeout: values.duration("header_timeout"),
-                body_timeout: values.duration("body_timeout"),
-            },
+            serving: serving(values, url_prefix),
             caching: Caching {
                 plan_bytes_max: values.bytes("plan_cache_bytes_max"),
                 fetch_bytes_max: values.bytes("fetch_cache_bytes_max"),
@@ -185,6 +185,18 @@ impl Config {
                 events_max: values.count("events_max"),
             },
         })
+    }
+}
+
+fn serving(values: &Values, url_prefix: &str) -> Serving {
+    Serving {
+        url_prefix: url_prefix.to_owned(),
+        cors_origins: values.list("cors_origins").into_iter().map(str::to_owned).collect(),
+        access_log: values.flag("access_log"),
+        slow_query: values.duration("slow_query"),
+        connections_max: usize::try_from(values.count("connections_max")).unwrap_or(usize::MAX),
+        header_timeout: values.duration("header_timeout"),
+        body_timeout: values.duration("body_timeout"),
     }
 }
 

@@ -21,6 +21,7 @@ mod version;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::access::Caller;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
@@ -163,6 +164,8 @@ const NOWHERE: (&str, Endpoint, &[Method]) = ("other", Endpoint::Unknown, READ);
 pub(crate) struct Call {
     /// What follows the endpoint's own path.
     rest: String,
+    /// Who asks.
+    caller: Caller,
     params: Params,
     /// The body, if it is no form.
     message: Bytes,
@@ -298,7 +301,8 @@ async fn read(
     let form = String::from_utf8_lossy(&form);
     let texts: Vec<&str> = [query, &form].into_iter().filter(|text| !text.is_empty()).collect();
     asked.asks(texts.join("&"));
-    Ok(Call { rest, params, message, body, method: parts.method, query: asked })
+    let caller = Caller::of(&parts.extensions);
+    Ok(Call { rest, caller, params, message, body, method: parts.method, query: asked })
 }
 
 async fn dispatch(

@@ -22,6 +22,7 @@ mod tables;
 
 use std::sync::Arc;
 
+use access::Door;
 use daemon::{Context, PanicPolicy, Program, Running, StartError, Values};
 
 pub use cache::{CacheProtocol, CacheServer};
@@ -57,8 +58,9 @@ pub async fn start(values: Values, context: Context) -> Result<Running, StartErr
 /// An address that cannot be listened on, or threads that the system refuses.
 pub fn run(config: Config, context: Context) -> Result<Running, StartError> {
     let mut running = Running::new(context.clone());
-    let listener = daemon::listen::tcp("listen", &config.listen)?;
-    let bound = listener.local_addr().map_err(|e| StartError::io("binding `listen`", e))?;
+    let door = Door::new(config.access.clone(), &mut running)?;
+    let listener = door.listen("listen", &config.listen)?;
+    let bound = listener.tcp.local_addr().map_err(|e| StartError::io("binding `listen`", e))?;
     running.add_address("listen", bound);
     context.facts.set("backend", config.backend.clone());
     let limits = daemon::http::Limits {
@@ -69,7 +71,7 @@ pub fn run(config: Config, context: Context) -> Result<Running, StartError> {
     };
     let admin = config.admin.clone();
     let api = Arc::new(http::Api::new(config, &context)?);
-    let router = http::router(Arc::clone(&api));
+    let router = door.guard(http::router(Arc::clone(&api)));
     let server = daemon::http::serve(listener, router, context.shutdown.clone(), limits);
     let server = tokio::spawn(server);
     running.add_stage("requests", async move {

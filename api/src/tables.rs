@@ -16,6 +16,12 @@ pub const SETTINGS: &[Setting] = &[
         "127.0.0.1:8085",
         "Serves /metrics, /health, /ready and /admin/* here; it has no password.",
     ),
+    access::settings::READ_TLS_CERT,
+    access::settings::READ_TLS_KEY,
+    access::settings::READ_TLS_CLIENT_CA,
+    access::settings::READERS,
+    access::settings::TRUSTED_PROXIES,
+    access::settings::PASS_HEADERS,
     Setting::new(
         "backend",
         Kind::Text,
@@ -140,6 +146,11 @@ const SECONDS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 
 /// Every metric of the api.
 pub const METRICS: &[Metric] = &[
+    Metric::counter(
+        "plumbago_api_access_refused_total",
+        "Requests of readers refused: no_credentials, or wrong_credentials.",
+    )
+    .labels(&["reason"]),
     daemon::SETTINGS_FAULTS,
     Metric::counter("plumbago_api_requests_total", "Requests, by endpoint and status.")
         .labels(&["endpoint", "status"]),

@@ -1,6 +1,8 @@
 //! Criterion benches of the hot paths, and the inputs they share: `cargo bench -p plumbago-benches`. What loads a whole node
-//! is a program: `load-node`.
+//! is a program: `load-node`, `read-load`.
 #![forbid(unsafe_code)]
+
+pub mod node;
 
 /// Names of the shape that fleets send: `fleet.hostNNNN.cpu.M`, all different.
 #[must_use]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use access::AccessSettings;
 use daemon::settings::Source;
 use daemon::{Fault, Values};
 use segments::LogConfig;
@@ -13,11 +14,16 @@ use crate::journal::Durability;
 use crate::keeper::KeeperConfig;
 use crate::specs::Rules;
 
+/// What gives way to all others.
+const NICENESS_MAX: u64 = 19;
+
 /// What a reader may cost.
 #[derive(Debug, Clone, Copy)]
 pub struct ReadLimits {
     /// Threads that search and read.
     pub threads: usize,
+    /// How much these threads give way to those that write.
+    pub niceness: u8,
     /// Pieces of reading that may wait.
     pub queue_max: usize,
     /// Largest body of a request.
@@ -48,6 +54,8 @@ pub struct Config {
     pub data: PathBuf,
     /// The address that answers readers.
     pub read: String,
+    /// Who may read there.
+    pub access: AccessSettings,
     /// Where carbonlink answers, if anywhere.
     pub carbonlink: Option<OptionalPort>,
     /// Where relays that confirm and number their batches come in, if anywhere.
@@ -89,12 +97,19 @@ impl Config {
         let fingerprint = fingerprint(values).map_err(|found| faults.extend(found)).ok().flatten();
         let intake =
             ingest::Settings::from_values(values).map_err(|found| faults.extend(found)).ok();
+        let access = AccessSettings::from_values(values).map_err(|found| faults.extend(found)).ok();
+        if values.count("read_niceness") > NICENESS_MAX {
+            let problem = format!("expected at most {NICENESS_MAX}");
+            faults.push(values.fault("read_niceness", problem));
+        }
         for key in ["writer_threads", "read_threads"] {
             if values.count(key) == 0 {
                 faults.push(values.fault(key, "expected at least 1"));
             }
         }
-        let (Some(rules), Some(intake), true) = (rules, intake, faults.is_empty()) else {
+        let (Some(rules), Some(intake), Some(access), true) =
+            (rules, intake, access, faults.is_empty())
+        else {
             return Err(faults);
         };
         let data = values.path("data");
@@ -105,6 +120,7 @@ impl Config {
         };
         Ok(Self {
             read: values.address("read").to_owned(),
+            access,
             carbonlink: optional_port("carbonlink"),
             link: optional_port("link"),
             admin: values.address("admin").to_owned(),
@@ -181,6 +197,7 @@ fn limits(values: &Values) -> ReadLimits {
     let grace = values.duration("prune_grace").as_secs();
     ReadLimits {
         threads: size(values.count("read_threads")),
+        niceness: u8::try_from(values.count("read_niceness")).unwrap_or(u8::MAX),
         queue_max: size(values.count("read_queue_max")),
         request_bytes_max: size(values.bytes("request_bytes_max")),
         request_timeout: values.duration("request_timeout"),

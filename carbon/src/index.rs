@@ -12,7 +12,7 @@ mod walk;
 
 use std::sync::Arc;
 
-use metric::{Glob, TagQuery, Window};
+use metric::{Glob, TagQuery, Window, Within};
 use parking_lot::RwLock;
 
 use self::base::{Base, LivingBase};
@@ -53,20 +53,44 @@ pub enum Scope<'a> {
     All,
     /// Those whose name fits, such as those of a range of the ring. Branches always fit.
     Names(&'a dyn Fn(&str) -> bool),
+    /// Those that the asker may see, and the branches that lead to them.
+    Within(&'a Within),
+}
+
+impl<'a> From<&'a Within> for Scope<'a> {
+    fn from(within: &'a Within) -> Self {
+        if within.is_all() { Self::All } else { Self::Within(within) }
+    }
 }
 
 impl Scope<'_> {
+    const fn is_all(&self) -> bool {
+        matches!(self, Self::All)
+    }
+
     fn holds(&self, name: &str) -> bool {
         match self {
             Self::All => true,
             Self::Names(fits) => fits(name),
+            Self::Within(within) => within.holds(name),
+        }
+    }
+
+    fn shows_branch(&self, path: &str) -> bool {
+        match self {
+            Self::All | Self::Names(_) => true,
+            Self::Within(within) => within.leads_through(path),
         }
     }
 }
 
 impl std::fmt::Debug for Scope<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if matches!(self, Self::All) { "All" } else { "Names" })
+        f.write_str(match self {
+            Self::All => "All",
+            Self::Names(_) => "Names",
+            Self::Within(_) => "Within",
+        })
     }
 }
 
@@ -131,19 +155,22 @@ pub trait Index: Send + Sync + std::fmt::Debug {
         limits: &FindLimits,
     ) -> Result<Found, IndexError>;
 
-    /// Up to `limit` tag keys that begin with `prefix`, in order; `name` is one. With a query, only keys of the series that it finds.
+    /// Up to `limit` tag keys of the series in the scope that begin with `prefix`, in order; `name` is one. With a query, only
+    /// keys of the series that it finds.
     fn tag_keys(
         &self,
         query: Option<&TagQuery>,
+        scope: Scope<'_>,
         prefix: &str,
         limit: usize,
     ) -> Result<Vec<String>, IndexError>;
 
-    /// Up to `limit` values of a tag that begin with `prefix`, in order, each with its number of series.
+    /// Up to `limit` values of a tag that begin with `prefix`, in order, each with its number of series in the scope.
     fn tag_values(
         &self,
         key: &str,
         query: Option<&TagQuery>,
+        scope: Scope<'_>,
         prefix: &str,
         limit: usize,
     ) -> Result<Vec<(String, usize)>, IndexError>;
@@ -305,6 +332,18 @@ struct Wanted<'a> {
 }
 
 impl NameIndex {
+    /// All tagged series of a scope.
+    fn tagged(&self, scope: Scope<'_>) -> Vec<FoundPath> {
+        let mut found = Vec::new();
+        self.table.for_each(|id, name| {
+            if metric::tags::is_tagged(name) && scope.holds(name) {
+                let path = name.to_owned();
+                found.push(FoundPath { path, series: Some(id), is_branch: false });
+            }
+        });
+        found
+    }
+
     fn find_tagged(&self, name: &str, scope: Scope<'_>) -> Found {
         let series = self.table.get(name).filter(|_| scope.holds(name));
         let path = |_| FoundPath { path: name.to_owned(), series, is_branch: false };
@@ -351,7 +390,7 @@ impl NameIndex {
                 series = None;
             }
             series = series.filter(|_| wanted.scope.holds(&path));
-            let is_branch = tree.is_branch(node);
+            let is_branch = tree.is_branch(node) && wanted.scope.shows_branch(&path);
             if series.is_none() && !is_branch {
                 continue;
             }
@@ -440,12 +479,16 @@ impl Index for NameIndex {
     fn tag_keys(
         &self,
         query: Option<&TagQuery>,
+        scope: Scope<'_>,
         prefix: &str,
         limit: usize,
     ) -> Result<Vec<String>, IndexError> {
         if let Some(query) = query {
-            let found = self.tags(query, None, Scope::All, &FindLimits::default())?;
+            let found = self.tags(query, None, scope, &FindLimits::default())?;
             return Ok(tags::keys_of(&found.paths, prefix, limit));
+        }
+        if !scope.is_all() {
+            return Ok(tags::keys_of(&self.tagged(scope), prefix, limit));
         }
         let mut keys = self.fresh.read().postings.keys(prefix, limit);
         if let Some(base) = &*self.base.read() {
@@ -461,12 +504,16 @@ impl Index for NameIndex {
         &self,
         key: &str,
         query: Option<&TagQuery>,
+        scope: Scope<'_>,
         prefix: &str,
         limit: usize,
     ) -> Result<Vec<(String, usize)>, IndexError> {
         if let Some(query) = query {
-            let found = self.tags(query, None, Scope::All, &FindLimits::default())?;
+            let found = self.tags(query, None, scope, &FindLimits::default())?;
             return Ok(tags::values_of(&found.paths, key, prefix, limit));
+        }
+        if !scope.is_all() {
+            return Ok(tags::values_of(&self.tagged(scope), key, prefix, limit));
         }
         let mut values = self.fresh.read().postings.values(key, prefix, limit);
         if let Some(base) = &*self.base.read() {

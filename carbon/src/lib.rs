@@ -29,6 +29,7 @@ pub mod tail;
 
 use std::sync::Arc;
 
+use access::Door;
 use daemon::{Context, PanicPolicy, Program, Registry, Running, StartError, Values};
 use ingest::{Counters, Listeners, Refusals, SelfMetrics, Service};
 use segments::{LogConfig, LogCounters};
@@ -110,7 +111,8 @@ pub async fn run(config: Config, context: Context) -> Result<Running, StartError
         (host.clone(), fingerprint, Arc::clone(&keeper.holes)),
     );
     let reader = Arc::new(reader.map_err(|error| StartError::io("reading threads", error))?);
-    serve_readers(&mut running, &config.read, Arc::clone(&reader), Arc::clone(&keeper))?;
+    let door = Door::new(config.access, &mut running)?;
+    serve_readers(&mut running, (&door, &config.read), Arc::clone(&reader), Arc::clone(&keeper))?;
     serve_carbonlink(&mut running, config.carbonlink, reader)?;
     sealer::start(&mut running, Arc::clone(&engine), &context)?;
     let scanner = scanner(&keeper, &context);
@@ -315,17 +317,17 @@ fn publish(engine: &Arc<Engine>, registry: &Registry) {
 /// Opens the port of the read API.
 fn serve_readers(
     running: &mut Running,
-    address: &str,
+    (door, address): (&Arc<Door>, &str),
     reader: Arc<Reader>,
     keeper: Arc<Keeper>,
 ) -> Result<(), StartError> {
     let Context { metrics, shutdown, .. } = running.context.clone();
-    let tcp = daemon::listen::tcp("read", address)?;
-    let bound = tcp.local_addr().map_err(|error| StartError::io("binding `read`", error))?;
-    running.add_address("read", bound);
-    let routes = serve::http::router(reader, keeper, metrics);
+    let listener = door.listen("read", address)?;
+    let bound = listener.tcp.local_addr();
+    running.add_address("read", bound.map_err(|error| StartError::io("binding `read`", error))?);
+    let routes = door.guard(serve::http::router(reader, keeper, metrics));
     let limits = daemon::http::Limits::default();
-    let server = tokio::spawn(daemon::http::serve(tcp, routes, shutdown, limits));
+    let server = tokio::spawn(daemon::http::serve(listener, routes, shutdown, limits));
     // A panic in a server was logged where it happened.
     running.add_stage("readers", async move { drop(server.await) });
     Ok(())

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use daemon::threads::{Pool, PoolError};
 use daemon::{Clock, Counter, Registry};
+use metric::Within;
 
 pub(crate) use self::fault::ReadFault;
 use crate::config::ReadLimits;
@@ -44,17 +45,22 @@ impl ReadCounters {
     }
 }
 
-/// The moment, on the clock that never goes back, at which the asker stops waiting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Deadline(Duration);
+/// Who asks.
+#[derive(Debug, Clone)]
+pub(crate) struct Asker {
+    /// The moment, on the clock that never goes back, at which he stops waiting.
+    until: Duration,
+    /// The names that he may see.
+    pub(crate) within: Within,
+}
 
-impl Deadline {
+impl Asker {
     /// How long the asker still waits.
-    fn left(self, reader: &Reader) -> Duration {
-        self.0.saturating_sub(reader.clock.monotonic())
+    fn left(&self, reader: &Reader) -> Duration {
+        self.until.saturating_sub(reader.clock.monotonic())
     }
 
-    fn check(self, reader: &Reader) -> Result<(), ReadFault> {
+    fn check(&self, reader: &Reader) -> Result<(), ReadFault> {
         if self.left(reader).is_zero() { Err(ReadFault::Late) } else { Ok(()) }
     }
 }
@@ -82,30 +88,30 @@ impl Reader {
         limits: ReadLimits,
         (name, ring_fingerprint, holes): (String, u64, Arc<Holes>),
     ) -> io::Result<Self> {
-        let pool = Pool::new("carbon-read", limits.threads, limits.queue_max)?;
+        let pool = Pool::nice("carbon-read", limits.threads, limits.queue_max, limits.niceness)?;
         let counters = ReadCounters::new(registry);
         Ok(Self { engine, clock, limits, counters, ring_fingerprint, name, holes, pool })
     }
 
-    /// The deadline of a request that may take `asked`, or as long as the settings allow.
-    pub(crate) fn deadline(&self, asked: Option<Duration>) -> Deadline {
-        let allowed = asked.unwrap_or(self.limits.request_timeout);
-        Deadline(self.clock.monotonic().saturating_add(allowed))
+    /// Somebody who waits so long, or as long as the settings allow, and may see these names.
+    pub(crate) fn asker(&self, waits: Option<Duration>, within: Within) -> Asker {
+        let allowed = waits.unwrap_or(self.limits.request_timeout);
+        Asker { until: self.clock.monotonic().saturating_add(allowed), within }
     }
 
     /// Runs `job` on one of the reading threads. Once nobody waits for it any more it is not begun.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
-        deadline: Deadline,
+        asker: &Asker,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ReadFault> {
-        deadline.check(self)?;
-        let left = deadline.left(self);
-        let asker = Arc::new(());
-        let asked = Arc::downgrade(&asker);
+        asker.check(self)?;
+        let left = asker.left(self);
+        let waiting = Arc::new(());
+        let asked = Arc::downgrade(&waiting);
         let ran = self.pool.run(move || (asked.strong_count() > 0).then(job));
         let ran = tokio::time::timeout(left, ran).await;
-        drop(asker);
+        drop(waiting);
         match ran {
             Ok(Ok(Some(result))) => Ok(result),
             Ok(Err(PoolError::Full)) => Err(ReadFault::Busy),

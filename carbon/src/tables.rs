@@ -197,6 +197,13 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::new("read_threads", Kind::Count, "4", "Threads that search and read files."),
     Setting::new(
+        "read_niceness",
+        Kind::Count,
+        "10",
+        "How much these threads give way to those that take points in and write them, as nice(1) \
+         counts: 0 not at all, 19 the most.",
+    ),
+    Setting::new(
         "read_queue_max",
         Kind::Count,
         "4096",
@@ -236,6 +243,11 @@ pub const SETTINGS: &[Setting] = &[
         "How often the node's own numbers are stored as series under carbon.agents, with \
          go-carbon's names; 0 for never.",
     ),
+    access::settings::READ_TLS_CERT,
+    access::settings::READ_TLS_KEY,
+    access::settings::READ_TLS_CLIENT_CA,
+    access::settings::READERS,
+    access::settings::TRUSTED_PROXIES,
     ingest::settings::HTTP,
     ingest::settings::LISTENER,
     ingest::settings::TENANT,
@@ -429,6 +441,11 @@ pub const METRICS: &[Metric] = &[
         "Read requests that were refused or cut off, by the limit that they met.",
     )
     .labels(&["limit"]),
+    Metric::counter(
+        "plumbago_carbon_access_refused_total",
+        "Requests of readers refused: no_credentials, or wrong_credentials.",
+    )
+    .labels(&["reason"]),
     Metric::counter("plumbago_carbon_series_read_total", "Series read for render."),
     Metric::counter("plumbago_carbon_points_read_total", "Points given out by render."),
     Metric::counter(

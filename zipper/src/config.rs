@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use access::AccessSettings;
 use daemon::settings::Source;
 use daemon::{Fault, Values};
 use remote::Endpoint;
@@ -44,6 +45,8 @@ pub struct Limits {
 pub struct Config {
     /// Where the read API listens.
     pub listen: String,
+    /// Who may read there.
+    pub access: AccessSettings,
     /// The admin address.
     pub admin: String,
     /// Whom to ask, in config order.
@@ -77,6 +80,7 @@ impl Config {
         let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
         Ok(Self {
             listen: values.address("listen").to_owned(),
+            access: AccessSettings::from_values(values)?,
             admin: values.address("admin").to_owned(),
             nodes,
             topology,

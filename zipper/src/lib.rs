@@ -27,6 +27,7 @@ pub use config::{Config, Destination, Limits};
 pub use tables::{METRICS, SETTINGS};
 pub use topology::{RingView, Topology};
 
+use access::Door;
 use view::View;
 
 /// What tells this daemon from the others.
@@ -60,12 +61,14 @@ pub fn run(config: Config, context: Context) -> Result<Running, StartError> {
         fingerprint => format!("{fingerprint:016x}"),
     };
     context.facts.set("ring_fingerprint", ring);
-    let listener = daemon::listen::tcp("listen", &config.listen)?;
-    let bound = listener.local_addr().map_err(|error| StartError::io("binding `listen`", error))?;
+    let door = Door::new(config.access.clone(), &mut running)?;
+    let listener = door.listen("listen", &config.listen)?;
+    let bound = listener.tcp.local_addr();
+    let bound = bound.map_err(|error| StartError::io("binding `listen`", error))?;
     running.add_address("listen", bound);
     let admin = config.admin.clone();
     let view = Arc::new(View::new(config, &context));
-    let router = serve::router(Arc::clone(&view));
+    let router = door.guard(serve::router(Arc::clone(&view)));
     let shutdown = context.shutdown.clone();
     let server = tokio::spawn(http::serve(listener, router, shutdown, http::Limits::default()));
     running.add_stage("requests", async move {

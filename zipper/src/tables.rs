@@ -20,6 +20,12 @@ pub const SETTINGS: &[Setting] = &[
         "127.0.0.1:8083",
         "Serves /metrics, /health, /ready and /admin/* here; it has no password.",
     ),
+    access::settings::READ_TLS_CERT,
+    access::settings::READ_TLS_KEY,
+    access::settings::READ_TLS_CLIENT_CA,
+    access::settings::READERS,
+    access::settings::TRUSTED_PROXIES,
+    access::settings::PASS_HEADERS,
     cluster::CLUSTER,
     Setting::new(
         "node",
@@ -78,6 +84,11 @@ pub const SETTINGS: &[Setting] = &[
 
 /// Every metric of the zipper.
 pub const METRICS: &[Metric] = &[
+    Metric::counter(
+        "plumbago_zipper_access_refused_total",
+        "Requests of readers refused: no_credentials, or wrong_credentials.",
+    )
+    .labels(&["reason"]),
     daemon::SETTINGS_FAULTS,
     Metric::counter("plumbago_zipper_requests_total", "Requests, by what they ask for.")
         .labels(&["kind"]),

@@ -10,12 +10,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use access::Caller;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use query::Request;
 use query::ast::Expr;
+use remote::OnBehalf;
 use sha2::{Digest as _, Sha256};
 
 use super::{Api, Call, PARTIAL, QUERY_RANGE};
@@ -69,6 +71,8 @@ impl Place {
             return None;
         }
         let mut key = format!("{} {} {}", api.config.backend, request.from, request.until);
+        let Caller { within, passed: headers, .. } = call.caller.clone();
+        key += &OnBehalf { within, headers }.key();
         let zone = request.tz.iana_name().unwrap_or_default();
         let mut add = |text: std::fmt::Arguments<'_>| {
             key.write_fmt(text).expect("a text takes what is written to it");

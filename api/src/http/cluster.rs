@@ -9,7 +9,7 @@ use crate::errors::Refusal;
 /// What the backend says of its nodes (a node itself says nothing), and whether it answers at all.
 pub(super) async fn answer(api: &Api, call: &Call) -> Result<Response, Refusal> {
     let began = api.clock.monotonic();
-    let asking = api.backend.begin(api.clock.now_unix_seconds());
+    let asking = api.backend.begin(api.clock.now_unix_seconds()).of(&call.caller);
     let known = api.backend.tags("/_internal/nodes", &[], &asking).await;
     let checked = match &known {
         Ok(Value::Object(_)) => Ok(()),

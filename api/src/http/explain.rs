@@ -27,7 +27,7 @@ pub(super) async fn answer(api: &Arc<Api>, call: &Call) -> Result<Response, Refu
     let request = render::request(api, call, false)?;
     let planned = render::plan(api, request)?;
     let fetches = render::first_round(api, call, &planned).await?;
-    let asking = api.backend.begin(planned.request.now);
+    let asking = api.backend.begin(planned.request.now).of(&call.caller);
     let reads = reads(api, call, &planned, &fetches, &asking).await?;
     let total = |number: fn(&Read) -> u64| reads.iter().map(number).sum::<u64>();
     let (series, points) = (total(|read| read.series), total(|read| read.points));

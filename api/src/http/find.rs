@@ -145,7 +145,8 @@ pub(super) async fn matches(
     window: Option<Window>,
 ) -> Result<(Vec<FindReply>, Completeness), Refusal> {
     let zone = call.params.zone(&api.config.timezone);
-    let asking = api.backend.begin(call.params.now(api.clock.now_unix_seconds(), &zone)?);
+    let now = call.params.now(api.clock.now_unix_seconds(), &zone)?;
+    let asking = api.backend.begin(now).of(&call.caller);
     let (found, completeness) = by_names(api, &patterns, window, &asking).await?;
     let mut replies = Vec::with_capacity(patterns.len());
     let mut total = 0;

@@ -13,7 +13,7 @@ use crate::pieces::{self, Source};
 
 pub(super) async fn answer(api: &Api, call: &Call) -> Result<Response, Refusal> {
     let wrapping = call.wrapping()?;
-    let asking = api.backend.begin(api.clock.now_unix_seconds());
+    let asking = api.backend.begin(api.clock.now_unix_seconds()).of(&call.caller);
     let mut names = api.backend.list(&asking).await?;
     if !call.params.is_on("tagged") {
         let tagged = names.iter_mut().filter(|name| metric::tags::is_tagged(name));

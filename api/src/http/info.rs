@@ -19,7 +19,7 @@ pub(super) async fn answer(api: &Api, call: &Call) -> Result<Response, Refusal> 
     if asked > allowed {
         return Err(Refusal::Limit { limit: "targets_max", asked, allowed });
     }
-    let asking = api.backend.begin(api.clock.now_unix_seconds());
+    let asking = api.backend.begin(api.clock.now_unix_seconds()).of(&call.caller);
     let infos = api.backend.info(&targets, &asking).await?;
     if format == Format::Json {
         let metrics: Vec<_> = infos.iter().map(one).collect();

@@ -265,7 +265,12 @@ pub(super) async fn evaluate(
     planned: &Planned,
     good_for: Duration,
 ) -> Result<Evaluated, Refusal> {
-    let asking = api.backend.begin(planned.request.now).cached(good_for).counted(&call.query);
+    let asking = api
+        .backend
+        .begin(planned.request.now)
+        .of(&call.caller)
+        .cached(good_for)
+        .counted(&call.query);
     let mut stats = Stats::default();
     let began = api.clock.monotonic();
     let mut fetches = first_round(api, call, planned).await?;

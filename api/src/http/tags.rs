@@ -34,7 +34,7 @@ pub(super) async fn tag(api: &Api, call: &Call) -> Result<Response, Refusal> {
         return call.json(&answer);
     }
     // A node knows a tag by its values; whether it has any is a question of its own.
-    let asking = api.backend.begin(api.clock.now_unix_seconds());
+    let asking = api.backend.begin(api.clock.now_unix_seconds()).of(&call.caller);
     let exists = !api.backend.tags(&path, &[("limit", "1")], &asking).await?.is_null();
     call.json(&if exists { json!({ "tag": call.rest, "values": [] }) } else { Value::Null })
 }
@@ -82,13 +82,13 @@ pub(super) fn tag_multi_series(call: &Call) -> Result<Response, Refusal> {
 
 /// `/tags/delSeries`: deletes series with all their points, on all nodes.
 pub(super) async fn delete_series(api: &Api, call: &Call) -> Result<Response, Refusal> {
-    check_deletes(api)?;
+    check_deletes(api, call)?;
     let paths = call.params.all("path");
     if paths.is_empty() {
         return Err(no_path());
     }
     let names: Vec<String> = paths.iter().map(|path| canonical(path)).collect::<Result<_, _>>()?;
-    delete(api, &names).await?;
+    delete(api, call, &names).await?;
     call.json(&true)
 }
 
@@ -98,8 +98,8 @@ pub(super) async fn delete_by_query(api: &Api, call: &Call) -> Result<Response, 
     let names = found(api, call).await?;
     let execute = call.params.is_on("execute");
     if execute {
-        check_deletes(api)?;
-        delete(api, &names).await?;
+        check_deletes(api, call)?;
+        delete(api, call, &names).await?;
     }
     call.json(&json!({ "count": names.len(), "executed": execute }))
 }
@@ -128,12 +128,19 @@ async fn found(api: &Api, call: &Call) -> Result<Vec<String>, Refusal> {
     Ok(names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect())
 }
 
-fn check_deletes(api: &Api) -> Result<(), Refusal> {
-    if api.config.deletes_allowed { Ok(()) } else { Err(Refusal::DeletesForbidden) }
+fn check_deletes(api: &Api, call: &Call) -> Result<(), Refusal> {
+    if api.config.deletes_allowed && call.caller.may_delete {
+        Ok(())
+    } else {
+        Err(Refusal::DeletesForbidden)
+    }
 }
 
-async fn delete(api: &Api, names: &[String]) -> Result<(), Refusal> {
-    let asking = api.backend.begin(api.clock.now_unix_seconds());
+async fn delete(api: &Api, call: &Call, names: &[String]) -> Result<(), Refusal> {
+    if !names.iter().all(|name| call.caller.within.holds(name)) {
+        return Err(Refusal::DeletesForbidden);
+    }
+    let asking = api.backend.begin(api.clock.now_unix_seconds()).of(&call.caller);
     for some in names.chunks(DELETED_AT_ONCE) {
         let deleted = api.backend.delete_series(some, &asking).await?;
         api.metrics.counter("plumbago_api_series_deleted_total").add(deleted);
@@ -191,6 +198,6 @@ async fn answer(
     for time in ["from", "until"] {
         query.extend(params.given(time).map(|value| (time, value)));
     }
-    let asking = api.backend.begin(api.clock.now_unix_seconds());
+    let asking = api.backend.begin(api.clock.now_unix_seconds()).of(&call.caller);
     api.backend.tags(path, &query, &asking).await
 }

@@ -9,6 +9,7 @@ mod find;
 mod formats;
 mod limits;
 mod other;
+mod readers;
 mod render;
 mod server;
 mod serving;

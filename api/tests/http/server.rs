@@ -79,7 +79,7 @@ impl Server {
         Self::on(&format!("http://{}", testkit::closed_address()), None, &[]).await
     }
 
-    async fn on(url: &str, backend: Option<Fake>, settings: &[(&str, &str)]) -> Self {
+    pub(crate) async fn on(url: &str, backend: Option<Fake>, settings: &[(&str, &str)]) -> Self {
         let mut values = Values::defaults(plumbago_api::SETTINGS)
             .with("listen", testkit::ANY_PORT)
             .with("admin", testkit::ANY_PORT)

@@ -7,28 +7,17 @@
 #![expect(clippy::print_stdout, reason = "its output is its purpose")]
 
 use std::env;
-use std::fs;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::io::Write;
+use std::net::TcpStream;
 use std::thread::{self, park_timeout};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use daemon::clock::{Clock, System};
+use plumbago_benches::node::{Node, PATIENCE, POLL_INTERVAL, get};
 
 /// Seconds between two points of a series.
 const STEP_S: i64 = 60;
-
-/// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(600);
-
-/// How often it is looked whether it is done.
-const POLL_INTERVAL: Duration = Duration::from_millis(5);
-
-/// Ticks of `/proc/PID/stat` in a second.
-const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Bytes that a sender hands to the kernel at once.
 const SEND_BYTES: usize = 256 << 10;
@@ -109,7 +98,7 @@ impl Load {
 
 fn accept(load: &Load, connections: usize) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let node = Node::start(folder.path())?;
+    let node = Node::start(folder.path(), &[])?;
     load.send(&node, true, connections)?;
     node.wait_committed(load.names.len() as f64)?;
     let (clock, cpu_before) = (System::new(), node.cpu_s()?);
@@ -129,14 +118,14 @@ fn accept(load: &Load, connections: usize) -> Result<()> {
 
 fn replay(load: &Load) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let node = Node::start(folder.path())?;
+    let node = Node::start(folder.path(), &[])?;
     load.send(&node, true, 1)?;
     load.send(&node, false, 1)?;
     node.wait_committed(load.names.len() as f64 + load.points())?;
     let journal_mb = node.metric("plumbago_carbon_journal_bytes")? / 1e6;
     drop(node);
     let clock = System::new();
-    let node = Node::start_unready(folder.path())?;
+    let node = Node::start_unready(folder.path(), &[])?;
     let mut answers = 0;
     while get(node.admin, "/ready").is_err() {
         answers += u32::from(get(node.read, "/metrics/find?query=*&format=json").is_ok());
@@ -150,101 +139,5 @@ fn replay(load: &Load) -> Result<()> {
         clock.monotonic().as_secs_f64(),
         node.cpu_s()?,
     );
-    Ok(())
-}
-
-/// A storage node in a process of its own, killed at the end.
-struct Node {
-    process: Child,
-    line: u16,
-    read: u16,
-    admin: u16,
-}
-
-impl Node {
-    fn start(data: &Path) -> Result<Self> {
-        let node = Self::start_unready(data)?;
-        wait_until("the node is ready", || Ok(get(node.admin, "/ready").is_ok()))?;
-        Ok(node)
-    }
-
-    fn start_unready(data: &Path) -> Result<Self> {
-        let program = env::current_exe()?.with_file_name("plumbago-carbon");
-        let [line, read, admin] = free_ports()?;
-        let address = |port| format!("127.0.0.1:{port}");
-        let process = Command::new(&program)
-            .args(["--line", &address(line), "--read", &address(read), "--admin", &address(admin)])
-            .arg("--data")
-            .arg(data)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .with_context(|| format!("{}: build it first", program.display()))?;
-        Ok(Self { process, line, read, admin })
-    }
-
-    fn metric(&self, name: &str) -> Result<f64> {
-        let metrics = get(self.admin, "/metrics")?;
-        let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        Ok(value.with_context(|| format!("no metric {name}"))?.parse()?)
-    }
-
-    fn wait_committed(&self, points: f64) -> Result<()> {
-        wait_until("the journal has the points", || {
-            Ok(self.metric("plumbago_carbon_points_committed_total")? >= points)
-        })
-    }
-
-    /// CPU seconds of user and kernel so far.
-    fn cpu_s(&self) -> Result<f64> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
-        let (_name, fields) = stat.rsplit_once(") ").context("an odd /proc/PID/stat")?;
-        let ticks: f64 = fields.split(' ').skip(11).take(2).flat_map(str::parse::<f64>).sum();
-        Ok(ticks / TICKS_PER_SECOND)
-    }
-
-    fn resident_mb(&self) -> Result<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|line| line.split_ascii_whitespace().next());
-        Ok(kib.context("an odd /proc/PID/status")?.parse::<f64>()? * 1024.0 / 1e6)
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        // It may have died already; whoever waits for it sees that elsewhere.
-        drop(self.process.kill());
-        drop(self.process.wait());
-    }
-}
-
-/// Ports that were free a moment ago.
-fn free_ports() -> Result<[u16; 3]> {
-    let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0"));
-    let mut ports = [0; 3];
-    for (port, listener) in ports.iter_mut().zip(listeners) {
-        *port = listener?.local_addr()?.port();
-    }
-    Ok(ports)
-}
-
-/// The body of an answer that says 200.
-fn get(port: u16, path: &str) -> Result<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
-    ensure!(head.starts_with("HTTP/1.1 200"), "{path}: {head}");
-    Ok(body.to_owned())
-}
-
-fn wait_until(what: &str, mut condition: impl FnMut() -> Result<bool>) -> Result<()> {
-    let clock = System::new();
-    while !condition()? {
-        ensure!(clock.monotonic() < PATIENCE, "not within {PATIENCE:?}: {what}");
-        park_timeout(POLL_INTERVAL);
-    }
     Ok(())
 }

@@ -179,6 +179,40 @@ fn a_scope_keeps_foreign_series_out_and_branches_in() {
     assert_eq!(found, [("a.x", false), ("a.y", true)]);
 }
 
+#[test]
+fn who_may_see_one_branch_sees_nothing_beside_it_wherever_it_asks() {
+    let folder = tempfile::tempdir().unwrap();
+    let (table, index) = empty(folder.path());
+    let within = Within::prefixes(["team.a.".to_owned()]);
+    let scope = Scope::from(&within);
+    let names = ["team.a.x", "team.b.x", "team.a", "other", "team.a.m;k=1", "team.b.m;k=2;z=9"];
+    for (at, name) in names.iter().enumerate() {
+        if at == 3 {
+            index.seal().unwrap();
+        }
+        add(&table, &index, name, None);
+    }
+    let find = |pattern: &str| {
+        let limits = FindLimits::default();
+        let found = index.find(&Glob::compile(pattern).unwrap(), None, scope, &limits).unwrap();
+        let seen = found.paths.into_iter();
+        seen.map(|found| (found.path, found.series.is_some(), found.is_branch)).collect::<Vec<_>>()
+    };
+    let seen = |path: &str, leaf, branch| (path.to_owned(), leaf, branch);
+    assert_eq!(find("*"), [seen("team", false, true)]);
+    assert_eq!(find("team.*"), [seen("team.a", false, true)]);
+    assert_eq!(find("**.x"), [seen("team.a.x", true, false)]);
+    assert_eq!(find("team.b.x"), []);
+    assert_eq!(find("team.b.m;k=2;z=9"), []);
+    assert_eq!(find("team.a.m;k=1"), [seen("team.a.m;k=1", true, false)]);
+    assert_eq!(index.tag_keys(None, scope, "", 9).unwrap(), ["k", "name"]);
+    assert_eq!(index.tag_values("k", None, scope, "", 9).unwrap(), [("1".to_owned(), 1)]);
+    let query = TagQuery::parse(&["k=~."]).unwrap();
+    let found = index.tags(&query, None, scope, &FindLimits::default()).unwrap();
+    assert_eq!(found.paths.len(), 1);
+    assert_eq!(index.tag_values("k", Some(&query), scope, "", 9).unwrap().len(), 1);
+}
+
 fn tagged(index: &NameIndex, terms: &[&str]) -> Vec<String> {
     let query = TagQuery::parse(terms).unwrap();
     let found = index.tags(&query, None, Scope::All, &FindLimits::default()).unwrap();
@@ -199,21 +233,21 @@ fn tagged_series_are_found_by_tags_and_by_exact_name_only() {
     assert_eq!(find(&index, "disk;dc=a;rack=1", None).0, [names[0]]);
     assert_eq!(find(&index, "**", None).0, Vec::<String>::new());
 
-    assert_eq!(index.tag_keys(None, "", 9).unwrap(), ["dc", "name", "rack"]);
+    assert_eq!(index.tag_keys(None, Scope::All, "", 9).unwrap(), ["dc", "name", "rack"]);
     assert_eq!(
-        index.tag_values("dc", None, "", 9).unwrap(),
+        index.tag_values("dc", None, Scope::All, "", 9).unwrap(),
         [("a".to_owned(), 3), ("b".to_owned(), 1),]
     );
     let cpu = TagQuery::parse(&["name=cpu"]).unwrap();
-    assert_eq!(index.tag_keys(Some(&cpu), "", 9).unwrap(), ["dc", "name"]);
-    let values = index.tag_values("dc", Some(&cpu), "", 9).unwrap();
+    assert_eq!(index.tag_keys(Some(&cpu), Scope::All, "", 9).unwrap(), ["dc", "name"]);
+    let values = index.tag_values("dc", Some(&cpu), Scope::All, "", 9).unwrap();
     assert_eq!(values, [("a".to_owned(), 1)]);
 
     let gone = table.get(names[2]).unwrap();
     index.remove(gone);
     table.remove(gone);
     assert_eq!(tagged(&index, &["rack=1"]), [names[0]]);
-    assert_eq!(index.tag_values("dc", None, "b", 9).unwrap(), []);
+    assert_eq!(index.tag_values("dc", None, Scope::All, "b", 9).unwrap(), []);
 }
 
 #[test]
@@ -264,9 +298,9 @@ fn a_series_costs_little_memory() {
 fn answers(index: &NameIndex) -> Vec<Vec<String>> {
     let patterns = ["**", "a.*", "*.b", "m;x=1"];
     let mut answers: Vec<_> = patterns.map(|pattern| find(index, pattern, None).0).into();
-    answers.push(index.tag_keys(None, "", 9).unwrap());
+    answers.push(index.tag_keys(None, Scope::All, "", 9).unwrap());
     for key in ["x", "name"] {
-        let values = index.tag_values(key, None, "", 9).unwrap();
+        let values = index.tag_values(key, None, Scope::All, "", 9).unwrap();
         answers.push(values.iter().map(|(value, count)| format!("{value} {count}")).collect());
     }
     for query in ["x=1", "name=~.*", "x!=1"] {

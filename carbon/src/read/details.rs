@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
+use metric::Within;
 use wire::pb_v3::{MetricDetails, MetricDetailsResponse};
 
-use super::{Deadline, ReadFault, Reader};
+use super::{Asker, ReadFault, Reader};
 use crate::series::SeriesId;
 
 /// Series whose files are looked at in one piece.
@@ -19,17 +20,18 @@ const BLOCK_BYTES: u64 = 512;
 /// kept and is 0.
 pub(crate) async fn details(
     reader: &Arc<Reader>,
-    deadline: Deadline,
+    asker: &Asker,
 ) -> Result<MetricDetailsResponse, ReadFault> {
     let mut metrics = BTreeMap::new();
     let end = reader.engine.table().id_end();
     for start in (0..end).step_by(PIECE_SERIES as usize) {
         let ids = start..end.min(start.saturating_add(PIECE_SERIES));
         let job = {
-            let reader = Arc::clone(reader);
-            move || ids.map(SeriesId).filter_map(|id| of_file(&reader, id)).collect::<Vec<_>>()
+            let (reader, within) = (Arc::clone(reader), asker.within.clone());
+            let of_file = move |id| of_file(&reader, &within, SeriesId(id));
+            move || ids.filter_map(of_file).collect::<Vec<_>>()
         };
-        metrics.extend(reader.run(deadline, job).await?);
+        metrics.extend(reader.run(asker, job).await?);
     }
     let (free_space, total_space) = match rustix::fs::statvfs(reader.engine.whisper_folder()) {
         Ok(facts) => (facts.f_bavail * facts.f_frsize, facts.f_blocks * facts.f_frsize),
@@ -38,8 +40,8 @@ pub(crate) async fn details(
     Ok(MetricDetailsResponse { metrics, free_space, total_space })
 }
 
-fn of_file(reader: &Reader, id: SeriesId) -> Option<(String, MetricDetails)> {
-    let name = reader.engine.table().name(id)?;
+fn of_file(reader: &Reader, within: &Within, id: SeriesId) -> Option<(String, MetricDetails)> {
+    let name = reader.engine.table().name(id).filter(|name| within.holds(name))?;
     let path = reader.engine.whisper_folder().join(metric::path::whisper_path(&name));
     let facts = std::fs::metadata(path).ok()?;
     let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);

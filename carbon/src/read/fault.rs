@@ -24,6 +24,9 @@ pub(crate) enum ReadFault {
     /// What was asked to be changed could not be.
     #[error("not deleted: {0}")]
     NotDeleted(String),
+    /// The asker may not do this.
+    #[error("this reader may not delete these series")]
+    Forbidden,
     /// Too much waits for the reading threads.
     #[error("too many requests wait for a thread (setting `read_queue_max`)")]
     Busy,
@@ -48,6 +51,7 @@ impl ReadFault {
     pub(crate) fn status(&self) -> u16 {
         match self {
             Self::Bad(_) => 400,
+            Self::Forbidden => 403,
             Self::NotFound(_) => 404,
             Self::Limit { setting: "request_bytes_max", .. } => 413,
             Self::Limit { .. } => 422,
@@ -63,7 +67,11 @@ impl ReadFault {
             Self::Limit { setting, .. } => Some(setting),
             Self::Busy => Some("read_queue_max"),
             Self::Late => Some("deadline"),
-            Self::Bad(_) | Self::NotFound(_) | Self::NotDeleted(_) | Self::Lost => None,
+            Self::Bad(_)
+            | Self::Forbidden
+            | Self::NotFound(_)
+            | Self::NotDeleted(_)
+            | Self::Lost => None,
         }
     }
 }

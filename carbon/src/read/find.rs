@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use metric::{Glob, TagQuery, TaggedName, Window};
+use metric::{Glob, TagQuery, TaggedName, Window, Within};
 use wire::reply::{FindMatch, FindReply};
 
-use super::{Deadline, ReadFault, Reader};
+use super::{Asker, ReadFault, Reader};
 use crate::index::{FindLimits, Found, Index, IndexError, Scope};
 
 /// One thing asked for.
@@ -39,11 +39,12 @@ impl Query {
         &self,
         index: &dyn Index,
         window: Option<Window>,
+        within: &Within,
         limits: &FindLimits,
     ) -> Result<Found, IndexError> {
         match self {
-            Self::Glob(glob) => index.find(glob, window, Scope::All, limits),
-            Self::Tags(query) => index.tags(query, window, Scope::All, limits),
+            Self::Glob(glob) => index.find(glob, window, Scope::from(within), limits),
+            Self::Tags(query) => index.tags(query, window, Scope::from(within), limits),
         }
     }
 }
@@ -70,23 +71,23 @@ pub(crate) async fn find(
     reader: &Arc<Reader>,
     queries: Vec<(String, Query)>,
     window: Option<Window>,
-    deadline: Deadline,
+    asker: &Asker,
 ) -> Result<(Vec<FindReply>, Cost), ReadFault> {
     let job = {
-        let reader = Arc::clone(reader);
-        move || find_all(&reader, queries, window, deadline)
+        let (reader, asker) = (Arc::clone(reader), asker.clone());
+        move || find_all(&reader, queries, window, &asker)
     };
-    reader.run(deadline, job).await?
+    reader.run(asker, job).await?
 }
 
 fn find_all(
     reader: &Reader,
     queries: Vec<(String, Query)>,
     window: Option<Window>,
-    deadline: Deadline,
+    asker: &Asker,
 ) -> Result<(Vec<FindReply>, Cost), ReadFault> {
     let mut replies = Vec::with_capacity(queries.len());
-    let mut budget = Budget::new(reader, deadline);
+    let mut budget = Budget::new(reader, asker);
     for (text, query) in queries {
         let found = budget.find(reader, &query, window)?;
         replies.push(FindReply { query: text, matches: matches(found) });
@@ -104,17 +105,17 @@ pub(crate) struct Cost {
 }
 
 /// What the searches of one request may still find, all together.
-pub(super) struct Budget {
+pub(super) struct Budget<'a> {
     limits: FindLimits,
     results_max: usize,
-    deadline: Deadline,
+    asker: &'a Asker,
     pub(super) cost: Cost,
 }
 
-impl Budget {
-    pub(super) fn new(reader: &Reader, deadline: Deadline) -> Self {
+impl<'a> Budget<'a> {
+    pub(super) fn new(reader: &Reader, asker: &'a Asker) -> Self {
         let limits = reader.limits.find;
-        Self { limits, results_max: limits.results_max, deadline, cost: Cost::default() }
+        Self { limits, results_max: limits.results_max, asker, cost: Cost::default() }
     }
 
     pub(super) fn find(
@@ -124,8 +125,8 @@ impl Budget {
         window: Option<Window>,
     ) -> Result<Found, ReadFault> {
         // One search is bounded; thousands in one request would go on long after the asker.
-        self.deadline.check(reader)?;
-        let found = query.find(&**reader.engine.index(), window, &self.limits);
+        self.asker.check(reader)?;
+        let found = query.find(&**reader.engine.index(), window, &self.asker.within, &self.limits);
         let found = found.map_err(|error| match error {
             // What earlier searches found has lowered the limit that the index names.
             IndexError::TooManyFound { .. } => {

@@ -6,13 +6,13 @@ use metric::Consolidation;
 use whisper::Header;
 use wire::reply::{InfoReply, Retention};
 
-use super::{Deadline, ReadFault, Reader};
+use super::{Asker, ReadFault, Reader};
 
 /// The headers of the series that there are; a fault if there is none of them.
 pub(crate) async fn info(
     reader: &Arc<Reader>,
-    names: Vec<String>,
-    deadline: Deadline,
+    mut names: Vec<String>,
+    asker: &Asker,
 ) -> Result<Vec<InfoReply>, ReadFault> {
     let (asked, allowed) = (names.len(), reader.limits.targets_max);
     if asked == 0 {
@@ -21,11 +21,12 @@ pub(crate) async fn info(
     if asked > allowed {
         return Err(ReadFault::limit(format!("{asked} of target"), allowed, "targets_max"));
     }
+    names.retain(|name| asker.within.holds(name));
     let job = {
         let reader = Arc::clone(reader);
         move || read_headers(&reader, &names)
     };
-    reader.run(deadline, job).await?
+    reader.run(asker, job).await?
 }
 
 fn read_headers(reader: &Reader, names: &[String]) -> Result<Vec<InfoReply>, ReadFault> {

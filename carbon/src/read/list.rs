@@ -2,21 +2,22 @@
 
 use std::sync::Arc;
 
-use super::{Deadline, ReadFault, Reader};
+use super::{Asker, ReadFault, Reader};
 
-/// All names, in order.
-pub(crate) async fn names(
-    reader: &Arc<Reader>,
-    deadline: Deadline,
-) -> Result<Vec<String>, ReadFault> {
+/// All names that the asker may see, in order.
+pub(crate) async fn names(reader: &Arc<Reader>, asker: &Asker) -> Result<Vec<String>, ReadFault> {
     let job = {
-        let reader = Arc::clone(reader);
+        let (reader, within) = (Arc::clone(reader), asker.within.clone());
         move || {
             let mut names = Vec::with_capacity(reader.engine.table().len());
-            reader.engine.table().for_each(|_, name| names.push(name.to_owned()));
+            reader.engine.table().for_each(|_, name| {
+                if within.holds(name) {
+                    names.push(name.to_owned());
+                }
+            });
             names.sort_unstable();
             names
         }
     };
-    reader.run(deadline, job).await
+    reader.run(asker, job).await
 }

@@ -1,7 +1,8 @@
 //! Series over windows, as the bytes of a reply that is written piece by piece.
 //!
 //! One search finds all series first, so that what is refused is refused before the first byte. Then pieces of some
-//! hundred series are read on the reading threads, in the order of their files, while the asker takes the piece before.
+//! hundred series are read on the reading threads, in the order of their files, while the asker takes the piece before; the same threads write
+//! their bytes. Once the asker has gone, no further piece is begun.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use wire::pb_v3::{Hole, Meta};
 use wire::reply::{Format, RenderEncoder};
 
 use super::find::{Budget, Cost, Query};
-use super::{Deadline, ReadFault, Reader};
+use super::{Asker, ReadFault, Reader};
 use crate::series::SeriesId;
 
 /// Series read in one piece: enough to put their files in order, few enough to be held in memory.
@@ -50,30 +51,34 @@ struct Hit {
 pub(crate) struct Render {
     reader: Arc<Reader>,
     request: Arc<RenderRequest>,
-    deadline: Deadline,
+    asker: Asker,
     hits: Vec<Hit>,
     /// Hits that have been read.
     done: usize,
     /// Whether the end of the reply has been given out.
     finished: bool,
     points: u64,
-    encoder: Option<(Window, RenderEncoder)>,
+    encoder: Encoder,
     meta: Meta,
 }
+
+/// What writes the series of one window.
+type Encoder = Option<(Window, RenderEncoder)>;
 
 impl Render {
     /// Finds what is to be read.
     pub(crate) async fn begin(
         reader: Arc<Reader>,
         request: RenderRequest,
-        deadline: Deadline,
+        asker: Asker,
     ) -> Result<Self, ReadFault> {
         let request = Arc::new(request);
         let job = {
             let (reader, request) = (Arc::clone(&reader), Arc::clone(&request));
-            move || find_hits(&reader, &request, deadline)
+            let asker = asker.clone();
+            move || find_hits(&reader, &request, &asker)
         };
-        let (hits, cost) = reader.run(deadline, job).await??;
+        let (hits, cost) = reader.run(&asker, job).await??;
         let meta = Meta {
             ring_fingerprint: reader.ring_fingerprint,
             series_pruned: cost.pruned,
@@ -86,7 +91,7 @@ impl Render {
         Ok(Self {
             reader,
             request,
-            deadline,
+            asker,
             hits,
             done: 0,
             finished: false,
@@ -120,41 +125,23 @@ impl Render {
         self.done += length;
         let job = {
             let (reader, request) = (Arc::clone(&self.reader), Arc::clone(&self.request));
-            let points_before = self.points;
-            move || read_piece(&reader, &request, &hits, points_before)
+            let (points_before, mut encoder) = (self.points, self.encoder.take());
+            move || -> Result<_, ReadFault> {
+                let piece = read_piece(&reader, &request, &hits, points_before)?;
+                let bytes = encode(&request, &mut encoder, &piece.series);
+                Ok((bytes, encoder, piece.points, piece.unreadable))
+            }
         };
-        let piece = self.reader.run(self.deadline, job).await??;
-        self.points = piece.points;
-        self.note(piece.unreadable);
-        Ok(Some(self.encode(&piece.series)))
+        let (bytes, encoder, points, unreadable) = self.reader.run(&self.asker, job).await??;
+        (self.encoder, self.points) = (encoder, points);
+        self.note(unreadable);
+        Ok(Some(bytes))
     }
 
     fn note(&mut self, unreadable: Vec<String>) {
         self.meta.partial |= !unreadable.is_empty();
         let room = NOTES_MAX.saturating_sub(self.meta.notes.len());
         self.meta.notes.extend(unreadable.into_iter().take(room));
-    }
-
-    fn encode(&mut self, series: &[(usize, SeriesData)]) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for (fetch, data) in series {
-            let window = self.request.fetches[*fetch].window;
-            if self.encoder.as_ref().is_none_or(|(of, _)| *of != window) {
-                // Only protobuf requests have several windows, and their replies may be written
-                // by several encoders: fields of a message may come in any pieces.
-                let next = RenderEncoder::new(self.request.format, window, series.len());
-                if let Some((_, mut last)) = self.encoder.replace((window, next)) {
-                    bytes.extend(last.take());
-                }
-            }
-            if let Some((_, encoder)) = &mut self.encoder {
-                encoder.push(data);
-            }
-        }
-        if let Some((_, encoder)) = &mut self.encoder {
-            bytes.extend(encoder.take());
-        }
-        bytes
     }
 
     fn finish(&mut self) -> Option<Vec<u8>> {
@@ -168,6 +155,33 @@ impl Render {
             .unwrap_or_else(|| (window, RenderEncoder::new(self.request.format, window, 0)));
         Some(encoder.finish(Some(self.meta.clone())))
     }
+}
+
+/// The bytes that these series add to the reply.
+fn encode(
+    request: &RenderRequest,
+    encoder: &mut Encoder,
+    series: &[(usize, SeriesData)],
+) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (fetch, data) in series {
+        let window = request.fetches[*fetch].window;
+        if encoder.as_ref().is_none_or(|(of, _)| *of != window) {
+            // Only protobuf requests have several windows, and their replies may be written
+            // by several encoders: fields of a message may come in any pieces.
+            let next = RenderEncoder::new(request.format, window, series.len());
+            if let Some((_, mut last)) = encoder.replace((window, next)) {
+                bytes.extend(last.take());
+            }
+        }
+        if let Some((_, encoder)) = encoder {
+            encoder.push(data);
+        }
+    }
+    if let Some((_, encoder)) = encoder {
+        bytes.extend(encoder.take());
+    }
+    bytes
 }
 
 /// Those that any of the windows touches.
@@ -193,9 +207,9 @@ struct Piece {
 fn find_hits(
     reader: &Reader,
     request: &RenderRequest,
-    deadline: Deadline,
+    asker: &Asker,
 ) -> Result<(Vec<Hit>, Cost), ReadFault> {
-    let mut budget = Budget::new(reader, deadline);
+    let mut budget = Budget::new(reader, asker);
     let mut hits = Vec::new();
     for (fetch, one) in request.fetches.iter().enumerate() {
         let found = budget.find(reader, &one.query, Some(one.window))?;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use metric::{TagExpr, TagExprError, TagQuery};
 
 use super::find::{Budget, Query};
-use super::{Deadline, ReadFault, Reader};
+use super::{Asker, ReadFault, Reader};
+use crate::index::Scope;
 
 /// Completions given when the asker sets no limit.
 pub(crate) const COMPLETIONS_DEFAULT: usize = 100;
@@ -48,14 +49,14 @@ pub(crate) async fn find_series(
     reader: &Arc<Reader>,
     exprs: &[String],
     limit: usize,
-    deadline: Deadline,
+    asker: &Asker,
 ) -> Result<Vec<String>, ReadFault> {
     let query = Query::Tags(TagQuery::parse(exprs).map_err(bad)?);
     let job = {
-        let reader = Arc::clone(reader);
-        move || Budget::new(&reader, deadline).find(&reader, &query, None)
+        let (reader, asker) = (Arc::clone(reader), asker.clone());
+        move || Budget::new(&reader, &asker).find(&reader, &query, None)
     };
-    let found = reader.run(deadline, job).await??;
+    let found = reader.run(asker, job).await??;
     Ok(found.paths.into_iter().map(|found| found.path).take(limit).collect())
 }
 
@@ -63,22 +64,23 @@ pub(crate) async fn find_series(
 pub(crate) async fn keys(
     reader: &Arc<Reader>,
     by: Narrowing,
-    deadline: Deadline,
+    asker: &Asker,
 ) -> Result<Vec<String>, ReadFault> {
     let (query, filter) = (by.query()?, by.filter()?);
     let job = {
-        let reader = Arc::clone(reader);
+        let (reader, asker) = (Arc::clone(reader), asker.clone());
         move || -> Result<Vec<String>, ReadFault> {
             let terms = query.as_ref().map(TagQuery::terms).unwrap_or_default();
             let used: HashSet<&str> = terms.iter().map(TagExpr::key).collect();
             let wanted = |key: &String| {
                 !used.contains(&**key) && filter.as_ref().is_none_or(|f| f.matches_value(key))
             };
-            let keys = reader.engine.index().tag_keys(query.as_ref(), &by.prefix, usize::MAX)?;
+            let (index, scope) = (reader.engine.index(), Scope::from(&asker.within));
+            let keys = index.tag_keys(query.as_ref(), scope, &by.prefix, usize::MAX)?;
             Ok(keys.into_iter().filter(wanted).take(by.limit).collect())
         }
     };
-    reader.run(deadline, job).await?
+    reader.run(asker, job).await?
 }
 
 /// Values of a tag, in order, each with the number of its series.
@@ -86,21 +88,21 @@ pub(crate) async fn values(
     reader: &Arc<Reader>,
     tag: String,
     by: Narrowing,
-    deadline: Deadline,
+    asker: &Asker,
 ) -> Result<Vec<(String, usize)>, ReadFault> {
     let (query, filter) = (by.query()?, by.filter()?);
     // A filter needs all values, the prefix alone only as many as are wanted.
     let limit = if filter.is_some() { usize::MAX } else { by.limit };
     let job = {
-        let reader = Arc::clone(reader);
+        let (reader, asker) = (Arc::clone(reader), asker.clone());
         move || -> Result<Vec<(String, usize)>, ReadFault> {
             let wanted = |value: &(String, usize)| {
                 filter.as_ref().is_none_or(|filter| filter.matches_value(&value.0))
             };
-            let index = reader.engine.index();
-            let values = index.tag_values(&tag, query.as_ref(), &by.prefix, limit)?;
+            let (index, scope) = (reader.engine.index(), Scope::from(&asker.within));
+            let values = index.tag_values(&tag, query.as_ref(), scope, &by.prefix, limit)?;
             Ok(values.into_iter().filter(wanted).take(by.limit).collect())
         }
     };
-    reader.run(deadline, job).await?
+    reader.run(asker, job).await?
 }

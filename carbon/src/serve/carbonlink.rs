@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use daemon::{Registry, Shutdown};
-use metric::Point;
+use metric::{Point, Within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -170,7 +170,7 @@ impl Carbonlink {
             let name = name.clone();
             move || reader.engine.table().get(&name).map(|id| reader.engine.info(id))
         };
-        let header = match self.reader.run(self.reader.deadline(None), job).await {
+        let header = match self.reader.run(&self.reader.asker(None, Within::ALL), job).await {
             Ok(Some(Ok(Some(header)))) => header,
             Ok(Some(Err(error))) => return carbonlink::write_error(out, &error.to_string()),
             Ok(_) => return carbonlink::write_error(out, &format!("no series {name}")),

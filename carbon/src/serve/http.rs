@@ -22,7 +22,7 @@ use super::reply;
 use crate::keeper::Keeper;
 use crate::read::render::{Fetch, Render, RenderRequest};
 use crate::read::tags::{self, COMPLETIONS_DEFAULT, Narrowing};
-use crate::read::{Deadline, ReadFault, Reader, details, find, info, list};
+use crate::read::{Asker, ReadFault, Reader, details, find, info, list};
 
 /// What can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,39 +164,39 @@ impl Service {
     /// Every answer that is written whole.
     async fn small(&self, endpoint: Endpoint, params: &Params) -> Result<Response, ReadFault> {
         let reader = &self.reader;
-        let deadline = reader.deadline(params.wait);
+        let asker = &reader.asker(params.wait, params.caller.within.clone());
         Ok(match endpoint {
             Endpoint::Find => self.find(params).await?,
-            Endpoint::Info => self.info(params, deadline).await?,
-            Endpoint::List => list_reply(params.format, list::names(reader, deadline).await?)?,
-            Endpoint::IndexJson => reply::json(&list::names(reader, deadline).await?),
+            Endpoint::Info => self.info(params, asker).await?,
+            Endpoint::List => list_reply(params.format, list::names(reader, asker).await?)?,
+            Endpoint::IndexJson => reply::json(&list::names(reader, asker).await?),
             Endpoint::Details => {
-                details_reply(params.format, details::details(reader, deadline).await?)?
+                details_reply(params.format, details::details(reader, asker).await?)?
             }
             Endpoint::Capabilities => capabilities(params.format, &reader.name),
             Endpoint::CompleteTags => {
                 let by = narrowing(params, "tagPrefix", COMPLETIONS_DEFAULT)?;
-                reply::json(&tags::keys(reader, by, deadline).await?)
+                reply::json(&tags::keys(reader, by, asker).await?)
             }
             Endpoint::CompleteValues => {
                 let tag = params.one("tag").ok_or_else(|| ReadFault::bad("no tag is given"))?;
                 let by = narrowing(params, "valuePrefix", COMPLETIONS_DEFAULT)?;
-                let values = tags::values(reader, tag.to_owned(), by, deadline).await?;
+                let values = tags::values(reader, tag.to_owned(), by, asker).await?;
                 reply::json(&values.into_iter().map(|(value, _)| value).collect::<Vec<_>>())
             }
             Endpoint::FindSeries => {
                 let exprs = owned(params.all("expr"));
                 let limit = params.limit(usize::MAX)?;
-                reply::json(&tags::find_series(reader, &exprs, limit, deadline).await?)
+                reply::json(&tags::find_series(reader, &exprs, limit, asker).await?)
             }
             Endpoint::Tags => {
-                let keys = tags::keys(reader, narrowing(params, "", usize::MAX)?, deadline).await?;
+                let keys = tags::keys(reader, narrowing(params, "", usize::MAX)?, asker).await?;
                 let numbered = (1..).zip(keys);
                 let tag = |(id, tag): (u64, String)| json!({"id": id, "tag": tag});
                 reply::json(&numbered.map(tag).collect::<Vec<_>>())
             }
-            Endpoint::Tag => self.tag(params, deadline).await?,
-            Endpoint::DeleteSeries => self.delete(params, deadline).await?,
+            Endpoint::Tag => self.tag(params, asker).await?,
+            Endpoint::DeleteSeries => self.delete(params, asker).await?,
             Endpoint::Robots => "User-agent: *\nDisallow: /\n".into_response(),
             Endpoint::Render => return Err(ReadFault::Lost),
         })
@@ -210,7 +210,13 @@ impl Service {
         };
         let (request, wait) = request;
         let content_type = request.format.content_type();
-        match Render::begin(Arc::clone(reader), request, reader.deadline(wait)).await {
+        match Render::begin(
+            Arc::clone(reader),
+            request,
+            reader.asker(wait, params.caller.within.clone()),
+        )
+        .await
+        {
             Ok(render) => reply::render(render, content_type, watch).await,
             Err(fault) => Err((fault, watch)),
         }
@@ -228,8 +234,9 @@ impl Service {
             None => (params.all("query"), params.window()?, None),
         };
         let queries = find::parse_all(reader, texts.into_iter(), "query")?;
-        let deadline = reader.deadline(wait(reader, params, plan));
-        let (replies, cost) = find::find(reader, queries, window, deadline).await?;
+        let waits = wait(reader, params, plan);
+        let asker = &reader.asker(waits, params.caller.within.clone());
+        let (replies, cost) = find::find(reader, queries, window, asker).await?;
         let meta = Meta {
             ring_fingerprint: reader.ring_fingerprint,
             series_pruned: cost.pruned,
@@ -242,35 +249,39 @@ impl Service {
         Ok(reply::bytes(params.format.content_type(), body))
     }
 
-    async fn info(&self, params: &Params, deadline: Deadline) -> Result<Response, ReadFault> {
+    async fn info(&self, params: &Params, asker: &Asker) -> Result<Response, ReadFault> {
         let names = match params.message::<MultiMetricsInfoRequest>()? {
             Some(request) => request.names,
             None => owned(params.all("target")),
         };
-        let infos = info::info(&self.reader, names, deadline).await?;
+        let infos = info::info(&self.reader, names, asker).await?;
         let body = encode_info(params.format, &infos);
         let body = body.map_err(|error| ReadFault::bad(error.to_string()))?;
         Ok(reply::bytes(params.format.content_type(), body))
     }
 
     /// Names and nothing else: a pattern would delete more than its author sees.
-    async fn delete(&self, params: &Params, deadline: Deadline) -> Result<Response, ReadFault> {
+    async fn delete(&self, params: &Params, asker: &Asker) -> Result<Response, ReadFault> {
         let names = owned(params.all("path"));
+        let caller = &params.caller;
+        if !caller.may_delete || !names.iter().all(|name| caller.within.holds(name)) {
+            return Err(ReadFault::Forbidden);
+        }
         let allowed = self.reader.limits.targets_max;
         if names.len() > allowed {
             let what = format!("{} series to delete", names.len());
             return Err(ReadFault::limit(what, allowed, "targets_max"));
         }
         let keeper = Arc::clone(&self.keeper);
-        let deleted = self.reader.run(deadline, move || keeper.delete(&names)).await?;
+        let deleted = self.reader.run(asker, move || keeper.delete(&names)).await?;
         let deleted = deleted.map_err(|error| ReadFault::NotDeleted(error.to_string()))?;
         Ok(reply::json(&json!({ "deleted": deleted })))
     }
 
-    async fn tag(&self, params: &Params, deadline: Deadline) -> Result<Response, ReadFault> {
+    async fn tag(&self, params: &Params, asker: &Asker) -> Result<Response, ReadFault> {
         let tag = last_part(&params.path)?;
         let by = narrowing(params, "", usize::MAX)?;
-        let values = tags::values(&self.reader, tag.clone(), by, deadline).await?;
+        let values = tags::values(&self.reader, tag.clone(), by, asker).await?;
         if values.is_empty() {
             return Ok(reply::json(&serde_json::Value::Null));
         }

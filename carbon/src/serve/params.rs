@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use access::Caller;
 use axum::body::{Body, Bytes};
 use axum::extract::{Form, FromRequest, Query, Request};
 use axum::http::{HeaderMap, Method, Uri, header};
@@ -31,6 +32,8 @@ pub(super) struct Params {
     body: Bytes,
     pub(super) path: String,
     pub(super) format: Format,
+    /// Who asks.
+    pub(super) caller: Caller,
     /// How long the asker waits.
     pub(super) wait: Option<Duration>,
     limits: ReadLimits,
@@ -56,7 +59,8 @@ impl Params {
         let format = format(&pairs, &parts.headers)?;
         let wait = wait(&parts.headers)?;
         let path = parts.uri.path().to_owned();
-        Ok(Self { pairs, body, path, format, wait, limits })
+        let caller = Caller::of(&parts.extensions);
+        Ok(Self { pairs, body, path, format, caller, wait, limits })
     }
 
     /// All values of a parameter, also under its name with brackets, as PHP and Grafana send lists.

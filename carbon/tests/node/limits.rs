@@ -155,3 +155,26 @@ async fn an_answer_that_meets_a_limit_half_way_is_cut_off_and_not_ended() {
     assert_eq!(node.number("read_refused_total", &["render_points_max"]), 1.0);
     node.stop().await;
 }
+
+#[tokio::test]
+async fn nothing_is_read_for_a_client_that_has_gone() {
+    const SERIES: f64 = 1500.0;
+    let (node, _folder) = node(&[("stop_deadline", "1s")]).await;
+    let lines: Vec<String> = (0..1500).map(|n| format!("wide.s{n} 1 {NOW}")).collect();
+    node.send(&lines).await;
+    let day = NOW - 86_400;
+    let request =
+        format!("GET /render?target=wide.*&from={day}&until={NOW} HTTP/1.1\r\nHost: n\r\n\r\n");
+    let mut stream =
+        tokio::net::TcpStream::connect(node.running.address("read").unwrap()).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream.read_exact(&mut [0; 1000]).await.unwrap();
+    drop(stream);
+    testkit::wait_until_async("the end of the request", testkit::PATIENCE, async || {
+        (node.number("read_requests_total", &["render", "cut_off"]) == 1.0).then_some(())
+    })
+    .await;
+    let read = node.number("series_read_total", &[]);
+    assert!(read < SERIES, "{read} series were read");
+    node.stop().await;
+}

@@ -10,4 +10,5 @@ mod limits;
 mod link;
 mod moves;
 mod reshape;
+mod readers;
 mod tags;

@@ -24,12 +24,14 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tower_service::Service;
 use tracing::{debug, error};
 
 use crate::context::Shutdown;
 use crate::listen;
 use crate::threads::panic_text;
+use crate::tls::Seal;
 
 /// What one client, and all together, may hold.
 #[derive(Debug, Clone, Copy)]
@@ -55,9 +57,30 @@ impl Default for Limits {
     }
 }
 
+/// A port for requests, and what its handshakes need if it speaks TLS.
+#[derive(Debug)]
+pub struct HttpListener {
+    /// The port.
+    pub tcp: TcpListener,
+    /// Its certificate.
+    pub seal: Option<Arc<Seal>>,
+}
+
+impl From<TcpListener> for HttpListener {
+    fn from(tcp: TcpListener) -> Self {
+        Self { tcp, seal: None }
+    }
+}
+
 /// Serves `router` until `shutdown` fires and requests under way have been answered. Handlers may
 /// extract `ConnectInfo<SocketAddr>`. Limits on bodies are the routes' (`DefaultBodyLimit`).
-pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown, limits: Limits) {
+pub async fn serve(
+    listener: impl Into<HttpListener>,
+    router: Router,
+    shutdown: Shutdown,
+    limits: Limits,
+) {
+    let HttpListener { tcp: listener, seal } = listener.into();
     let graceful = GracefulShutdown::new();
     let slots = Arc::new(Semaphore::new(limits.connections_max));
     loop {
@@ -79,17 +102,30 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown, li
             }
         };
         let (Ok(peer), Ok(())) = (stream.peer_addr(), listen::tune(&stream)) else { continue };
-        let connection = connection(stream, peer, router.clone(), limits);
-        let connection = graceful.watch(connection);
+        let (router, watcher, shutdown) = (router.clone(), graceful.watcher(), shutdown.clone());
+        let acceptor = seal.as_ref().map(|seal| seal.acceptor());
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            let ended = match acceptor {
+                None => watcher.watch(connection(stream, peer, router, limits)).await,
+                Some(acceptor) => {
+                    let shaken = tokio::select! {
+                        shaken = timeout(limits.header_timeout, acceptor.accept(stream)) => shaken,
+                        () = shutdown.wait() => return,
+                    };
+                    let Ok(Ok(stream)) = shaken else {
+                        return debug!(%peer, "TLS handshake failed");
+                    };
+                    watcher.watch(connection(stream, peer, router, limits)).await
+                }
+            };
+            if let Err(error) = ended {
                 debug!(%error, "connection ended early");
             }
             drop(slot);
         });
     }
     drop(listener);
-    if tokio::time::timeout(limits.stop_timeout, graceful.shutdown()).await.is_err() {
+    if timeout(limits.stop_timeout, graceful.shutdown()).await.is_err() {
         error!("requests under way were cut off by the stop");
     }
 }
@@ -110,7 +146,7 @@ pub async fn serve_one<I>(
         ended = connection.as_mut() => ended,
         () = shutdown.wait() => {
             connection.as_mut().graceful_shutdown();
-            tokio::time::timeout(limits.stop_timeout, connection).await.unwrap_or(Ok(()))
+            timeout(limits.stop_timeout, connection).await.unwrap_or(Ok(()))
         }
     };
     if let Err(error) = ended {
@@ -276,7 +312,7 @@ mod tests {
         let mut byte = [0; 1];
         kept.read_exact(&mut byte).await.unwrap();
         shutdown.fire();
-        let stopped = tokio::time::timeout(Duration::from_secs(20), task).await;
+        let stopped = timeout(Duration::from_secs(20), task).await;
         stopped.expect("the stop waits for idle clients").unwrap();
         drop((silent, kept));
     }

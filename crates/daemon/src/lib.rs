@@ -39,6 +39,7 @@ pub mod metrics;
 mod program;
 pub mod settings;
 pub mod threads;
+pub mod tls;
 
 /// For [`warn_limited!`], whose callers need not depend on it.
 pub use tracing;

@@ -90,6 +90,14 @@ impl Pool {
     /// # Errors
     /// When the system gives no more threads.
     pub fn new(name: &str, threads: usize, jobs_max: usize) -> io::Result<Self> {
+        Self::nice(name, threads, jobs_max, 0)
+    }
+
+    /// The same with threads that give way to others where processors are short, as nice(1) counts: up to 19.
+    ///
+    /// # Errors
+    /// When the system gives no more threads.
+    pub fn nice(name: &str, threads: usize, jobs_max: usize, niceness: u8) -> io::Result<Self> {
         let queue = Arc::new(Queue {
             jobs: Mutex::new((VecDeque::new(), false)),
             changed: Condvar::new(),
@@ -98,7 +106,10 @@ impl Pool {
         let threads = (0..threads)
             .map(|number| {
                 let queue = Arc::clone(&queue);
-                spawn(&format!("{name}-{number}"), move || queue.work())
+                spawn(&format!("{name}-{number}"), move || {
+                    give_way(niceness);
+                    queue.work();
+                })
             })
             .collect::<io::Result<_>>()?;
         Ok(Self { queue, threads })
@@ -126,6 +137,15 @@ impl Pool {
         }
         self.queue.changed.notify_one();
         receiver.await.or(Err(PoolError::Lost))
+    }
+}
+
+/// Linux keeps the niceness of each thread apart.
+fn give_way(niceness: u8) {
+    if niceness > 0
+        && let Err(error) = rustix::process::nice(niceness.into())
+    {
+        tracing::warn!(%error, "a thread does not give way to others");
     }
 }
 
@@ -172,6 +192,15 @@ mod tests {
         assert_eq!(pool.run(|| panic!("wanted by the test")).await, Err::<(), _>(PoolError::Lost));
         let name = pool.run(|| std::thread::current().name().map(str::to_owned)).await;
         assert_eq!(name, Ok(Some("read-0".to_owned())));
+    }
+
+    #[tokio::test]
+    async fn nice_threads_give_way_and_leave_the_others_as_they_are() {
+        let pool = Pool::nice("read", 1, 8, 7).unwrap();
+        let niceness = || rustix::process::getpriority_process(None).unwrap();
+        let own = niceness();
+        assert_eq!(pool.run(niceness).await, Ok((own + 7).min(19)));
+        assert_eq!(niceness(), own);
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use daemon::StartError;
+use daemon::tls::Seal;
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -22,7 +23,6 @@ use crate::point::Sink;
 use crate::settings::{self, ListenerSettings};
 use crate::socket::{Peer, Socket};
 use crate::stream::Stream;
-use crate::tls::Seal;
 use crate::unpack::Unpacked;
 
 /// How long a PROXY header, and a TLS handshake, may take.

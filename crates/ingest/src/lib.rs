@@ -24,7 +24,6 @@ pub mod settings;
 mod skew;
 mod socket;
 mod stream;
-mod tls;
 mod udp;
 mod unpack;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use daemon::listen::{ListenError, SocketFile};
+use daemon::tls::{Seal, TlsError};
 use daemon::{Clock, Context, Counter, Running, Shutdown, StartError};
 use metric::Limits;
 use parking_lot::Mutex;
@@ -24,7 +25,6 @@ use crate::ramp::Ramp;
 use crate::refusals::Refusals;
 use crate::settings::{ListenerSettings, Place, Protocol, Settings};
 use crate::socket::{Peer, Socket};
-use crate::tls::{Seal, TlsError};
 use crate::{http, udp};
 
 /// How long an accept loop rests when the system has no descriptor left.

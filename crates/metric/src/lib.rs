@@ -11,6 +11,7 @@ pub mod series;
 pub mod tag_expr;
 pub mod tags;
 pub mod window;
+pub mod within;
 
 pub use glob::{Glob, GlobError, NodeMatcher};
 pub use map::{Map, Set};
@@ -20,3 +21,4 @@ pub use series::{Consolidation, SeriesData};
 pub use tag_expr::{TagExpr, TagExprError, TagQuery};
 pub use tags::TaggedName;
 pub use window::Window;
+pub use within::Within;

@@ -17,10 +17,10 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use metric::SeriesData;
 use parking_lot::Mutex;
 use wire::pb_v3::{self, CapabilityResponse, Meta};
-use wire::reply::{self, Caps, FindReply, Format, InfoReply};
+use wire::reply::{self, Caps, FindMatch, FindReply, Format, InfoReply};
 
 use crate::allowance::Allowance;
-use crate::deadline::{DEADLINE_HEADER, Deadline};
+use crate::deadline::{DEADLINE_HEADER, Deadline, OnBehalf, WITHIN_HEADER};
 use crate::endpoint::Endpoint;
 use crate::error::{RemoteError, RemoteErrorKind as Kind};
 use crate::protocol;
@@ -181,8 +181,10 @@ impl Client {
         let bytes = reply.bytes.len() as u64;
         take(allowance, bytes)?;
         let decoded = reply::decode_render(reply.format, &reply.bytes, self.settings.reply);
-        let decoded = self.judged(decoded)?;
+        let mut decoded = self.judged(decoded)?;
         allowance.give_back(bytes);
+        // Peers do not know of the header.
+        decoded.series.retain(|series| deadline.waiting().within.holds(&series.name));
         let series = match reply.format {
             Format::V2 | Format::Json => protocol::with_expressions(request, decoded.series),
             _ => decoded.series,
@@ -235,6 +237,13 @@ impl Client {
                 self.judged(reply::decode_find(format, &bytes, self.settings.reply))?
             }
         };
+        let mut replies = replies;
+        let within = &deadline.waiting().within;
+        let is_seen = |found: &FindMatch| match found.is_leaf {
+            true => within.holds(&found.path),
+            false => within.leads_through(&found.path),
+        };
+        replies.iter_mut().for_each(|reply| reply.matches.retain(is_seen));
         Ok((protocol::by_pattern(patterns, replies), meta))
     }
 
@@ -248,7 +257,8 @@ impl Client {
         deadline: &Deadline,
     ) -> Result<Vec<InfoReply>, RemoteError> {
         let mut infos = Vec::new();
-        for name in names {
+        let within = &deadline.waiting().within;
+        for name in names.iter().filter(|name| within.holds(name)) {
             // One by one: go-carbon answers nothing at all when one of several is missing.
             infos.extend(self.named(self.info_one(name, deadline).await)?);
         }
@@ -288,8 +298,9 @@ impl Client {
             return Ok(Vec::new());
         };
         let decoded = wire::pb::decode(&reply.bytes, self.settings.reply);
-        let list: pb_v3::ListMetricsResponse =
+        let mut list: pb_v3::ListMetricsResponse =
             self.named(decoded.map_err(|error| Kind::Decode(error.to_string())))?;
+        list.metrics.retain(|name| deadline.waiting().within.holds(name));
         Ok(list.metrics)
     }
 
@@ -379,20 +390,27 @@ impl Client {
     /// One request; none for status 404.
     async fn call(&self, call: Call<'_>, deadline: &Deadline) -> Result<Option<Reply>, Kind> {
         let remaining = deadline.remaining();
-        let exchange = self.exchange(call, deadline.remaining_ms());
+        let exchange = self.exchange(call, deadline);
         match tokio::time::timeout(remaining, exchange).await {
             Ok(result) => result,
             Err(_elapsed) => Err(Kind::Timeout),
         }
     }
 
-    async fn exchange(&self, call: Call<'_>, remaining_ms: i64) -> Result<Option<Reply>, Kind> {
+    async fn exchange(&self, call: Call<'_>, deadline: &Deadline) -> Result<Option<Reply>, Kind> {
         let malformed = |error: http::Error| Kind::Decode(format!("request: {error}"));
         let mut request = Request::builder()
             .method(call.method)
             .uri(self.endpoint.uri(call.path_and_query).map_err(malformed)?)
             .header(header::ACCEPT, call.format.content_type())
-            .header(DEADLINE_HEADER, remaining_ms);
+            .header(DEADLINE_HEADER, deadline.remaining_ms());
+        let OnBehalf { within, headers } = deadline.waiting();
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        if let Some(within) = within.to_text() {
+            request = request.header(WITHIN_HEADER, within);
+        }
         if !call.body.is_empty() {
             request = request.header(header::CONTENT_TYPE, call.content_type);
         }

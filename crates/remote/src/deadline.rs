@@ -1,26 +1,68 @@
-//! The moment after which nobody waits any more, carried from part to part.
+//! What goes with every question from part to part: the moment after which nobody waits any more, and for whom it is asked.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::Clock;
+use http::HeaderMap;
+use metric::Within;
 
 /// Request header with the milliseconds that are left. Milliseconds left, not a time of day: the
 /// clocks of two machines need not agree.
 pub const DEADLINE_HEADER: &str = "x-plumbago-deadline-ms";
 
-/// A moment on the clock that never goes back.
+/// Request header with the prefixes of the names that may be shown; see [`Within::to_text`].
+pub const WITHIN_HEADER: &str = "x-plumbago-within";
+
+/// For whom a question is asked.
+#[derive(Debug, Clone, Default)]
+pub struct OnBehalf {
+    /// The names that may be shown.
+    pub within: Within,
+    /// Headers that go along.
+    pub headers: HeaderMap,
+}
+
+impl OnBehalf {
+    /// What tells answers for one apart from answers for others, as a part of a cache's key; empty for who may see everything.
+    #[must_use]
+    pub fn key(&self) -> String {
+        let mut key =
+            self.within.to_text().map(|text| format!("\nwithin {text}")).unwrap_or_default();
+        for (name, value) in &self.headers {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            key.extend(["\n", name.as_str(), " ", &value]);
+        }
+        key
+    }
+}
+
+/// A moment on the clock that never goes back, and who waits for it.
 #[derive(Debug, Clone)]
 pub struct Deadline {
     clock: Arc<dyn Clock>,
     at: Duration,
+    waiting: Arc<OnBehalf>,
 }
 
 impl Deadline {
     /// The moment `wait` from now.
     #[must_use]
     pub fn after(clock: &Arc<dyn Clock>, wait: Duration) -> Self {
-        Self { clock: Arc::clone(clock), at: clock.monotonic().saturating_add(wait) }
+        let at = clock.monotonic().saturating_add(wait);
+        Self { clock: Arc::clone(clock), at, waiting: Arc::default() }
+    }
+
+    /// The same, of somebody who may not see everything.
+    #[must_use]
+    pub fn of(self, waiting: OnBehalf) -> Self {
+        Self { waiting: Arc::new(waiting), ..self }
+    }
+
+    /// Who waits.
+    #[must_use]
+    pub fn waiting(&self) -> &OnBehalf {
+        &self.waiting
     }
 
     /// The same, a little sooner.

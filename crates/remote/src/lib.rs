@@ -22,7 +22,7 @@ mod request;
 pub use admin::AdminClient;
 pub use allowance::Allowance;
 pub use client::{Client, ClientSettings, FetchReply};
-pub use deadline::{DEADLINE_HEADER, Deadline};
+pub use deadline::{DEADLINE_HEADER, Deadline, OnBehalf, WITHIN_HEADER};
 pub use endpoint::{BadEndpoint, Endpoint};
 pub use error::{RemoteError, RemoteErrorKind};
 pub use query_string::encode_pairs;

@@ -10,7 +10,7 @@ const FLOORS: &[&[&str]] = &[
     &["metric", "ring", "whisper"],
     &["wire"],
     &["daemon", "schema"],
-    &["ingest", "remote", "cluster", "segments", "query", "graph", "testkit"],
+    &["access", "ingest", "remote", "cluster", "segments", "query", "graph", "testkit"],
     &["relay", "carbon", "zipper", "api"],
     &["local"],
     &["tools", "benches", "xtask"],

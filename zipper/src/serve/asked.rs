@@ -1,10 +1,11 @@
 //! A request as it came: parameters of the URL and of the form, or a message.
 
+use access::Caller;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Form, FromRequest as _, Query, Request};
 use axum::http::{HeaderMap, Method, Uri, header};
 use bytes::Bytes;
-use remote::{DEADLINE_HEADER, Deadline, FetchPlan};
+use remote::{DEADLINE_HEADER, Deadline, FetchPlan, OnBehalf};
 use wire::pb::{self, Caps, PbError};
 use wire::pb_v3;
 use wire::reply::Format;
@@ -28,6 +29,7 @@ pub(super) struct Asked {
     pub(super) format: Format,
     pub(super) deadline: Deadline,
     pub(super) partial_allowed: bool,
+    pub(super) may_delete: bool,
 }
 
 impl Asked {
@@ -35,7 +37,9 @@ impl Asked {
     pub(super) async fn read(view: &View, kind: Kind, request: Request) -> Result<Self, Failure> {
         let (parts, body) = request.into_parts();
         let left = parts.headers.get(DEADLINE_HEADER).and_then(|text| text.to_str().ok());
+        let Caller { within, may_delete, passed: headers, .. } = Caller::of(&parts.extensions);
         let deadline = view.deadline(kind, left.and_then(|text| text.parse().ok()));
+        let deadline = deadline.of(OnBehalf { within, headers });
         let mut pairs = query_pairs(&parts.uri)?;
         let bytes_max = view.limits.request_bytes_max;
         let Ok(message) = to_bytes(body, bytes_max).await else {
@@ -59,7 +63,7 @@ impl Asked {
             }
         };
         let path = parts.uri.path().to_owned();
-        Ok(Self { path, pairs, message, format, deadline, partial_allowed })
+        Ok(Self { path, pairs, message, format, deadline, partial_allowed, may_delete })
     }
 
     /// The message.

@@ -73,6 +73,11 @@ async fn series_with(
 pub(super) async fn delete(view: Arc<View>, asked: Asked) -> Result<Answer, Failure> {
     let names = asked.all("path");
     view.within("targets_max", names.len(), view.limits.targets_max)?;
+    let within = &asked.deadline.waiting().within;
+    if !asked.may_delete || !names.iter().all(|name| within.holds(name)) {
+        let line = "this reader may not delete these series".to_owned();
+        return Err(Failure::Refused { code: 403, line });
+    }
     let form = encode_pairs(names.iter().map(|name| ("path", name.as_str())));
     let (deleted, tally) = view.delete_series(form, &asked.deadline).await?;
     let body = json!({ "deleted": deleted }).to_string().into_bytes();

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use daemon::settings::parse_address;
+pub use daemon::tls::TlsFiles as Tls;
 use daemon::{Fault, Kind, Setting, Values};
 
 use super::size;
@@ -140,17 +141,6 @@ impl fmt::Display for Place {
             Self::Unix(path) => write!(f, "{UNIX}{}", path.display()),
         }
     }
-}
-
-/// Files for TLS.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tls {
-    /// The certificate chain.
-    pub cert: PathBuf,
-    /// Its key.
-    pub key: PathBuf,
-    /// Who signs the clients' certificates, if they need one.
-    pub client_ca: Option<PathBuf>,
 }
 
 /// One listener.

@@ -1,35 +1,62 @@
 //! TLS for listeners: the files of one listener become what its handshakes need, again at every reload.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use tokio_rustls::TlsAcceptor;
+pub use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring::default_provider;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
 
-use crate::settings::Tls;
+/// Files for TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate chain.
+    pub cert: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+    /// Who signs the clients' certificates, if they need one.
+    pub client_ca: Option<PathBuf>,
+}
 
 /// Why a listener cannot speak TLS.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub(crate) enum TlsError {
+pub enum TlsError {
     /// A file that is missing or no PEM.
     #[error("{path}: {problem}")]
-    File { path: String, problem: pem::Error },
+    File {
+        /// Which file.
+        path: String,
+        /// What is wrong with it.
+        problem: pem::Error,
+    },
     /// A file without a certificate.
     #[error("{path}: no certificate in it")]
-    Empty { path: String },
+    Empty {
+        /// Which file.
+        path: String,
+    },
     /// Certificate and key do not belong together, or are of an unknown kind.
     #[error("{path}: {source}")]
-    Unfit { path: String, source: rustls::Error },
+    Unfit {
+        /// Which file.
+        path: String,
+        /// What rustls says of it.
+        source: rustls::Error,
+    },
     /// The certificates for clients cannot verify anybody.
     #[error("{path}: {source}")]
-    Verifier { path: String, source: VerifierBuilderError },
+    Verifier {
+        /// Which file.
+        path: String,
+        /// What rustls says of it.
+        source: VerifierBuilderError,
+    },
 }
 
 impl From<TlsError> for io::Error {
@@ -39,31 +66,44 @@ impl From<TlsError> for io::Error {
 }
 
 /// The files of one listener, and what they said when they were last read.
-pub(crate) struct Seal {
-    files: Tls,
+pub struct Seal {
+    files: TlsFiles,
     acceptor: RwLock<TlsAcceptor>,
+}
+
+impl std::fmt::Debug for Seal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Seal").field("files", &self.files).finish_non_exhaustive()
+    }
 }
 
 impl Seal {
     /// Reads the files.
-    pub(crate) fn new(files: &Tls) -> Result<Self, TlsError> {
+    ///
+    /// # Errors
+    /// Files that are missing or do not fit together.
+    pub fn new(files: &TlsFiles) -> Result<Self, TlsError> {
         Ok(Self { files: files.clone(), acceptor: RwLock::new(acceptor(files)?) })
     }
 
     /// What a handshake of this moment needs.
-    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+    #[must_use]
+    pub fn acceptor(&self) -> TlsAcceptor {
         self.acceptor.read().clone()
     }
 
     /// Reads the files again; those that cannot be used change nothing.
-    pub(crate) fn renew(&self) -> Result<(), TlsError> {
+    ///
+    /// # Errors
+    /// As [`Seal::new`].
+    pub fn renew(&self) -> Result<(), TlsError> {
         *self.acceptor.write() = acceptor(&self.files)?;
         Ok(())
     }
 }
 
 /// Reads the files and puts them together.
-fn acceptor(files: &Tls) -> Result<TlsAcceptor, TlsError> {
+fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
     let path = |path: &Path| path.display().to_string();
     let provider = Arc::new(default_provider());
     let certificates = certificates(&files.cert)?;
