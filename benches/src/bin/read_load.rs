@@ -175,11 +175,7 @@ fn beside(seconds: u64) -> Result<()> {
         let answers = AtomicU64::new(0);
         thread::scope(|scope| -> Result<()> {
             for _ in 0..READERS {
-                scope.spawn(|| {
-                    while !stop.load(Ordering::Relaxed) && read_all(&node).is_ok() {
-                        answers.fetch_add(1, Ordering::Relaxed);
-                    }
-                });
+                scope.spawn(|| read_until(&node, &stop, &answers));
             }
             let measured = senders(&node, &names, turn);
             stop.store(true, Ordering::Relaxed);
@@ -223,6 +219,12 @@ fn send(node: &Node, names: &[String]) -> Result<Duration> {
     stream.shutdown(Shutdown::Write)?;
     stream.read_to_end(&mut Vec::new())?;
     Ok(clock.monotonic())
+}
+
+fn read_until(node: &Node, stop: &AtomicBool, answers: &AtomicU64) {
+    while !stop.load(Ordering::Relaxed) && read_all(node).is_ok() {
+        answers.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 fn read_all(node: &Node) -> Result<()> {
