@@ -17,7 +17,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use metric::SeriesData;
 use parking_lot::Mutex;
 use wire::pb_v3::{self, CapabilityResponse, Meta};
-use wire::reply::{self, Caps, FindMatch, FindReply, Format, InfoReply};
+use wire::reply::{self, Caps, FindReply, Format, InfoReply};
 
 use crate::allowance::Allowance;
 use crate::deadline::{DEADLINE_HEADER, Deadline, OnBehalf, WITHIN_HEADER};
@@ -239,7 +239,7 @@ impl Client {
         };
         let mut replies = replies;
         let within = &deadline.waiting().within;
-        let is_seen = |found: &FindMatch| match found.is_leaf {
+        let is_seen = |found: &reply::FindMatch| match found.is_leaf {
             true => within.holds(&found.path),
             false => within.leads_through(&found.path),
         };
