@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use access::Caller;
 use daemon::{Clock, Counter, Registry};
 use metric::{Glob, SeriesData, TaggedName, Window};
 use query::{Answer, Fetch};
+use remote::access::Caller;
 use remote::{
     Allowance, Budget, Client, ClientSettings, Deadline, FetchPlan, FetchReply, FetchRequest,
     FindRequest, OnBehalf, RemoteError, RemoteErrorKind, Target,

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use access::AccessSettings;
 use daemon::{Fault, Values};
 use jiff::tz::TimeZone;
+use remote::access::AccessSettings;
 
 use crate::cache::CacheServer;
 

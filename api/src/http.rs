@@ -21,7 +21,6 @@ mod version;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::access::Caller;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
@@ -30,6 +29,7 @@ use axum::response::{IntoResponse, Response};
 use daemon::threads::Pool;
 use daemon::{Clock, Context, Registry, StartError};
 use query::ast::Expr;
+use remote::access::Caller;
 
 use crate::backend::{Backend, Completeness};
 use crate::cache::{Cache, Server};

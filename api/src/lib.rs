@@ -22,8 +22,8 @@ mod tables;
 
 use std::sync::Arc;
 
-use access::Door;
 use daemon::{Context, PanicPolicy, Program, Running, StartError, Values};
+use remote::access::Door;
 
 pub use cache::{CacheProtocol, CacheServer};
 pub use config::{Caching, Config, Events, RequestLimits, Serving};

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use access::AccessSettings;
 use daemon::settings::Source;
 use daemon::{Fault, Values};
+use remote::access::AccessSettings;
 use segments::LogConfig;
 
 use crate::engine::EngineConfig;

@@ -29,9 +29,9 @@ pub mod tail;
 
 use std::sync::Arc;
 
-use access::Door;
 use daemon::{Context, PanicPolicy, Program, Registry, Running, StartError, Values};
 use ingest::{Counters, Listeners, Refusals, SelfMetrics, Service};
+use remote::access::Door;
 use segments::{LogConfig, LogCounters};
 
 pub use config::{Config, ReadLimits};

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use access::AccessSettings;
 use daemon::settings::Source;
 use daemon::{Fault, Values};
 use remote::Endpoint;
+use remote::access::AccessSettings;
 use ring::cluster::{Cluster, ClusterNode};
 use ring::{Node, Ring};
 

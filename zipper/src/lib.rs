@@ -27,7 +27,7 @@ pub use config::{Config, Destination, Limits};
 pub use tables::{METRICS, SETTINGS};
 pub use topology::{RingView, Topology};
 
-use access::Door;
+use remote::access::Door;
 use view::View;
 
 /// What tells this daemon from the others.

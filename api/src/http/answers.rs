@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use access::Caller;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -18,6 +17,7 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use query::Request;
 use query::ast::Expr;
 use remote::OnBehalf;
+use remote::access::Caller;
 use sha2::{Digest as _, Sha256};
 
 use super::{Api, Call, PARTIAL, QUERY_RANGE};

@@ -2,20 +2,18 @@
 
 use std::time::Duration;
 
-use access::Caller;
 use axum::body::{Body, Bytes};
 use axum::extract::{Form, FromRequest, Query, Request};
 use axum::http::{HeaderMap, Method, Uri, header};
 use metric::Window;
 use prost::Message;
+use remote::DEADLINE_HEADER;
+use remote::access::Caller;
 use wire::pb;
 use wire::reply::Format;
 
 use crate::config::ReadLimits;
 use crate::read::ReadFault;
-
-/// Milliseconds that the asker goes on waiting.
-pub(super) const DEADLINE_HEADER: &str = "x-plumbago-deadline-ms";
 
 /// Parameters of one request: names and patterns have their own, lower limit.
 const PARAMETERS_MAX: usize = 100_000;

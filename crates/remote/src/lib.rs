@@ -6,9 +6,12 @@
 //! whatever the wire held. A deadline goes along with every request; dropping a call's future
 //! closes its connection, so that the other side can stop its work.
 //!
+//! [`access`] is the other end: who may ask, and what of all names he may see.
+//!
 //! What it is not: it merges nothing and asks nobody twice; that is the business of who fans out.
 #![forbid(unsafe_code)]
 
+pub mod access;
 mod admin;
 mod allowance;
 mod client;

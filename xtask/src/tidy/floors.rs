@@ -10,7 +10,7 @@ const FLOORS: &[&[&str]] = &[
     &["metric", "ring", "whisper"],
     &["wire"],
     &["daemon", "schema"],
-    &["access", "ingest", "remote", "cluster", "segments", "query", "graph", "testkit"],
+    &["ingest", "remote", "cluster", "segments", "query", "graph", "testkit"],
     &["relay", "carbon", "zipper", "api"],
     &["local"],
     &["tools", "benches", "xtask"],

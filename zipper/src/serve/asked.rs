@@ -1,10 +1,10 @@
 //! A request as it came: parameters of the URL and of the form, or a message.
 
-use access::Caller;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Form, FromRequest as _, Query, Request};
 use axum::http::{HeaderMap, Method, Uri, header};
 use bytes::Bytes;
+use remote::access::Caller;
 use remote::{DEADLINE_HEADER, Deadline, FetchPlan, OnBehalf};
 use wire::pb::{self, Caps, PbError};
 use wire::pb_v3;

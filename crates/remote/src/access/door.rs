@@ -14,9 +14,10 @@ use daemon::{Context, Fault, Running, StartError, Values};
 use metric::Within;
 use parking_lot::RwLock;
 
-use crate::readers::{Credentials, Readers};
-use crate::settings::{self, AccessSettings};
-use crate::{READER_HEADER, WITHIN_HEADER};
+use super::READER_HEADER;
+use super::readers::{Credentials, Readers};
+use super::settings::{self, AccessSettings};
+use crate::deadline::WITHIN_HEADER;
 
 /// What balancers ask, who have no credentials.
 const OPEN_PATHS: [&str; 2] = ["/lb_check", "/robots.txt"];

@@ -6,8 +6,8 @@ use axum::http::HeaderName;
 use daemon::tls::TlsFiles;
 use daemon::{Fault, Kind, Setting, Values};
 
-use crate::proxies::Network;
-use crate::readers::Readers;
+use super::proxies::Network;
+use super::readers::Readers;
 
 /// The certificate of the door.
 pub const READ_TLS_CERT: Setting = Setting::new(
@@ -74,9 +74,9 @@ const NEVER_PASSED: [&str; 11] = [
     "te",
     "transfer-encoding",
     "upgrade",
-    "x-plumbago-deadline-ms",
-    crate::READER_HEADER,
-    crate::WITHIN_HEADER,
+    crate::deadline::DEADLINE_HEADER,
+    super::READER_HEADER,
+    crate::deadline::WITHIN_HEADER,
 ];
 
 /// What a door is to be.

@@ -9,7 +9,7 @@ use axum::routing::get;
 use daemon::http::{Limits, serve};
 use daemon::tls::TlsFiles;
 use daemon::{Context, Running};
-use plumbago_access::{AccessSettings, Door};
+use plumbago_remote::access::{AccessSettings, Door};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
