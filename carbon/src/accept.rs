@@ -9,6 +9,7 @@ use ingest::{Point, Refusals, Sink};
 
 use crate::journal::{Position, SenderMark};
 use crate::keeper::Keeper;
+use crate::prefixes::Busy;
 
 /// Label of points whose series may not be created.
 pub(crate) const SERIES_LIMIT: &str = "series_limit";
@@ -32,11 +33,14 @@ pub(crate) struct Accept {
     /// Reads that had to wait for room.
     pub(crate) waited: Counter,
     pub(crate) shutdown: Shutdown,
+    /// Where points come from.
+    pub(crate) busy: Busy,
 }
 
 impl Accept {
     /// Takes points over, with the mark of their sender if it numbers its batches; says where in the journal all that is.
     pub(crate) fn take(&self, points: &[Point<'_>], mark: Option<SenderMark>) -> Option<Position> {
+        self.busy.note(points);
         let names: Vec<&str> = points.iter().map(|point| &*point.name).collect();
         let mut ids = Vec::with_capacity(points.len());
         let values = points.iter().map(|point| (point.timestamp, point.value));

@@ -15,6 +15,7 @@ mod keeper;
 mod link;
 mod lock;
 mod moves;
+mod prefixes;
 pub mod queue;
 mod read;
 mod scan;
@@ -46,6 +47,7 @@ use journal::{Journal, JournalCounters, Replay};
 use keeper::holes::Holes;
 use keeper::{Keeper, KeeperCounters};
 use link::Link;
+use prefixes::Busy;
 use read::Reader;
 use scan::Scanner;
 use serve::carbonlink::Carbonlink;
@@ -116,8 +118,9 @@ pub async fn run(config: Config, context: Context) -> Result<Running, StartError
     serve_carbonlink(&mut running, config.carbonlink, reader)?;
     sealer::start(&mut running, Arc::clone(&engine), &context)?;
     let scanner = scanner(&keeper, &context);
-    let admin = serve::admin::Admin::new(Arc::clone(&keeper), Arc::clone(&scanner))
-        .map_err(|error| StartError::io("admin thread", error))?;
+    let admin =
+        serve::admin::Admin::new(Arc::clone(&keeper), Arc::clone(&scanner), Arc::clone(&sink))
+            .map_err(|error| StartError::io("admin thread", error))?;
     let moves = moves::Moves::new(Arc::clone(&keeper), config.data.join("trash"), &context)
         .map_err(|error| StartError::io("threads for moves", error))?;
     add_last_stage(&mut running, keeper, lock, config.stop_deadline);
@@ -172,6 +175,7 @@ fn sink(keeper: &Arc<Keeper>, refusals: &Arc<Refusals>, context: &Context) -> Ac
         over_quota: dropped(&context.metrics, accept::QUOTA),
         shutdown: context.shutdown.clone(),
         waited: context.metrics.counter("plumbago_carbon_senders_waited_total"),
+        busy: Busy::new(Arc::clone(&context.clock)),
     }
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod info;
 pub(crate) mod list;
 pub(crate) mod render;
 pub(crate) mod tags;
+pub(crate) mod usage;
 
 use std::io;
 use std::sync::Arc;

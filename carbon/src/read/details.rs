@@ -14,14 +14,22 @@ use crate::series::SeriesId;
 const PIECE_SERIES: u32 = 4096;
 
 /// Bytes of a block as the system counts them.
-const BLOCK_BYTES: u64 = 512;
+pub(super) const BLOCK_BYTES: u64 = 512;
+
+/// What there is on the disk.
+#[derive(Debug)]
+pub(crate) struct Details {
+    /// As the protocols have it.
+    pub(crate) response: MetricDetailsResponse,
+    /// Files that may still be created there; 0 where the file system does not count them.
+    pub(crate) free_inodes: u64,
+    /// Files that it can hold.
+    pub(crate) total_inodes: u64,
+}
 
 /// Sizes and times of all files, and the room on their disk. The time of the last read through the read API is not
 /// kept and is 0.
-pub(crate) async fn details(
-    reader: &Arc<Reader>,
-    asker: &Asker,
-) -> Result<MetricDetailsResponse, ReadFault> {
+pub(crate) async fn details(reader: &Arc<Reader>, asker: &Asker) -> Result<Details, ReadFault> {
     let mut metrics = BTreeMap::new();
     let end = reader.engine.table().id_end();
     for start in (0..end).step_by(PIECE_SERIES as usize) {
@@ -33,11 +41,17 @@ pub(crate) async fn details(
         };
         metrics.extend(reader.run(asker, job).await?);
     }
-    let (free_space, total_space) = match rustix::fs::statvfs(reader.engine.whisper_folder()) {
-        Ok(facts) => (facts.f_bavail * facts.f_frsize, facts.f_blocks * facts.f_frsize),
-        Err(_) => (0, 0),
+    let mut details = Details {
+        response: MetricDetailsResponse { metrics, ..MetricDetailsResponse::default() },
+        free_inodes: 0,
+        total_inodes: 0,
     };
-    Ok(MetricDetailsResponse { metrics, free_space, total_space })
+    if let Ok(facts) = rustix::fs::statvfs(reader.engine.whisper_folder()) {
+        details.response.free_space = facts.f_bavail * facts.f_frsize;
+        details.response.total_space = facts.f_blocks * facts.f_frsize;
+        (details.free_inodes, details.total_inodes) = (facts.f_favail, facts.f_files);
+    }
+    Ok(details)
 }
 
 fn of_file(reader: &Reader, within: &Within, id: SeriesId) -> Option<(String, MetricDetails)> {

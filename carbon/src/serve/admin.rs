@@ -16,8 +16,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use whisper::Header;
 
+use crate::accept::Accept;
 use crate::engine::{Engine, FlushReport, FlushScope, QuotaUse, Reshaped};
 use crate::keeper::Keeper;
+use crate::prefixes::{self, DEPTH_MAX, Share};
 use crate::scan::Scanner;
 use crate::series::SeriesId;
 
@@ -41,12 +43,17 @@ const APPLY_NAMES_MAX: usize = 1_000;
 pub(crate) struct Admin {
     keeper: Arc<Keeper>,
     scanner: Arc<Scanner>,
+    sink: Arc<Accept>,
     pool: Pool,
 }
 
 impl Admin {
-    pub(crate) fn new(keeper: Arc<Keeper>, scanner: Arc<Scanner>) -> io::Result<Self> {
-        Ok(Self { keeper, scanner, pool: Pool::new("carbon-admin", 1, QUEUE_MAX)? })
+    pub(crate) fn new(
+        keeper: Arc<Keeper>,
+        scanner: Arc<Scanner>,
+        sink: Arc<Accept>,
+    ) -> io::Result<Self> {
+        Ok(Self { keeper, scanner, sink, pool: Pool::new("carbon-admin", 1, QUEUE_MAX)? })
     }
 
     /// The node's own admin routes.
@@ -56,6 +63,7 @@ impl Admin {
             .route("/admin/scan", post(scan))
             .route("/admin/holes", get(holes))
             .route("/admin/quotas", get(quotas))
+            .route("/admin/prefixes", get(prefixes))
             .route("/admin/schema-drift", get(schema_drift))
             .route("/admin/schema-apply", post(schema_apply))
             .with_state(Arc::new(self))
@@ -146,6 +154,61 @@ async fn quotas(State(admin): State<Arc<Admin>>) -> Response {
         })
         .collect();
     answer(StatusCode::OK, &json!(uses))
+}
+
+/// How the prefixes are to be told.
+#[derive(Debug, Deserialize)]
+struct PrefixParams {
+    /// Components of a prefix.
+    #[serde(default = "default_depth")]
+    depth: usize,
+    /// Prefixes of each list.
+    #[serde(default = "default_top")]
+    top: usize,
+    /// A series that began in so many hours is new.
+    #[serde(default = "default_hours")]
+    hours: u32,
+}
+
+fn default_depth() -> usize {
+    2
+}
+
+fn default_top() -> usize {
+    20
+}
+
+fn default_hours() -> u32 {
+    24
+}
+
+/// The prefixes that bring the most points, and those that began the most series.
+async fn prefixes(State(admin): State<Arc<Admin>>, Query(params): Query<PrefixParams>) -> Response {
+    let PrefixParams { depth, top, hours } = params;
+    if !(1..=DEPTH_MAX).contains(&depth) {
+        let line = format!("depth={depth}: expected 1 to {DEPTH_MAX}\n");
+        return (StatusCode::BAD_REQUEST, line).into_response();
+    }
+    let (busiest, points) = admin.sink.busy.top(depth, top);
+    let (engine, now) = (Arc::clone(&admin.keeper.engine), admin.sink.busy.now());
+    let began = admin.pool.run(move || prefixes::beginners(&engine, now, (depth, top), hours));
+    let (beginners, series) = match began.await {
+        Ok(began) => began,
+        Err(error) => return busy(error),
+    };
+    let rows = |shares: Vec<Share>, what: &str| -> Vec<_> {
+        let row = |(prefix, count)| json!({"prefix": prefix, what: count});
+        shares.into_iter().map(row).collect()
+    };
+    answer(
+        StatusCode::OK,
+        &json!({
+            "points": points,
+            "busiest": rows(busiest, "points"),
+            "new_series": series,
+            "beginners": rows(beginners, "series"),
+        }),
+    )
 }
 
 /// Which part of the series is to be compared with the rules.

@@ -13,15 +13,18 @@ use metric::Window;
 use prost::Message;
 use serde_json::json;
 use wire::pb_v2;
-use wire::pb_v3::{CapabilityResponse, ListMetricsResponse, MetricDetailsResponse};
+use wire::pb_v3::{CapabilityResponse, ListMetricsResponse};
 use wire::pb_v3::{Meta, MultiFetchRequest, MultiGlobRequest, MultiMetricsInfoRequest, Plan};
 use wire::reply::{Format, encode_find, encode_info};
 
 use super::params::{self, Params};
 use super::reply;
 use crate::keeper::Keeper;
+use crate::read::details::Details;
+use crate::read::find::Query;
 use crate::read::render::{Fetch, Render, RenderRequest};
 use crate::read::tags::{self, COMPLETIONS_DEFAULT, Narrowing};
+use crate::read::usage::{self, Usage, UsageRequest};
 use crate::read::{Asker, ReadFault, Reader, details, find, info, list};
 
 /// What can be asked.
@@ -32,6 +35,7 @@ enum Endpoint {
     Info,
     List,
     IndexJson,
+    ListQuery,
     Details,
     Capabilities,
     CompleteTags,
@@ -50,6 +54,7 @@ const PATHS: &[(&str, Endpoint, &str)] = &[
     ("/info", Endpoint::Info, "info"),
     ("/metrics/list", Endpoint::List, "list"),
     ("/metrics/index.json", Endpoint::IndexJson, "index"),
+    ("/metrics/list_query", Endpoint::ListQuery, "usage"),
     ("/metrics/details", Endpoint::Details, "details"),
     ("/_internal/capabilities", Endpoint::Capabilities, "capabilities"),
     ("/tags/autoComplete/tags", Endpoint::CompleteTags, "tags"),
@@ -60,6 +65,9 @@ const PATHS: &[(&str, Endpoint, &str)] = &[
     ("/tags/delSeries", Endpoint::DeleteSeries, "delete"),
     ("/robots.txt", Endpoint::Robots, "robots"),
 ];
+
+/// Names in an answer about usage if nothing is said, as go-carbon has it.
+const LIST_QUERY_DEFAULT: usize = 65_536;
 
 /// What carbonapi calls the ways in which it may ask, best first.
 const PROTOCOLS: [&str; 5] = [
@@ -170,6 +178,7 @@ impl Service {
             Endpoint::Info => self.info(params, asker).await?,
             Endpoint::List => list_reply(params.format, list::names(reader, asker).await?)?,
             Endpoint::IndexJson => reply::json(&list::names(reader, asker).await?),
+            Endpoint::ListQuery => self.usage(params, asker).await?,
             Endpoint::Details => {
                 details_reply(params.format, details::details(reader, asker).await?)?
             }
@@ -258,6 +267,25 @@ impl Service {
         let body = encode_info(params.format, &infos);
         let body = body.map_err(|error| ReadFault::bad(error.to_string()))?;
         Ok(reply::bytes(params.format.content_type(), body))
+    }
+
+    /// `du` by series and branch, in go-carbon's words.
+    async fn usage(&self, params: &Params, asker: &Asker) -> Result<Response, ReadFault> {
+        let text = params.one("target").ok_or_else(|| ReadFault::bad("no target is given"))?;
+        let is_on = |key| matches!(params.one(key), Some("true" | "1"));
+        let request = UsageRequest {
+            limit: params.limit(LIST_QUERY_DEFAULT)?,
+            sums_only: is_on("stats_only"),
+            leaves_only: is_on("leaf_only"),
+        };
+        let query = Query::parse(text)?;
+        let (all, each) = usage::usage(&self.reader, query, request, asker).await?;
+        let row = |one: Usage| json!({"Name": one.name, "Count": one.count, "PhysicalSize": one.physical, "LogicalSize": one.logical});
+        let rows: Vec<_> = each.into_iter().map(row).collect();
+        Ok(reply::json(&json!({
+            "Count": all.count, "PhysicalSize": all.physical, "LogicalSize": all.logical,
+            "Metrics": rows,
+        })))
     }
 
     /// Names and nothing else: a pattern would delete more than its author sees.
@@ -386,7 +414,8 @@ fn list_reply(format: Format, metrics: Vec<String>) -> Result<Response, ReadFaul
     })
 }
 
-fn details_reply(format: Format, all: MetricDetailsResponse) -> Result<Response, ReadFault> {
+fn details_reply(format: Format, details: Details) -> Result<Response, ReadFault> {
+    let Details { response: all, free_inodes, total_inodes } = details;
     Ok(match format {
         Format::Json => {
             let metric = |(name, one): (&String, &wire::pb_v3::MetricDetails)| {
@@ -397,7 +426,10 @@ fn details_reply(format: Format, all: MetricDetailsResponse) -> Result<Response,
             };
             let metrics: Vec<_> = all.metrics.iter().map(metric).collect();
             let (free, total) = (all.free_space, all.total_space);
-            reply::json(&json!({"Metrics": metrics, "FreeSpace": free, "TotalSpace": total}))
+            reply::json(&json!({
+                "Metrics": metrics, "FreeSpace": free, "TotalSpace": total,
+                "FreeInodes": free_inodes, "TotalInodes": total_inodes,
+            }))
         }
         Format::V3 => reply::bytes(format.content_type(), all.encode_to_vec()),
         Format::V2 => {

@@ -9,6 +9,7 @@ mod life;
 mod limits;
 mod link;
 mod moves;
-mod reshape;
 mod readers;
+mod reshape;
 mod tags;
+mod usage;
