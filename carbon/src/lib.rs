@@ -38,6 +38,7 @@ use segments::{LogConfig, LogCounters};
 pub use config::{Config, ReadLimits};
 pub use keeper::KeeperConfig;
 pub use lock::{FolderLock, LockError};
+pub use moves::stream;
 pub use specs::Rules;
 pub use tables::{METRICS, SETTINGS};
 

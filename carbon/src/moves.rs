@@ -6,11 +6,11 @@
 
 mod digest;
 mod lease;
-mod stream;
+pub mod stream;
 
 use std::collections::HashSet;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ use whisper::Whisper;
 use wire::moves::{
     CompareReply, CompareRequest, ComparedSeries, Comparison, DigestReply, DigestRequest,
     FetchOutcome, FetchReply, FetchRequest, FetchedSeries, Held, HeldPage, LeaseRequest, NAMES_MAX,
-    PurgeReply, PurgeRequest, SeriesDigest, SnapshotRequest, TrashReply, TrashRequest, View,
-    is_day,
+    PurgeReply, PurgeRequest, RestoreRequest, SeriesDigest, SnapshotRequest, TrashReply,
+    TrashRequest, View, is_day,
 };
 
 use self::lease::Lease;
@@ -161,15 +161,64 @@ impl Moves {
         }
         let packed = self.ask_snapshot(&source, &names).await?;
         let bytes = packed.len() as u64;
-        let (keeper, now) = (Arc::clone(&self.keeper), self.clock.now_unix_seconds());
         let from = request.view.and_then(|view| view.from);
+        series.extend(self.take_over(names, packed, from).await?);
+        Ok(FetchReply { series, bytes })
+    }
+
+    /// Takes over the series of a stream that a tool sends.
+    pub(crate) async fn give(
+        &self,
+        holder: &str,
+        packed: bytes::Bytes,
+    ) -> Result<FetchReply, MovesError> {
+        self.lease.check(holder)?;
+        if self.keeper.is_replaying() {
+            return Err(MovesError::Replaying);
+        }
+        let names: io::Result<Vec<String>> =
+            stream::read(&packed).map(|entry| Ok(entry?.name)).collect();
+        let names = names.map_err(|error| MovesError::Bad(error.to_string()))?;
+        check_count(&names)?;
+        if let Some(foul) = names.iter().find(|name| !is_sound(name)) {
+            return Err(MovesError::Bad(format!("the name {foul:?} is not canonical")));
+        }
+        let bytes = packed.len() as u64;
+        self.count_bytes("taken", packed.len());
+        Ok(FetchReply { series: self.take_over(names, packed, None).await?, bytes })
+    }
+
+    /// Puts series from the trash back into service.
+    pub(crate) async fn restore(&self, request: RestoreRequest) -> Result<FetchReply, MovesError> {
+        self.lease.check(&request.holder)?;
+        check_count(&request.names)?;
+        if self.keeper.is_replaying() {
+            return Err(MovesError::Replaying);
+        }
+        let (keeper, now) = (Arc::clone(&self.keeper), self.clock.now_unix_seconds());
+        let trash = self.trash.clone();
+        let restore = move || {
+            let names = request.names.into_iter();
+            names.map(|name| restored(&keeper, &trash, name, now)).collect::<Vec<_>>()
+        };
+        let series = self.pool.run(restore).await?;
+        Ok(FetchReply { series, bytes: 0 })
+    }
+
+    async fn take_over(
+        &self,
+        names: Vec<String>,
+        packed: bytes::Bytes,
+        from: Option<i64>,
+    ) -> Result<Vec<FetchedSeries>, MovesError> {
+        let (keeper, now) = (Arc::clone(&self.keeper), self.clock.now_unix_seconds());
         let take_over =
             move || Takeover { keeper, now, from, waited: Duration::ZERO }.run(&names, &packed);
-        series.extend(self.pool.run(take_over).await?);
+        let series = self.pool.run(take_over).await?;
         for one in &series {
             self.count_series(one.outcome);
         }
-        Ok(FetchReply { series, bytes })
+        Ok(series)
     }
 
     /// Tells whether all that another node has is here too.
@@ -431,18 +480,61 @@ impl Takeover {
     }
 }
 
-fn purge(trash: &std::path::Path, before: &str) -> io::Result<Vec<String>> {
-    let mut days = Vec::new();
+/// Merges the file that the trash has of a series into the one that it has now, if any.
+fn restored(keeper: &Keeper, trash: &Path, name: String, now: i64) -> FetchedSeries {
+    let result = match is_sound(&name) {
+        true => merged_from_trash(keeper, trash, &name, now),
+        false => Err("the name is not canonical".to_owned()),
+    };
+    let (outcome, error) = match result {
+        Ok(None) => (FetchOutcome::Missing, None),
+        Ok(Some(Merged::Created)) => (FetchOutcome::Created, None),
+        Ok(Some(Merged::Filled)) => (FetchOutcome::Filled, None),
+        Err(error) => (FetchOutcome::Refused, Some(error)),
+    };
+    FetchedSeries { name, outcome, error }
+}
+
+fn merged_from_trash(
+    keeper: &Keeper,
+    trash: &Path,
+    name: &str,
+    now: i64,
+) -> Result<Option<Merged>, String> {
+    let mut days = trash_days(trash).map_err(|error| format!("trash: {error}"))?;
+    days.sort_unstable_by(|a, b| b.cmp(a));
+    let relative = metric::path::whisper_path(name);
+    for path in days.into_iter().map(|day| trash.join(day).join(&relative)) {
+        let bytes = match std::fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            bytes => bytes.map_err(|error| format!("{}: {error}", path.display()))?,
+        };
+        let merged = keeper.merge(name, bytes, None, now).map_err(|error| error.to_string())?;
+        std::fs::remove_file(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        return Ok(Some(merged));
+    }
+    Ok(None)
+}
+
+/// The days of which something is in the trash.
+fn trash_days(trash: &Path) -> io::Result<Vec<String>> {
     let folders = match std::fs::read_dir(trash) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(days),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         folders => folders?,
     };
+    let mut days = Vec::new();
     for folder in folders {
         let day = folder?.file_name().to_string_lossy().into_owned();
-        if is_day(&day) && *day < *before {
-            std::fs::remove_dir_all(trash.join(&day))?;
-            days.push(day);
-        }
+        days.extend(is_day(&day).then_some(day));
+    }
+    Ok(days)
+}
+
+fn purge(trash: &Path, before: &str) -> io::Result<Vec<String>> {
+    let mut days = trash_days(trash)?;
+    days.retain(|day| **day < *before);
+    for day in &days {
+        std::fs::remove_dir_all(trash.join(day))?;
     }
     days.sort_unstable();
     Ok(days)

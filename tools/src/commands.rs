@@ -7,23 +7,29 @@ use std::process::ExitCode;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 use crate::invocation::{Caller, Common, Run, execute, usage_error};
+use backup::Backup;
 use carbonate::{Aggregate, Hosts, List, Lookup, Paths, Sieve, Stale};
+use give::{Import, Restore};
 use migrate::Migrate;
 use query::Query;
 use schemas::{ApplySchemas, CheckSchemas};
 use send::Send;
+use series::{StaleSeries, TrashSeries, UntrashSeries};
 use shell::{Completions, Man};
 use whisper::{
     Check, Create, Diff, Dump, Fetch, Fill, FindCorrupt, Heal, Info, Merge, Resize, Set, SetFactor,
     SetMethod, Update,
 };
 
+mod backup;
 mod carbonate;
+mod give;
 mod migrate;
 mod query;
 mod ring;
 mod schemas;
 mod send;
+mod series;
 mod shell;
 mod up;
 mod whisper;
@@ -37,10 +43,14 @@ const WHISPER_GROUP: &str = "whisper";
 /// The group of the commands on rules and files.
 const SCHEMAS_GROUP: &str = "schemas";
 
+/// The group of the commands on series, wherever they lie.
+const SERIES_GROUP: &str = "series";
+
 /// Every group, and what it is for.
-const GROUPS: [(&str, &str); 2] = [
+const GROUPS: [(&str, &str); 3] = [
     (WHISPER_GROUP, "Read and edit Whisper files"),
     (SCHEMAS_GROUP, "Bring files and the rules of their nodes together"),
+    (SERIES_GROUP, "Find series that are silent, put them away, bring them back"),
 ];
 
 /// What may stand behind a classic name.
@@ -98,6 +108,16 @@ static COMMANDS: &[Entry] = &[
     local::<Migrate>("migrate", &[], "Write another program's configuration as ours"),
     local::<Completions>("completions", &[], "Print a shell's completions for all commands"),
     local::<Man>("man", &[], "Write a man page for every command"),
+    local::<Backup>("backup", &[], "Write the series of live nodes into a tar file"),
+    local::<Restore>("restore", &[], "Give the series of a backup to the nodes that own them"),
+    local::<Import>("import", &[], "Give the files of a Whisper tree to the nodes that own them"),
+    grouped::<StaleSeries>(
+        SERIES_GROUP,
+        "stale",
+        "Print the series of which every owner says that they have been silent for long",
+    ),
+    grouped::<TrashSeries>(SERIES_GROUP, "trash", "Take series out of service, keep their files"),
+    grouped::<UntrashSeries>(SERIES_GROUP, "restore", "Bring series back from the trash"),
     grouped::<CheckSchemas>(
         SCHEMAS_GROUP,
         "check",

@@ -4,16 +4,22 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use remote::{AdminClient, ClientSettings, Endpoint, RemoteError};
+use bytes::Bytes;
+use remote::{AdminClient, ClientSettings, Endpoint, RemoteError, encode_pairs};
+use ring::Ring;
 use ring::cluster::Cluster;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::runtime::Runtime;
+use wire::moves::{FetchReply, Held, HeldPage, LeaseRequest, SnapshotRequest};
 
 use crate::invocation::Failure;
 
 /// How long one answer may take: some requests read thousands of files.
 const ANSWER_WAIT: Duration = Duration::from_secs(300);
+
+/// How long a lease is good for without being renewed: as long as one request may take.
+const LEASE_S: u32 = 300;
 
 /// Which nodes.
 #[derive(clap::Args)]
@@ -36,6 +42,7 @@ pub(crate) struct Node {
 /// All of them, and what asks them.
 pub(crate) struct Nodes {
     pub(crate) all: Vec<Node>,
+    ring: Option<Ring>,
     runtime: Runtime,
 }
 
@@ -50,7 +57,7 @@ impl NodesArgs {
         };
         let Some(path) = &self.cluster else {
             let all = self.admin.iter().map(|at| node(at.to_string(), at.clone())).collect();
-            return Ok(Nodes { all, runtime });
+            return Ok(Nodes { all, ring: None, runtime });
         };
         let fault = |error: &dyn std::fmt::Display| Failure::of(path, error);
         let text = fs::read_to_string(path).map_err(|error| fault(&error))?;
@@ -61,7 +68,7 @@ impl NodesArgs {
             let admin = admin.ok_or_else(|| fault(&format!("node {} has no admin", one.name)))?;
             all.push(node(one.name.clone(), admin.parse().map_err(|error| fault(&error))?));
         }
-        Ok(Nodes { all, runtime })
+        Ok(Nodes { all, ring: Some(cluster.into_ring()), runtime })
     }
 }
 
@@ -73,6 +80,57 @@ impl Nodes {
         path_and_query: &str,
     ) -> Result<T, RemoteError> {
         self.runtime.block_on(node.client.get_json(path_and_query, ANSWER_WAIT))
+    }
+
+    /// The nodes that a series belongs to, by their places in `all`: all of them where no ring is
+    /// known.
+    pub(crate) fn owners(&self, name: &str) -> Vec<usize> {
+        match &self.ring {
+            Some(ring) => {
+                ring.owners(name.as_bytes()).iter().map(|&node| usize::from(node)).collect()
+            }
+            None => (0..self.all.len()).collect(),
+        }
+    }
+
+    /// All series of a node, by its index.
+    pub(crate) fn held(&self, node: &Node) -> Result<Vec<Held>, RemoteError> {
+        let (mut held, mut next) = (Vec::new(), Some(0));
+        while let Some(from) = next {
+            let page: HeldPage = self.get(node, &format!("/admin/moves/series?from={from}"))?;
+            held.extend(page.series);
+            next = page.next;
+        }
+        Ok(held)
+    }
+
+    /// Takes the right to change series of a node, or renews it: it lasts for a request and the
+    /// next.
+    pub(crate) fn lease(&self, node: &Node) -> Result<String, RemoteError> {
+        let holder = format!("plumbago/{}", std::process::id());
+        let request = LeaseRequest { holder, seconds: LEASE_S };
+        self.post(node, "/admin/moves/lease", &request).map(|granted: LeaseRequest| granted.holder)
+    }
+
+    /// Gives the right back; a node that is gone has forgotten it.
+    pub(crate) fn release(&self, node: &Node) {
+        let holder = format!("plumbago/{}", std::process::id());
+        let request = LeaseRequest { holder, seconds: 0 };
+        drop(self.post::<LeaseRequest>(node, "/admin/moves/lease", &request));
+    }
+
+    /// The files of series as they are once all waiting points are written, in a stream.
+    pub(crate) fn snapshot(&self, node: &Node, names: Vec<String>) -> Result<Bytes, RemoteError> {
+        let request = SnapshotRequest { names };
+        let asked = node.client.post("/admin/moves/snapshot", &request, ANSWER_WAIT);
+        self.runtime.block_on(asked)
+    }
+
+    /// Has a node take over the series of a stream.
+    pub(crate) fn give(&self, node: &Node, packed: Vec<u8>) -> Result<FetchReply, RemoteError> {
+        let holder = self.lease(node)?;
+        let path = format!("/admin/moves/give?{}", encode_pairs([("holder", holder.as_str())]));
+        self.runtime.block_on(node.client.post_bytes(&path, packed.into(), ANSWER_WAIT))
     }
 
     /// What a node answers to a POST.

@@ -22,7 +22,7 @@ const NAME_BYTES_MAX: u32 = 65_535;
 
 /// What is said of a series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
+pub enum State {
     /// Its file follows.
     File,
     /// There is no such series.
@@ -37,34 +37,44 @@ const STATES: [State; 4] = [State::File, State::Missing, State::Unreadable, Stat
 
 /// One series.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) name: String,
-    pub(super) state: State,
+pub struct Entry {
+    /// Which series.
+    pub name: String,
+    /// What is said of it.
+    pub state: State,
     /// Empty in every state but the first.
-    pub(super) file: Vec<u8>,
+    pub file: Vec<u8>,
 }
 
 /// Writes a stream into memory.
-pub(super) struct Writer {
+pub struct Writer {
     out: zstd::Encoder<'static, Vec<u8>>,
     files_bytes: usize,
     count: u32,
 }
 
 impl Writer {
-    pub(super) fn new() -> io::Result<Self> {
+    /// An empty stream.
+    ///
+    /// # Errors
+    /// No memory for the compression.
+    pub fn new() -> io::Result<Self> {
         let mut out = zstd::Encoder::new(Vec::new(), LEVEL)?;
         out.write_all(MAGIC)?;
         Ok(Self { out, files_bytes: 0, count: 0 })
     }
 
     /// Whether no further file fits.
-    pub(super) fn is_full(&self) -> bool {
+    #[must_use]
+    pub fn is_full(&self) -> bool {
         self.files_bytes >= FILES_BYTES_MAX
     }
 
     /// Adds a file, which is unreadable if it is none.
-    pub(super) fn add_file(&mut self, name: &str, file: &[u8]) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// As [`Writer::new`].
+    pub fn add_file(&mut self, name: &str, file: &[u8]) -> io::Result<()> {
         let header = Header::parse(file, file.len() as u64).ok();
         let header = header.filter(|_| file.len() <= FILE_BYTES_MAX as usize);
         let Some(digests) = header.and_then(|header| digests(&header, file)) else {
@@ -88,7 +98,11 @@ impl Writer {
         self.out.write_all(head)
     }
 
-    pub(super) fn finish(mut self) -> io::Result<Vec<u8>> {
+    /// The whole stream.
+    ///
+    /// # Errors
+    /// As [`Writer::new`].
+    pub fn finish(mut self) -> io::Result<Vec<u8>> {
         self.out.write_all(&0_u32.to_le_bytes())?;
         self.out.write_all(&self.count.to_le_bytes())?;
         self.out.finish()
@@ -105,7 +119,7 @@ fn digests(header: &Header, file: &[u8]) -> Option<Vec<[u8; DIGEST_BYTES]>> {
 }
 
 /// Reads a stream entry by entry; ends after the first fault, and without one only at the stream's own end.
-pub(super) fn read(packed: &[u8]) -> impl Iterator<Item = io::Result<Entry>> {
+pub fn read(packed: &[u8]) -> impl Iterator<Item = io::Result<Entry>> {
     let mut reader =
         Reader { out: zstd::Decoder::with_buffer(packed).ok(), count: 0, begun: false };
     std::iter::from_fn(move || {

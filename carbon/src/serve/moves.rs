@@ -27,6 +27,8 @@ pub(crate) fn router(moves: Moves) -> Router {
         .route("/admin/moves/compare", post(compare))
         .route("/admin/moves/trash", post(trash))
         .route("/admin/moves/purge", post(purge))
+        .route("/admin/moves/give", post(give))
+        .route("/admin/moves/restore", post(restore))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(Arc::new(moves))
 }
@@ -90,6 +92,24 @@ async fn trash(State(moves): State<Arc<Moves>>, body: Bytes) -> Answer {
 
 async fn purge(State(moves): State<Arc<Moves>>, body: Bytes) -> Answer {
     json(&moves.purge(message(&body)?).await?)
+}
+
+/// Who has the lease, where the body has no room for it.
+#[derive(Debug, Deserialize)]
+struct Holder {
+    holder: String,
+}
+
+async fn give(
+    State(moves): State<Arc<Moves>>,
+    Query(params): Query<Holder>,
+    body: Bytes,
+) -> Answer {
+    json(&moves.give(&params.holder, body).await?)
+}
+
+async fn restore(State(moves): State<Arc<Moves>>, body: Bytes) -> Answer {
+    json(&moves.restore(message(&body)?).await?)
 }
 
 fn message<T: DeserializeOwned>(body: &[u8]) -> Result<T, MovesError> {

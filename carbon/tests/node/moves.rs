@@ -173,3 +173,32 @@ async fn files_of_another_kind_and_corrupt_ones_are_not_mixed_up() {
     assert_eq!(new.state(&old, "c").await, "equal");
     assert_eq!(new.number("files_set_aside_total", &[]), 1.0);
 }
+
+#[tokio::test]
+async fn what_went_to_the_trash_or_was_given_as_bytes_is_a_series_again() {
+    let ([a, b], _folders) = pair().await;
+    a.send(&lines("a.b", 100..600)).await;
+    let body = json!({"names": ["a.b"]}).to_string();
+    let packed = a.request("admin", "POST /admin/moves/snapshot", &[], body.as_bytes()).await.body;
+    b.moved("lease", json!({"holder": "job", "seconds": 60})).await;
+    let give = "POST /admin/moves/give?holder=job";
+    let cut = b.request("admin", give, &[], &packed[..packed.len() - 3]).await;
+    assert_eq!(cut.status, 400, "{}", cut.text());
+    assert_eq!(b.state(&a, "a.b").await, "missing");
+    let given = b.request("admin", give, &[], &packed).await.json();
+    assert_eq!(given["series"][0]["outcome"], "created", "{given}");
+    assert_eq!(b.state(&a, "a.b").await, "equal");
+
+    let names = json!(["a.b", "no.such", "../x"]);
+    b.moved("trash", json!({"holder": "job", "date": "2023-11-14", "names": ["a.b"]})).await;
+    assert_eq!(b.state(&a, "a.b").await, "missing");
+    b.send(&lines("a.b", 0..100)).await;
+    a.send(&lines("a.b", 0..100)).await;
+    let back = b.moved("restore", json!({"holder": "job", "names": names})).await;
+    let outcomes: Vec<_> =
+        back["series"].as_array().unwrap().iter().map(|one| one["outcome"].clone()).collect();
+    assert_eq!(outcomes, ["filled", "missing", "refused"], "{back}");
+    assert_eq!(b.state(&a, "a.b").await, "equal");
+    let again = b.moved("restore", json!({"holder": "job", "names": ["a.b"]})).await;
+    assert_eq!(again["series"][0]["outcome"], "missing");
+}

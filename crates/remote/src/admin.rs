@@ -72,6 +72,20 @@ impl AdminClient {
         self.named(self.ask(Method::POST, path, body.into(), wait).await)
     }
 
+    /// What a POST of bytes answers as JSON.
+    ///
+    /// # Errors
+    /// As [`AdminClient::get_json`].
+    pub async fn post_bytes<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: Bytes,
+        wait: Duration,
+    ) -> Result<T, RemoteError> {
+        let bytes = self.named(self.ask(Method::POST, path, body, wait).await)?;
+        self.named(decoded(&bytes))
+    }
+
     /// What a POST of JSON answers as JSON.
     ///
     /// # Errors

@@ -220,6 +220,15 @@ pub struct TrashReply {
     pub trashed: u64,
 }
 
+/// Asks a node to put series from its trash back into service, each from the latest day that has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreRequest {
+    /// Who has the lease.
+    pub holder: String,
+    /// The series.
+    pub names: Vec<String>,
+}
+
 /// Asks a node to delete what has been in the trash since before a day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PurgeRequest {
@@ -282,6 +291,7 @@ mod tests {
         serde_json::from_str::<CompareReply>(text(7)).unwrap();
         serde_json::from_str::<TrashRequest>(text(8)).unwrap();
         serde_json::from_str::<PurgeRequest>(text(9)).unwrap();
-        assert_eq!(blocks.len(), 10);
+        serde_json::from_str::<RestoreRequest>(text(10)).unwrap();
+        assert_eq!(blocks.len(), 11);
     }
 }

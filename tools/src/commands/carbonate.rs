@@ -12,8 +12,10 @@ mod sieve;
 mod stale;
 
 pub(crate) use aggregate::Aggregate;
+pub(crate) use files::dotted;
 pub(crate) use hosts::{Hosts, Lookup};
 pub(crate) use list::{List, Walk};
+pub(crate) use names::NameList;
 pub(crate) use paths::Paths;
 pub(crate) use sieve::Sieve;
 pub(crate) use stale::Stale;

@@ -5,3 +5,4 @@ mod hand;
 mod page;
 mod pages;
 mod pipeline;
+mod series;

@@ -57,3 +57,15 @@ fn retention_changes_while_points_keep_coming() {
         .swap(API, &pipeline.api);
     stage.play("operate/retention.md");
 }
+
+#[test]
+fn backups_are_taken_and_restored_on_live_nodes() {
+    let lines: String = (0..20).map(|number| format!("load.host{number:02} 7\n")).collect();
+    let (pipeline, new) = (Pipeline::start("2"), Pipeline::start("2"));
+    printed(&["send", "--to", &pipeline.line], lines.as_bytes());
+    let stage = Stage::new()
+        .swap("/etc/plumbago/cluster.toml", &pipeline.cluster())
+        .swap("/etc/plumbago/new.toml", &new.cluster())
+        .swap(API, &new.api);
+    stage.play("operate/backup.md");
+}

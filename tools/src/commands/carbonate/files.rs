@@ -66,7 +66,7 @@ pub(super) fn name_of(path: &[u8], tree: &Path) -> Vec<u8> {
 }
 
 /// A path inside the tree as a name, without `.wsp`.
-pub(super) fn dotted(path: &[u8]) -> Vec<u8> {
+pub(crate) fn dotted(path: &[u8]) -> Vec<u8> {
     let stem = path.strip_suffix(WHISPER_SUFFIX.as_bytes()).unwrap_or(path);
     slashed(stem, b'/', b'.')
 }

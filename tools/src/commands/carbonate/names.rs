@@ -15,7 +15,7 @@ const BLOCK_BYTES: u64 = 1 << 20;
 
 /// A list given to a command, one name a line.
 #[derive(clap::Args)]
-pub(super) struct NameList {
+pub(crate) struct NameList {
     /// File with the names, or - for standard input.
     #[arg(short = 'f', long, value_name = "FILE", default_value = "-")]
     metrics_file: PathBuf,
@@ -60,7 +60,7 @@ impl NameList {
     }
 
     /// Calls `each` with every name, without the white space around it; empty lines are none.
-    pub(super) fn for_each(
+    pub(crate) fn for_each(
         &self,
         mut each: impl FnMut(&[u8]) -> Result<(), Failure>,
     ) -> Result<(), Failure> {

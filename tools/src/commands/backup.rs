@@ -1,0 +1,115 @@
+//! `plumbago backup`: the series of live nodes in a tar file.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+
+use carbon::stream::{self, State};
+use metric::path::whisper_path;
+
+use crate::invocation::{Context, Failure, Run};
+use crate::nodes::{Node, Nodes, NodesArgs};
+
+/// Series asked for at once; what the node leaves out for its size is asked for again.
+const BATCH: usize = 500;
+
+/// Behind the name of a file that is not whole yet.
+const PART_SUFFIX: &str = ".part";
+
+/// What the list of a node's names is called in the file: paths do not tell those of tagged series.
+pub(super) const NAMES_FILE: &str = "names";
+
+#[derive(clap::Args)]
+pub(crate) struct Backup {
+    #[command(flatten)]
+    nodes: NodesArgs,
+    /// File to make; none may be there.
+    #[arg(long, value_name = "FILE")]
+    to: PathBuf,
+    /// File with the names of the series to take, one a line (default: all).
+    #[arg(short = 'f', long, value_name = "FILE")]
+    metrics_file: Option<PathBuf>,
+}
+
+type Tar = tar::Builder<BufWriter<File>>;
+
+impl Run for Backup {
+    fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
+        let nodes = self.nodes.load()?;
+        let wanted = self.metrics_file.as_deref().map(names_of).transpose()?;
+        let fault = |error: std::io::Error| Failure::of(&self.to, &error);
+        if self.to.exists() {
+            return Err(fault(std::io::ErrorKind::AlreadyExists.into()));
+        }
+        let mut part = self.to.clone().into_os_string();
+        part.push(PART_SUFFIX);
+        let mut tar = Tar::new(BufWriter::new(File::create(&part).map_err(fault)?));
+        for node in &nodes.all {
+            let mut names: Vec<String> =
+                nodes.held(node)?.into_iter().map(|held| held.name).collect();
+            names.sort_unstable();
+            names.retain(|name| wanted.as_ref().is_none_or(|wanted| wanted.contains(name)));
+            let count = self.copy(context, &nodes, node, names, &mut tar)?;
+            context.say(&format!("{}: {count} series", node.name));
+        }
+        let file = tar.into_inner().and_then(|out| Ok(out.into_inner()?)).map_err(fault)?;
+        file.sync_all().and_then(|()| fs::rename(&part, &self.to)).map_err(fault)
+    }
+}
+
+impl Backup {
+    /// Copies series of a node; returns how many there were.
+    fn copy(
+        &self,
+        context: &mut Context<'_>,
+        nodes: &Nodes,
+        node: &Node,
+        mut names: Vec<String>,
+        tar: &mut Tar,
+    ) -> Result<u64, Failure> {
+        let now = u64::try_from(context.now.floor()).unwrap_or(0);
+        let fault = |error: std::io::Error| Failure::of(&self.to, &error);
+        let list = format!("{}\n", names.join("\n"));
+        append(tar, node, NAMES_FILE, list.as_bytes(), now).map_err(fault)?;
+        let mut count = 0;
+        names.reverse();
+        while !names.is_empty() {
+            let mut batch = names.split_off(names.len().saturating_sub(BATCH));
+            batch.reverse();
+            for entry in stream::read(&nodes.snapshot(node, batch)?) {
+                let entry =
+                    entry.map_err(|error| Failure::new(format!("{}: {error}", node.name)))?;
+                match entry.state {
+                    State::File => {
+                        let path = format!("whisper/{}", whisper_path(&entry.name));
+                        append(tar, node, &path, &entry.file, now).map_err(fault)?;
+                        count += 1;
+                    }
+                    // Deleted since the list was made.
+                    State::Missing => {}
+                    State::Unreadable => {
+                        let what = format!("{} on {}", entry.name, node.name);
+                        context.skip(&what, &"the node cannot read its file");
+                    }
+                    State::LeftOut => names.push(entry.name),
+                }
+            }
+        }
+        Ok(count)
+    }
+}
+
+fn append(tar: &mut Tar, node: &Node, path: &str, bytes: &[u8], now: u64) -> std::io::Result<()> {
+    let mut head = tar::Header::new_gnu();
+    head.set_size(bytes.len() as u64);
+    head.set_mode(0o644);
+    head.set_mtime(now);
+    tar.append_data(&mut head, Path::new(&node.name).join(path), bytes)
+}
+
+/// The names in a file, one a line.
+pub(super) fn names_of(path: &Path) -> Result<HashSet<String>, Failure> {
+    let text = fs::read_to_string(path).map_err(|error| Failure::of(path, &error))?;
+    Ok(text.lines().map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())
+}
