@@ -17,7 +17,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use metric::SeriesData;
 use parking_lot::Mutex;
 use wire::pb_v3::{self, CapabilityResponse, Meta};
-use wire::reply::{self, Caps, FindReply, Format, InfoReply};
+use wire::reply::{self, Caps, FindReply, Format, InfoReply, RenderDecoder};
 
 use crate::allowance::Allowance;
 use crate::deadline::{DEADLINE_HEADER, Deadline, OnBehalf, WITHIN_HEADER};
@@ -81,15 +81,13 @@ struct Call<'a> {
     format: Format,
     content_type: &'static str,
     body: Vec<u8>,
-    /// What its reply is counted against.
-    allowance: Option<&'a Allowance>,
 }
 
 impl<'a> Call<'a> {
     fn get(path_and_query: &'a str, format: Format) -> Self {
         let content_type = "";
         let (method, body) = (Method::GET, Vec::new());
-        Self { method, path_and_query, format, content_type, body, allowance: None }
+        Self { method, path_and_query, format, content_type, body }
     }
 
     /// carbonapi sends its messages as the body of a GET, and go-carbon wants them there.
@@ -106,9 +104,15 @@ impl<'a> Call<'a> {
     }
 }
 
-/// A reply with status 200.
-struct Reply {
+/// A reply with status 200 whose body is still to come.
+struct Answer {
     /// As its content type says, or else as asked for.
+    format: Format,
+    body: Incoming,
+}
+
+/// The whole of it.
+struct Reply {
     format: Format,
     bytes: Vec<u8>,
 }
@@ -146,7 +150,8 @@ impl Client {
         self.fetch_within(request, deadline, &allowance).await
     }
 
-    /// As [`Client::fetch`]; `allowance` counts the reply while it arrives and its series after.
+    /// As [`Client::fetch`]; `allowance` counts the reply while it arrives: what it takes as series is
+    /// about as much.
     ///
     /// # Errors
     /// As [`Client::fetch`], and when the allowance is used up.
@@ -173,19 +178,33 @@ impl Client {
             form = render_form(request, format);
             Call::form("/render/", format, form)
         };
-        let call = Call { allowance: Some(allowance), ..call };
-        let Some(reply) = self.call(call, deadline).await? else {
-            return Ok(FetchReply::default());
+        let series = async {
+            match self.exchange(call, deadline).await? {
+                None => Ok(FetchReply::default()),
+                Some(answer) => self.series(request, answer, allowance, deadline).await,
+            }
         };
-        // For a moment the series are there twice: as they were sent, and read.
-        let bytes = reply.bytes.len() as u64;
-        take(allowance, bytes)?;
-        let decoded = reply::decode_render(reply.format, &reply.bytes, self.settings.reply);
-        let mut decoded = self.judged(decoded)?;
-        allowance.give_back(bytes);
+        in_time(deadline, series).await
+    }
+
+    /// Reads series as they arrive.
+    async fn series(
+        &self,
+        request: &FetchRequest,
+        Answer { format, body }: Answer,
+        allowance: &Allowance,
+        deadline: &Deadline,
+    ) -> Result<FetchReply, Kind> {
+        let mut decoder = RenderDecoder::new(format, self.settings.reply);
+        self.each_frame(body, |bytes| {
+            take(allowance, bytes.len() as u64)?;
+            self.judged(decoder.push(bytes))
+        })
+        .await?;
+        let mut decoded = self.judged(decoder.finish())?;
         // Peers do not know of the header.
         decoded.series.retain(|series| deadline.waiting().within.holds(&series.name));
-        let series = match reply.format {
+        let series = match format {
             Format::V2 | Format::Json => protocol::with_expressions(request, decoded.series),
             _ => decoded.series,
         };
@@ -387,17 +406,27 @@ impl Client {
         result.map_err(|kind| RemoteError { endpoint: self.endpoint.clone(), kind })
     }
 
-    /// One request; none for status 404.
+    /// One request and its whole reply; none for status 404.
     async fn call(&self, call: Call<'_>, deadline: &Deadline) -> Result<Option<Reply>, Kind> {
-        let remaining = deadline.remaining();
-        let exchange = self.exchange(call, deadline);
-        match tokio::time::timeout(remaining, exchange).await {
-            Ok(result) => result,
-            Err(_elapsed) => Err(Kind::Timeout),
-        }
+        let reply = async {
+            let Some(Answer { format, body }) =
+                self.exchange(call, deadline).await?
+            else {
+                return Ok(None);
+            };
+            let mut bytes = Vec::new();
+            self.each_frame(body, |frame| {
+                bytes.extend_from_slice(frame);
+                Ok(())
+            })
+            .await?;
+            Ok(Some(Reply { format, bytes }))
+        };
+        in_time(deadline, reply).await
     }
 
-    async fn exchange(&self, call: Call<'_>, deadline: &Deadline) -> Result<Option<Reply>, Kind> {
+    /// One request; none for status 404.
+    async fn exchange(&self, call: Call<'_>, deadline: &Deadline) -> Result<Option<Answer>, Kind> {
         let malformed = |error: http::Error| Kind::Decode(format!("request: {error}"));
         let mut request = Request::builder()
             .method(call.method)
@@ -428,31 +457,41 @@ impl Client {
             status => return Err(refusal(status, response.into_body()).await),
         }
         let format = content_format(&response).unwrap_or(call.format);
-        let bytes = self.whole(response.into_body(), call.allowance).await?;
-        Ok(Some(Reply { format, bytes }))
+        Ok(Some(Answer { format, body: response.into_body() }))
     }
 
-    async fn whole(
+    /// Hands on a body as it comes, until it is longer than allowed.
+    async fn each_frame(
         &self,
         mut body: Incoming,
-        allowance: Option<&Allowance>,
-    ) -> Result<Vec<u8>, Kind> {
+        mut take: impl FnMut(&[u8]) -> Result<(), Kind>,
+    ) -> Result<(), Kind> {
         let bytes_max = self.settings.reply.bytes_max;
         let too_large = || Kind::TooLarge(format!("reply of more than {bytes_max} bytes"));
         if body.size_hint().lower() > bytes_max as u64 {
             return Err(too_large());
         }
-        let mut bytes = Vec::new();
+        let mut bytes = 0;
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| Kind::Broken(causes(&error)))?;
             let Ok(data) = frame.into_data() else { continue };
-            if bytes.len() + data.len() > bytes_max {
+            bytes += data.len();
+            if bytes > bytes_max {
                 return Err(too_large());
             }
-            allowance.map_or(Ok(()), |allowance| take(allowance, data.len() as u64))?;
-            bytes.extend_from_slice(&data);
+            take(&data)?;
         }
-        Ok(bytes)
+        Ok(())
+    }
+}
+
+async fn in_time<T>(
+    deadline: &Deadline,
+    work: impl Future<Output = Result<T, Kind>>,
+) -> Result<T, Kind> {
+    match tokio::time::timeout(deadline.remaining(), work).await {
+        Ok(result) => result,
+        Err(_elapsed) => Err(Kind::Timeout),
     }
 }
 

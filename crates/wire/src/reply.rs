@@ -14,13 +14,15 @@ mod render;
 #[cfg(test)]
 mod tests;
 mod trees;
+mod v3;
 
 pub use find::{FindMatch, FindReply, decode_find, encode_find};
 pub use info::{InfoReply, Retention, decode_info, encode_info};
-pub use render::{RenderEncoder, RenderReply, decode_render, encode_render};
+pub use render::{RenderDecoder, RenderEncoder, RenderReply, decode_render, encode_render};
 
 use crate::msgpack::MsgpackError;
 use crate::pb::PbError;
+use crate::pb_fields::Malformed;
 use crate::pickle::PickleError;
 use thiserror::Error;
 
@@ -112,6 +114,9 @@ pub enum ReplyError {
     /// Not a protobuf message of the expected type.
     #[error("reply: {0}")]
     Protobuf(#[from] PbError),
+    /// Not even the fields of a protobuf message.
+    #[error("reply: {0}")]
+    Fields(#[from] Malformed),
     /// Not a pickle of plain data.
     #[error("reply: {0}")]
     Pickle(#[from] PickleError),
@@ -142,8 +147,8 @@ fn narrow(time: i64) -> i32 {
     i32::try_from(time).unwrap_or(if time < 0 { i32::MIN } else { i32::MAX })
 }
 
-fn check_bytes(body: &[u8], caps: Caps) -> Result<(), ReplyError> {
-    let (bytes, bytes_max) = (body.len(), caps.bytes_max);
+fn check_bytes(bytes: usize, caps: Caps) -> Result<(), ReplyError> {
+    let bytes_max = caps.bytes_max;
     if bytes > bytes_max { Err(ReplyError::TooLong { bytes, bytes_max }) } else { Ok(()) }
 }
 

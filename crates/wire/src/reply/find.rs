@@ -1,6 +1,6 @@
 //! Find replies.
 
-use super::{Caps, Format, ReplyError, check_bytes, check_items, json, trees};
+use super::{Caps, Format, ReplyError, check_bytes, check_items, json, trees, v3};
 use crate::msgpack::{self, Packer};
 use crate::pb;
 use crate::pickle::{Document, Pickler};
@@ -51,8 +51,8 @@ pub fn encode_find(format: Format, replies: &[FindReply], meta: Option<pb_v3::Me
                 .encode_to_vec();
         }
         Format::V3 => {
-            let metrics = replies.iter().map(to_v3).collect();
-            out = pb_v3::MultiGlobResponse { metrics, meta }.encode_to_vec();
+            replies.iter().for_each(|reply| v3::push_found(&mut out, reply));
+            v3::push_meta(&mut out, meta);
         }
     }
     out
@@ -64,14 +64,6 @@ fn write_list<'m>(writer: &mut impl Writer, matches: impl Iterator<Item = &'m Fi
     writer.end_list();
 }
 
-fn to_v3(reply: &FindReply) -> pb_v3::GlobResponse {
-    let pb_match = |m: &FindMatch| pb_v3::GlobMatch { path: m.path.clone(), is_leaf: m.is_leaf };
-    pb_v3::GlobResponse {
-        name: reply.query.clone(),
-        matches: reply.matches.iter().map(pb_match).collect(),
-    }
-}
-
 /// Reads the replies to a find, and the meta if it came along. An empty body is an empty reply.
 ///
 /// # Errors
@@ -81,12 +73,11 @@ pub fn decode_find(
     body: &[u8],
     caps: Caps,
 ) -> Result<(Vec<FindReply>, Option<pb_v3::Meta>), ReplyError> {
-    check_bytes(body, caps)?;
+    check_bytes(body.len(), caps)?;
     if body.is_empty() {
         return Ok((Vec::new(), None));
     }
     let unnamed = |matches| vec![FindReply { query: String::new(), matches }];
-    let mut meta = None;
     let replies = match format {
         Format::Json => json::parse_find(body)?,
         Format::Pickle => unnamed(trees::read_matches(&Document::decode(body)?.to_value()?)?),
@@ -96,18 +87,10 @@ pub fn decode_find(
             let matches = reply.matches.into_iter().map(|m| found(m.path, m.is_leaf)).collect();
             vec![FindReply { query: reply.name, matches }]
         }
-        Format::V3 => {
-            let reply: pb_v3::MultiGlobResponse = pb::decode(body, caps)?;
-            meta = reply.meta;
-            let matches = |ms: Vec<pb_v3::GlobMatch>| {
-                ms.into_iter().map(|m| found(m.path, m.is_leaf)).collect()
-            };
-            let replies = reply.metrics.into_iter();
-            replies.map(|r| FindReply { query: r.name, matches: matches(r.matches) }).collect()
-        }
+        Format::V3 => return v3::read_find(body, caps),
     };
     check_items(replies.iter().map(|reply| reply.matches.len()).sum(), caps)?;
-    Ok((replies, meta))
+    Ok((replies, None))
 }
 
 pub(super) fn found(path: String, is_leaf: bool) -> FindMatch {

@@ -1,15 +1,14 @@
 //! Render replies: one series at a time out, whole replies in.
 
-use super::{Caps, Format, ReplyError, check_bytes, check_items, json, narrow, trees};
+use super::{Caps, Format, ReplyError, check_bytes, check_items, json, narrow, trees, v3};
 use crate::msgpack::{self, Packer};
 use crate::pb;
 use crate::pickle::{Document, Pickler};
 use crate::tree::Writer as _;
 use crate::{pb_v2, pb_v3};
 use metric::{Consolidation, SeriesData, Window};
-use prost::Message;
 
-/// Field number of the series in both MultiFetchResponse messages.
+/// Field number of the series in a v2 reply.
 const SERIES_TAG: u32 = 1;
 
 /// A decoded reply.
@@ -59,10 +58,7 @@ impl RenderEncoder {
             Format::Pickle => trees::write_series(&mut Pickler::resume(out), series),
             Format::Msgpack => trees::write_series(&mut Packer::new(out), series),
             Format::V2 => prost::encoding::message::encode(SERIES_TAG, &to_v2(series), out),
-            Format::V3 => {
-                let message = to_v3(series, self.request);
-                prost::encoding::message::encode(SERIES_TAG, &message, out);
-            }
+            Format::V3 => v3::push_series(out, series, self.request),
         }
         self.pushed += 1;
     }
@@ -83,11 +79,7 @@ impl RenderEncoder {
                 pickler.end_list();
                 pickler.finish();
             }
-            Format::V3 => {
-                // Fields of a message may come in pieces: this one adds the meta alone.
-                let tail = pb_v3::MultiFetchResponse { metrics: Vec::new(), meta };
-                out.extend_from_slice(&tail.encode_to_vec());
-            }
+            Format::V3 => v3::push_meta(out, meta),
             Format::Msgpack | Format::V2 => {}
         }
         self.out
@@ -107,12 +99,57 @@ pub fn encode_render(
     encoder.finish(meta)
 }
 
+/// Reads a reply as its bytes come in. What is in v3 becomes series at once; of the other formats
+/// the bytes are kept until the end.
+#[derive(Debug)]
+pub struct RenderDecoder {
+    format: Format,
+    caps: Caps,
+    bytes: usize,
+    v3: v3::RenderReader,
+    body: Vec<u8>,
+}
+
+impl RenderDecoder {
+    /// Nothing has come yet.
+    #[must_use]
+    pub fn new(format: Format, caps: Caps) -> Self {
+        let v3 = v3::RenderReader::new(caps.items_max);
+        Self { format, caps, bytes: 0, v3, body: Vec::new() }
+    }
+
+    /// Takes the next bytes, cut anywhere.
+    ///
+    /// # Errors
+    /// As [`decode_render`].
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), ReplyError> {
+        self.bytes = self.bytes.saturating_add(bytes.len());
+        check_bytes(self.bytes, self.caps)?;
+        if self.format == Format::V3 {
+            return self.v3.push(bytes);
+        }
+        self.body.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// The whole reply.
+    ///
+    /// # Errors
+    /// As [`decode_render`].
+    pub fn finish(self) -> Result<RenderReply, ReplyError> {
+        if self.format == Format::V3 {
+            return self.v3.finish();
+        }
+        decode_render(self.format, &self.body, self.caps)
+    }
+}
+
 /// Reads a whole reply. An empty body is an empty reply, as peers send it.
 ///
 /// # Errors
 /// When a cap is passed, the bytes are malformed, or a series has impossible times.
 pub fn decode_render(format: Format, body: &[u8], caps: Caps) -> Result<RenderReply, ReplyError> {
-    check_bytes(body, caps)?;
+    check_bytes(body.len(), caps)?;
     if body.is_empty() {
         return Ok(RenderReply::default());
     }
@@ -125,9 +162,9 @@ pub fn decode_render(format: Format, body: &[u8], caps: Caps) -> Result<RenderRe
             reply.metrics.into_iter().map(from_v2).collect::<Result<_, _>>()?
         }
         Format::V3 => {
-            let reply: pb_v3::MultiFetchResponse = pb::decode(body, caps)?;
-            let series = reply.metrics.into_iter().map(from_v3).collect::<Result<_, _>>()?;
-            return Ok(RenderReply { series, meta: reply.meta });
+            let mut reader = v3::RenderReader::new(caps.items_max);
+            reader.push(body)?;
+            return reader.finish();
         }
     };
     check_items(series.len(), caps)?;
@@ -142,20 +179,26 @@ pub(super) fn series(
     values: Vec<f64>,
 ) -> Result<SeriesData, ReplyError> {
     let seconds = i64::try_from(values.len()).ok().and_then(|slots| slots.checked_mul(step));
-    let stop = seconds.and_then(|seconds| start.checked_add(seconds));
-    if step <= 0 || stop.is_none() {
-        return Err(ReplyError::BadTimes { name });
-    }
-    let mut series = SeriesData::new(name, start, step, values);
-    if !path_expression.is_empty() {
-        series.path_expression = path_expression;
-    }
-    Ok(series)
+    let stop = seconds.and_then(|seconds| start.checked_add(seconds)).filter(|_| step > 0);
+    let Some(stop) = stop else { return Err(ReplyError::BadTimes { name }) };
+    let path_expression = if path_expression.is_empty() { name.clone() } else { path_expression };
+    let (consolidation, x_files_factor) = (Consolidation::default(), 0.0);
+    Ok(SeriesData {
+        name,
+        path_expression,
+        start,
+        stop,
+        step,
+        values,
+        consolidation,
+        x_files_factor,
+    })
 }
 
 /// Peers capitalise the name, or leave it out.
 pub(super) fn consolidation(name: &str) -> Consolidation {
-    Consolidation::parse(&name.to_ascii_lowercase()).unwrap_or_default()
+    let as_named = Consolidation::parse(name);
+    as_named.or_else(|| Consolidation::parse(&name.to_ascii_lowercase())).unwrap_or_default()
 }
 
 pub(super) fn to_v2(series: &SeriesData) -> pb_v2::FetchResponse {
@@ -181,29 +224,4 @@ pub(super) fn blank(values: &mut [f64], is_absent: &[bool]) {
     for (value, _) in values.iter_mut().zip(is_absent).filter(|(_, absent)| **absent) {
         *value = f64::NAN;
     }
-}
-
-fn to_v3(series: &SeriesData, request: Window) -> pb_v3::FetchResponse {
-    pb_v3::FetchResponse {
-        name: series.name.clone(),
-        path_expression: series.path_expression.clone(),
-        consolidation_func: series.consolidation.as_str().to_owned(),
-        start_time: series.start,
-        stop_time: series.stop,
-        step_time: series.step,
-        x_files_factor: series.x_files_factor,
-        high_precision_timestamps: false,
-        values: series.values.clone(),
-        applied_functions: Vec::new(),
-        request_start_time: request.from,
-        request_stop_time: request.until,
-    }
-}
-
-fn from_v3(reply: pb_v3::FetchResponse) -> Result<SeriesData, ReplyError> {
-    let times = (reply.start_time, reply.step_time);
-    let mut series = series(reply.name, reply.path_expression, times, reply.values)?;
-    series.consolidation = consolidation(&reply.consolidation_func);
-    series.x_files_factor = reply.x_files_factor;
-    Ok(series)
 }

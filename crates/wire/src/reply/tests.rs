@@ -191,7 +191,106 @@ fn infos_make_the_round_trip_and_json_writes_wide_integers_as_text() {
     assert_eq!(decode_info(Format::Json, numbers, CAPS).unwrap()[0].max_retention_s, 86_400);
 }
 
+/// What prost makes of a reply, message for message.
+fn render_by_prost(series: &[SeriesData], meta: Option<pb_v3::Meta>) -> Vec<u8> {
+    let message = |s: &SeriesData| pb_v3::FetchResponse {
+        name: s.name.clone(),
+        path_expression: s.path_expression.clone(),
+        consolidation_func: s.consolidation.as_str().to_owned(),
+        start_time: s.start,
+        stop_time: s.stop,
+        step_time: s.step,
+        x_files_factor: s.x_files_factor,
+        values: s.values.clone(),
+        request_start_time: ASKED.from,
+        request_stop_time: ASKED.until,
+        ..Default::default()
+    };
+    let metrics = series.iter().map(message).collect();
+    pb_v3::MultiFetchResponse { metrics, meta }.encode_to_vec()
+}
+
+fn find_by_prost(replies: &[FindReply], meta: Option<pb_v3::Meta>) -> Vec<u8> {
+    let one = |m: &FindMatch| pb_v3::GlobMatch { path: m.path.clone(), is_leaf: m.is_leaf };
+    let message = |reply: &FindReply| pb_v3::GlobResponse {
+        name: reply.query.clone(),
+        matches: reply.matches.iter().map(one).collect(),
+    };
+    let metrics = replies.iter().map(message).collect();
+    pb_v3::MultiGlobResponse { metrics, meta }.encode_to_vec()
+}
+
+#[test]
+fn values_that_come_one_by_one_or_in_pieces_are_read_all_the_same() {
+    let packed = [&[0x4a, 8][..], &1.5_f64.to_le_bytes()].concat();
+    let alone = [&[0x49][..], &2.5_f64.to_le_bytes()].concat();
+    let step = [0x30, 60];
+    let message = [&packed[..], &step, &alone, &packed].concat();
+    let body = [&[0x0a, u8::try_from(message.len()).unwrap()][..], &message].concat();
+    let reply = decode_render(Format::V3, &body, CAPS).unwrap();
+    assert_eq!(reply.series[0].values, [1.5, 2.5, 1.5]);
+    let cut = [&[0x0a, 11, 0x30, 60, 0x4a, 7][..], &[0; 7]].concat();
+    assert!(decode_render(Format::V3, &cut, CAPS).is_err(), "seven bytes are no value");
+}
+
 proptest! {
+    #[test]
+    fn v3_replies_are_those_that_prost_writes(
+        names in prop::collection::vec(".{0,20}", 0..4),
+        values in prop::collection::vec(prop_oneof![Just(f64::NAN), -1e300..1e300], 0..40),
+        (x_files_factor, start, is_partial) in (0.0..1.0_f32, -10_i64..1 << 40, any::<bool>()),
+    ) {
+        let one = |name: &String| SeriesData {
+            x_files_factor,
+            path_expression: format!("{name}*"),
+            ..SeriesData::new(name, start, 60, values.clone())
+        };
+        let sent: Vec<_> = names.iter().map(one).collect();
+        let meta = is_partial.then(|| pb_v3::Meta { partial: true, ..Default::default() });
+        let body = encode_render(Format::V3, ASKED, &sent, meta.clone());
+        prop_assert_eq!(&body, &render_by_prost(&sent, meta.clone()));
+        let found = |path: &String| FindMatch {
+            path: path.clone(),
+            is_leaf: path.len() % 2 == 0,
+            intervals: vec![],
+        };
+        let found = FindReply { query: "a".to_owned(), matches: names.iter().map(found).collect() };
+        let replies = [found, FindReply::default()];
+        let body = encode_find(Format::V3, &replies, meta.clone());
+        prop_assert_eq!(&body, &find_by_prost(&replies, meta));
+    }
+
+    #[test]
+    fn a_reply_that_comes_in_pieces_is_the_whole_reply(
+        names in prop::collection::vec(".{0,200}", 0..4),
+        pieces in prop::collection::vec(1_usize..90, 1..20),
+        broken in prop::option::of((any::<prop::sample::Index>(), any::<u8>())),
+    ) {
+        let sent: Vec<_> = names.iter().map(|name| series(name, vec![1.0, 2.0])).collect();
+        for format in ALL {
+            let mut body = encode_render(format, ASKED, &sent, Some(pb_v3::Meta::default()));
+            if let Some((at, byte)) = broken.filter(|_| !body.is_empty()) {
+                let at = at.index(body.len());
+                body[at] = byte;
+            }
+            let whole = decode_render(format, &body, CAPS);
+            let mut decoder = RenderDecoder::new(format, CAPS);
+            let (mut rest, mut pushed) = (&body[..], Ok(()));
+            for length in pieces.iter().cycle() {
+                let (piece, later) = rest.split_at(rest.len().min(*length));
+                pushed = pushed.and_then(|()| decoder.push(piece));
+                rest = later;
+                if rest.is_empty() { break }
+            }
+            let in_pieces = pushed.and_then(|()| decoder.finish());
+            prop_assert_eq!(whole.is_err(), in_pieces.is_err());
+            if let (Ok(whole), Ok(in_pieces)) = (whole, in_pieces) {
+                prop_assert_eq!(bits(&whole.series), bits(&in_pieces.series));
+                prop_assert_eq!(whole.meta, in_pieces.meta);
+            }
+        }
+    }
+
     #[test]
     fn renders_make_the_round_trip(
         names in prop::collection::vec(".{1,20}", 0..4),
