@@ -13,6 +13,7 @@ use daemon::Clock;
 use remote::{Deadline, RemoteError};
 use tokio::task::JoinSet;
 
+use crate::budget::RetryBudget;
 use crate::node::{Kind, Node, TIMEOUT_TELLING};
 use crate::topology::Group;
 
@@ -53,6 +54,7 @@ pub(crate) struct Manner {
     pub(crate) breadth: Breadth,
     pub(crate) hedge_delay_min: Duration,
     pub(crate) deadline: Deadline,
+    pub(crate) retries: Arc<RetryBudget>,
 }
 
 #[derive(Debug)]
@@ -139,6 +141,7 @@ where
             let now = self.clock.monotonic();
             for node in 0..self.nodes.len() {
                 if !self.nodes[node].health.is_suspect(now) {
+                    self.manner.retries.earn();
                     self.ask(node, now);
                 }
             }
@@ -171,25 +174,36 @@ where
         self.set_hedge();
     }
 
-    /// Asks the first idle node of each of these groups, suspects last.
+    /// Asks one idle node of each of these groups, unless it would be a second try too many.
     fn ask_next(&mut self, groups: &[usize]) {
         let now = self.clock.monotonic();
         for &group in groups {
             let group = &self.groups[group];
-            let started = group.iter().any(|&n| !matches!(self.states[n], State::Idle));
+            let is_first = group.iter().all(|&n| matches!(self.states[n], State::Idle));
             let refused = group.iter().any(
                 |&n| matches!(&self.states[n], State::Failed(error) if error.kind.is_refusal()),
             );
-            let idle = || group.iter().copied().filter(|&n| matches!(self.states[n], State::Idle));
-            let trusted = idle().find(|&n| !self.nodes[n].health.is_suspect(now));
-            let Some(node) = trusted.or_else(|| idle().next()).filter(|_| !refused) else {
-                continue;
-            };
-            if started {
+            let Some(node) = self.next_of(group, now).filter(|_| !refused) else { continue };
+            if is_first {
+                self.manner.retries.earn();
+            } else if self.manner.retries.spend() {
                 self.nodes[node].hedges.inc();
+            } else {
+                self.nodes[node].hedges_refused.inc();
+                continue;
             }
             self.ask(node, now);
         }
+    }
+
+    /// The first idle node of a group that takes its share of requests, suspects last.
+    fn next_of(&self, group: &Group, now: Duration) -> Option<usize> {
+        let idle = || group.iter().copied().filter(|&n| matches!(self.states[n], State::Idle));
+        let trusted: Vec<usize> =
+            idle().filter(|&n| !self.nodes[n].health.is_suspect(now)).collect();
+        let willing = |&n: &usize| self.nodes[n].health.takes_its_share(now);
+        let others = if trusted.len() > 1 { trusted.iter().copied().find(willing) } else { None };
+        others.or_else(|| trusted.first().copied()).or_else(|| idle().next())
     }
 
     fn ask(&mut self, index: usize, now: Duration) {
@@ -208,7 +222,7 @@ where
         let took = now.saturating_sub(since);
         self.states[index] = match result {
             Ok(answer) => {
-                node.answered(self.manner.kind, took);
+                node.answered(self.manner.kind, took, now);
                 State::Answered(answer)
             }
             Err(error) => {

@@ -2,7 +2,7 @@
 //!
 //! A node that failed is suspect for a while: it is asked where nobody else can answer, but not
 //! waited for longer than a hedge takes. After the while one request trusts it again; if that
-//! fails too, the while doubles.
+//! fails too, the while doubles. One that is back is given its share of requests little by little.
 
 use std::time::Duration;
 
@@ -17,6 +17,13 @@ const BACKOFF_MAX: Duration = Duration::from_secs(30);
 /// So many late answers in a row make a node suspect; each alone may be chance.
 const LATE_MAX: u32 = 3;
 
+/// So long a node that is back is asked less than others: its caches are cold, and it is still given
+/// what it missed.
+const SLOW_START: Duration = Duration::from_secs(10);
+
+/// Its share of requests in the first moment.
+const SHARE_MIN: f64 = 0.1;
+
 /// Answers that the 95th percentile is taken of.
 const RECENT_MAX: usize = 64;
 
@@ -28,6 +35,10 @@ struct State {
     until: Option<Duration>,
     /// One request is out to see whether it is back.
     probing: bool,
+    /// Since when it is back, if that is not long ago.
+    back_since: Option<Duration>,
+    /// What its share has come to since it was last asked; at 1 it is asked.
+    due: f64,
 }
 
 /// What the last answers of a node say of its next one.
@@ -52,8 +63,27 @@ impl Health {
     }
 
     /// It answered.
-    pub(crate) fn answered(&self) {
-        *self.state.lock() = State::default();
+    pub(crate) fn answered(&self, now: Duration) {
+        let mut state = self.state.lock();
+        let back_since = state.until.map_or(state.back_since, |_| Some(now));
+        *state = State { back_since, due: state.due, ..State::default() };
+    }
+
+    /// Whether it takes one more of the requests that another node could answer as well.
+    pub(crate) fn takes_its_share(&self, now: Duration) -> bool {
+        let mut state = self.state.lock();
+        let Some(since) = state.back_since else { return true };
+        let share = now.saturating_sub(since).as_secs_f64() / SLOW_START.as_secs_f64();
+        if share >= 1.0 {
+            (state.back_since, state.due) = (None, 0.0);
+            return true;
+        }
+        state.due += share.max(SHARE_MIN);
+        let is_due = state.due >= 1.0;
+        if is_due {
+            state.due -= 1.0;
+        }
+        is_due
     }
 
     /// It failed to answer.
@@ -127,7 +157,7 @@ mod tests {
         health.asked(at(12));
         health.failed(at(12));
         assert!(health.is_suspect(at(13)) && !health.is_suspect(at(14)), "then two");
-        health.answered();
+        health.answered(at(14));
         health.failed(at(20));
         assert!(!health.is_suspect(at(21)), "an answer starts over");
     }
@@ -138,12 +168,26 @@ mod tests {
         health.late(at(1));
         health.late(at(1));
         assert!(!health.is_suspect(at(1)));
-        health.answered();
+        health.answered(at(1));
         for _ in 0..LATE_MAX {
             assert!(!health.is_suspect(at(2)));
             health.late(at(2));
         }
         assert!(health.is_suspect(at(2)));
+    }
+
+    #[test]
+    fn a_node_that_is_back_gets_its_share_little_by_little() {
+        let health = Health::default();
+        let taken = |now| (0..100).filter(|_| health.takes_its_share(at(now))).count();
+        health.answered(at(0));
+        assert_eq!(taken(0), 100, "it was never away");
+        health.failed(at(1));
+        health.answered(at(2));
+        let shares = [taken(2), taken(7), taken(11)];
+        assert!((9..=11).contains(&shares[0]), "{shares:?}");
+        assert!((49..=51).contains(&shares[1]) && (89..=91).contains(&shares[2]), "{shares:?}");
+        assert_eq!(taken(12), 100);
     }
 
     #[test]

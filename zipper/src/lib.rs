@@ -8,6 +8,7 @@
 //! depend on who answered first.
 #![forbid(unsafe_code)]
 
+mod budget;
 mod config;
 mod failure;
 mod fan_out;

@@ -50,6 +50,7 @@ pub(crate) struct Node {
     recent: [Recent; KINDS],
     duration: Histogram,
     pub(crate) hedges: Counter,
+    pub(crate) hedges_refused: Counter,
     context: Context,
 }
 
@@ -72,6 +73,9 @@ impl Node {
                 .metrics
                 .histogram_with("plumbago_zipper_node_duration_seconds", &labels),
             hedges: context.metrics.counter_with("plumbago_zipper_hedges_total", &labels),
+            hedges_refused: context
+                .metrics
+                .counter_with("plumbago_zipper_hedges_refused_total", &labels),
             context: context.clone(),
             name,
         }
@@ -82,8 +86,8 @@ impl Node {
         self.recent[kind as usize].p95()
     }
 
-    pub(crate) fn answered(&self, kind: Kind, took: Duration) {
-        self.health.answered();
+    pub(crate) fn answered(&self, kind: Kind, took: Duration, now: Duration) {
+        self.health.answered(now);
         self.recent[kind as usize].add(took);
         self.duration.observe(took.as_secs_f64());
     }
@@ -93,7 +97,7 @@ impl Node {
         self.count_failure(kind.label());
         match kind {
             // It is well: the request was not.
-            kind if kind.is_refusal() => self.health.answered(),
+            kind if kind.is_refusal() => self.health.answered(now),
             // A stranger's short patience proves little about the node.
             RemoteErrorKind::Timeout if took < TIMEOUT_TELLING => {
                 if took >= TIMEOUT_NOTED {

@@ -126,6 +126,12 @@ pub const METRICS: &[Metric] = &[
     )
     .labels(&["node"]),
     Metric::counter(
+        "plumbago_zipper_hedges_refused_total",
+        "Such requests that were left out: they may be a fifth of all, and a hundred more after a \
+         quiet time.",
+    )
+    .labels(&["node"]),
+    Metric::counter(
         "plumbago_zipper_gap_reads_total",
         "Names read from a further owner because the first had nothing or may have missed points.",
     ),

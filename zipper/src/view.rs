@@ -13,6 +13,7 @@ use remote::{Deadline, FindRequest, RemoteError};
 use serde_json::Value;
 use wire::reply::{FindReply, InfoReply};
 
+use crate::budget::RetryBudget;
 use crate::config::{Config, Limits};
 use crate::failure::Failure;
 use crate::fan_out::{Breadth, Gathered, Manner, gather};
@@ -38,6 +39,7 @@ pub(crate) struct View {
     timeout: Duration,
     find_timeout: Duration,
     hedge_delay_min: Duration,
+    retries: Arc<RetryBudget>,
 }
 
 impl View {
@@ -63,6 +65,7 @@ impl View {
             timeout: config.timeout,
             find_timeout: config.find_timeout,
             hedge_delay_min: config.hedge_delay_min,
+            retries: Arc::new(RetryBudget::new()),
         }
     }
 
@@ -78,8 +81,8 @@ impl View {
     }
 
     fn manner(&self, kind: Kind, breadth: Breadth, deadline: &Deadline) -> Manner {
-        let hedge_delay_min = self.hedge_delay_min;
-        Manner { kind, breadth, hedge_delay_min, deadline: deadline.clone() }
+        let (hedge_delay_min, retries) = (self.hedge_delay_min, Arc::clone(&self.retries));
+        Manner { kind, breadth, hedge_delay_min, deadline: deadline.clone(), retries }
     }
 
     /// Asks all nodes.
