@@ -38,6 +38,10 @@ pub struct Limits {
     pub matches_max: usize,
     /// Bytes of one node's reply.
     pub reply_bytes_max: usize,
+    /// Weight of all requests that are answered at once.
+    pub weight_max: u64,
+    /// Requests of one tenant that wait meanwhile.
+    pub waiting_max: usize,
 }
 
 /// Everything the zipper needs to start.
@@ -96,6 +100,8 @@ impl Config {
                 points_max: number(values.count("points_max")),
                 matches_max: number(values.count("matches_max")),
                 reply_bytes_max: number(values.bytes("reply_bytes_max")),
+                weight_max: values.count("weight_max"),
+                waiting_max: number(values.count("waiting_max")),
             },
         })
     }

@@ -1,5 +1,7 @@
 //! Why a request gets no answer, and how that is said: one line of text.
 
+use std::fmt;
+
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use remote::{RemoteError, RemoteErrorKind};
@@ -70,6 +72,12 @@ impl Failure {
             }
             Self::Partial(nodes) => format!("the answer would be partial: {nodes}"),
         }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.line())
     }
 }
 

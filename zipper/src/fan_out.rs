@@ -3,7 +3,8 @@
 //! With [`Breadth::Owners`] each group is asked one node at a time, the next one when the first is
 //! silent for the hedge delay or fails. With [`Breadth::Everyone`] all nodes are asked at once,
 //! except suspects that others can stand in for; once every group is answered the stragglers get
-//! some [`patience`] to fill gaps, and then nobody waits for them.
+//! some [`patience`] to add what the others may lack, or little if those are sure that they lack
+//! nothing.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -19,6 +20,10 @@ use crate::topology::Group;
 
 /// A second copy is read for its points, not for an answer: it is waited for so many hedge delays.
 const PATIENCE_DELAYS: u32 = 10;
+
+/// For so many where those that answered are sure of what they have: then it only says which of two
+/// values that differ is taken.
+const PATIENCE_DELAYS_SURE: u32 = 2;
 
 /// How long a second copy is waited for after the first has come, which took `elapsed`. What is
 /// usual says little of a request that is larger than usual or of a busy moment: a node is given up
@@ -68,11 +73,12 @@ enum State<T> {
 type Joined<T> = (usize, Result<T, RemoteError>);
 
 /// One question to some nodes, under way.
-struct Round<'a, T, A> {
+struct Round<'a, T, S, A> {
     nodes: &'a [Arc<Node>],
     groups: &'a [Group],
     manner: Manner,
     clock: Arc<dyn Clock>,
+    is_sure: S,
     ask: A,
     states: Vec<State<T>>,
     running: JoinSet<Joined<T>>,
@@ -84,14 +90,18 @@ struct Round<'a, T, A> {
 }
 
 /// Asks nodes until every group has an answer, nobody is left to ask, or the time is up.
-pub(crate) async fn gather<T, A, F>(
+///
+/// `is_sure` tells whether an answer lacks nothing that the node ever should have had.
+pub(crate) async fn gather<T, S, A, F>(
     nodes: &[Arc<Node>],
     groups: &[Group],
     manner: Manner,
+    is_sure: S,
     ask: A,
 ) -> Gathered<T>
 where
     T: Send + 'static,
+    S: Fn(&T) -> bool,
     A: Fn(Arc<Node>, Deadline) -> F,
     F: Future<Output = Result<T, RemoteError>> + Send + 'static,
 {
@@ -106,6 +116,7 @@ where
         groups,
         manner,
         clock,
+        is_sure,
         ask,
         states: nodes.iter().map(|_| State::Idle).collect(),
         running: JoinSet::new(),
@@ -130,17 +141,22 @@ where
     round.end()
 }
 
-impl<T, A, F> Round<'_, T, A>
+impl<T, S, A, F> Round<'_, T, S, A>
 where
     T: Send + 'static,
+    S: Fn(&T) -> bool,
     A: Fn(Arc<Node>, Deadline) -> F,
     F: Future<Output = Result<T, RemoteError>> + Send + 'static,
 {
     fn begin(&mut self) {
+        let now = self.clock.monotonic();
+        for node in self.nodes.iter().filter(|node| node.health.is_probe_due(now)) {
+            let node = Arc::clone(node);
+            tokio::spawn(async move { node.probe().await });
+        }
         if self.manner.breadth == Breadth::Everyone {
-            let now = self.clock.monotonic();
             for node in 0..self.nodes.len() {
-                if !self.nodes[node].health.is_suspect(now) {
+                if !self.nodes[node].health.is_suspect() {
                     self.manner.retries.earn();
                     self.ask(node, now);
                 }
@@ -199,8 +215,7 @@ where
     /// The first idle node of a group that takes its share of requests, suspects last.
     fn next_of(&self, group: &Group, now: Duration) -> Option<usize> {
         let idle = || group.iter().copied().filter(|&n| matches!(self.states[n], State::Idle));
-        let trusted: Vec<usize> =
-            idle().filter(|&n| !self.nodes[n].health.is_suspect(now)).collect();
+        let trusted: Vec<usize> = idle().filter(|&n| !self.nodes[n].health.is_suspect()).collect();
         let willing = |&n: &usize| self.nodes[n].health.takes_its_share(now);
         let others = if trusted.len() > 1 { trusted.iter().copied().find(willing) } else { None };
         others.or_else(|| trusted.first().copied()).or_else(|| idle().next())
@@ -208,8 +223,7 @@ where
 
     fn ask(&mut self, index: usize, now: Duration) {
         let node = &self.nodes[index];
-        let suspect = node.health.is_suspect(now);
-        node.health.asked(now);
+        let suspect = node.health.is_suspect();
         self.states[index] = State::Pending { since: now, suspect };
         let answer = (self.ask)(Arc::clone(node), self.manner.deadline.clone());
         self.running.spawn(async move { (index, answer.await) });
@@ -235,6 +249,15 @@ where
 
     fn is_answered(&self, group: &Group) -> bool {
         group.iter().any(|&node| matches!(self.states[node], State::Answered(_)))
+    }
+
+    /// Whether nobody can add anything to what has come.
+    fn is_sure(&self) -> bool {
+        let sure = |node: &usize| match &self.states[*node] {
+            State::Answered(answer) => (self.is_sure)(answer),
+            _ => false,
+        };
+        self.groups.iter().all(|group| group.iter().any(sure))
     }
 
     fn is_complete(&self) -> bool {
@@ -283,7 +306,11 @@ where
         if !self.is_complete() {
             return self.hedge_delay();
         }
-        patience(self.hedge_delay(), since.saturating_sub(self.began))
+        let elapsed = since.saturating_sub(self.began);
+        if self.is_sure() {
+            return self.hedge_delay().saturating_mul(PATIENCE_DELAYS_SURE).max(elapsed);
+        }
+        patience(self.hedge_delay(), elapsed)
     }
 
     /// As long as the slowest of those asked mostly takes.

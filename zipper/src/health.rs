@@ -1,8 +1,9 @@
 //! Whether a node is worth waiting for.
 //!
-//! A node that failed is suspect for a while: it is asked where nobody else can answer, but not
-//! waited for longer than a hedge takes. After the while one request trusts it again; if that
-//! fails too, the while doubles. One that is back is given its share of requests little by little.
+//! A node that failed is suspect: it is asked where nobody else can answer, but not waited for longer
+//! than a hedge takes. After a second a question aside from all requests tries whether it is back; if
+//! not, the next one follows after twice the time. One that is back is given its share of requests
+//! little by little.
 
 use std::time::Duration;
 
@@ -31,10 +32,8 @@ const RECENT_MAX: usize = 64;
 struct State {
     late: u32,
     backoff: Duration,
-    /// Until then it is suspect; from then on a probe is due.
-    until: Option<Duration>,
-    /// One request is out to see whether it is back.
-    probing: bool,
+    /// When to see whether it is back, if it is suspect.
+    probe_at: Option<Duration>,
     /// Since when it is back, if that is not long ago.
     back_since: Option<Duration>,
     /// What its share has come to since it was last asked; at 1 it is asked.
@@ -48,24 +47,26 @@ pub(crate) struct Health {
 }
 
 impl Health {
-    /// Whether it is suspect at `now`; false when a probe is due.
-    pub(crate) fn is_suspect(&self, now: Duration) -> bool {
-        self.state.lock().until.is_some_and(|until| now < until)
+    /// Whether it is not to be waited for.
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.state.lock().probe_at.is_some()
     }
 
-    /// Notes that it is asked: if this is the probe, others do not probe meanwhile.
-    pub(crate) fn asked(&self, now: Duration) {
+    /// Whether to see now if it is back; true once for each time that it is due.
+    pub(crate) fn is_probe_due(&self, now: Duration) -> bool {
         let mut state = self.state.lock();
-        if state.until.is_some_and(|until| until <= now) {
-            state.until = Some(now.saturating_add(state.backoff));
-            state.probing = true;
+        let is_due = state.probe_at.is_some_and(|probe_at| probe_at <= now);
+        if is_due {
+            state.backoff = (state.backoff * 2).clamp(BACKOFF_MIN, BACKOFF_MAX);
+            state.probe_at = Some(now.saturating_add(state.backoff));
         }
+        is_due
     }
 
     /// It answered.
     pub(crate) fn answered(&self, now: Duration) {
         let mut state = self.state.lock();
-        let back_since = state.until.map_or(state.back_since, |_| Some(now));
+        let back_since = state.probe_at.map_or(state.back_since, |_| Some(now));
         *state = State { back_since, due: state.due, ..State::default() };
     }
 
@@ -89,13 +90,10 @@ impl Health {
     /// It failed to answer.
     pub(crate) fn failed(&self, now: Duration) {
         let mut state = self.state.lock();
-        // The failures of requests that went out together are one.
-        if state.until.is_some_and(|until| now < until) && !state.probing {
-            return;
+        if state.probe_at.is_none() {
+            (state.late, state.backoff) = (0, BACKOFF_MIN);
+            state.probe_at = Some(now.saturating_add(BACKOFF_MIN));
         }
-        (state.late, state.probing) = (0, false);
-        state.backoff = (state.backoff * 2).clamp(BACKOFF_MIN, BACKOFF_MAX);
-        state.until = Some(now.saturating_add(state.backoff));
     }
 
     /// It had not answered when the others had.
@@ -146,20 +144,19 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_node_is_probed_by_one_request_and_waits_longer_each_time() {
+    fn a_failed_node_is_probed_once_a_time_and_less_often_each_time() {
         let health = Health::default();
+        assert!(!health.is_probe_due(at(5)), "it is well");
         health.failed(at(10));
-        health.failed(at(10));
-        assert!(health.is_suspect(at(10)) && !health.is_suspect(at(11)), "one second at first");
-        health.asked(at(11));
-        assert!(health.is_suspect(at(11)), "the probe is out");
-        assert!(!health.is_suspect(at(12)));
-        health.asked(at(12));
+        assert!(health.is_suspect() && !health.is_probe_due(at(10)));
+        assert!(health.is_probe_due(at(11)) && !health.is_probe_due(at(12)), "after a second");
         health.failed(at(12));
-        assert!(health.is_suspect(at(13)) && !health.is_suspect(at(14)), "then two");
-        health.answered(at(14));
-        health.failed(at(20));
-        assert!(!health.is_suspect(at(21)), "an answer starts over");
+        assert!(health.is_probe_due(at(13)) && !health.is_probe_due(at(16)), "then after two");
+        assert!(health.is_probe_due(at(17)) && health.is_suspect());
+        health.answered(at(18));
+        assert!(!health.is_suspect() && !health.is_probe_due(at(100)));
+        health.failed(at(200));
+        assert!(health.is_probe_due(at(201)), "an answer starts over");
     }
 
     #[test]
@@ -167,13 +164,13 @@ mod tests {
         let health = Health::default();
         health.late(at(1));
         health.late(at(1));
-        assert!(!health.is_suspect(at(1)));
+        assert!(!health.is_suspect());
         health.answered(at(1));
         for _ in 0..LATE_MAX {
-            assert!(!health.is_suspect(at(2)));
+            assert!(!health.is_suspect());
             health.late(at(2));
         }
-        assert!(health.is_suspect(at(2)));
+        assert!(health.is_suspect());
     }
 
     #[test]

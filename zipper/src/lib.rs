@@ -12,6 +12,7 @@ mod budget;
 mod config;
 mod failure;
 mod fan_out;
+mod gate;
 mod health;
 mod merge;
 mod node;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use daemon::{Context, Counter, Histogram};
-use remote::{Client, ClientSettings, RemoteErrorKind};
+use remote::{Client, ClientSettings, Deadline, RemoteErrorKind};
 use wire::reply::Caps;
 
 use crate::config::{Config, Destination};
@@ -117,6 +117,15 @@ impl Node {
             self.health.late(now);
         } else {
             self.health.failed(now);
+        }
+    }
+
+    /// Sees whether it is back.
+    pub(crate) async fn probe(&self) {
+        let clock = self.client.clock();
+        let answer = self.client.capabilities(&Deadline::after(clock, TIMEOUT_TELLING)).await;
+        if answer.is_ok() {
+            self.health.answered(clock.monotonic());
         }
     }
 

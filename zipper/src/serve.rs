@@ -13,6 +13,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -30,7 +31,7 @@ const PARTIAL_HEADER: &str = "x-plumbago-partial";
 /// An answer before its headers.
 struct Answer {
     content_type: &'static str,
-    body: Vec<u8>,
+    body: Body,
     tally: Tally,
 }
 

@@ -80,6 +80,15 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("points_max", Kind::Count, "50000000", "Most points of one answer."),
     Setting::new("matches_max", Kind::Count, "5000000", "Most matches of a find, list or tags."),
     Setting::new("reply_bytes_max", Kind::Bytes, "256MiB", "Largest reply of one node."),
+    Setting::new(
+        "weight_max",
+        Kind::Count,
+        "50000",
+        "Weight of all renders and finds that are answered at once: a name weighs 1, a pattern 10. \
+         Others wait, a queue for each tenant (the reader, x-plumbago-tenant, or the address), and \
+         the queues take turns.",
+    ),
+    Setting::new("waiting_max", Kind::Count, "1000", "Most requests of one tenant that wait."),
 ];
 
 /// Every metric of the zipper.
@@ -134,6 +143,10 @@ pub const METRICS: &[Metric] = &[
     Metric::counter(
         "plumbago_zipper_gap_reads_total",
         "Names read from a further owner because the first had nothing or may have missed points.",
+    ),
+    Metric::gauge(
+        "plumbago_zipper_waiting_requests",
+        "Requests that wait because others take up weight_max.",
     ),
     Metric::counter(
         "plumbago_zipper_partial_answers_total",

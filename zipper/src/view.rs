@@ -2,6 +2,7 @@
 
 mod divergence;
 mod fetch;
+mod merging;
 mod tally;
 
 use std::future::Future;
@@ -17,11 +18,13 @@ use crate::budget::RetryBudget;
 use crate::config::{Config, Limits};
 use crate::failure::Failure;
 use crate::fan_out::{Breadth, Gathered, Manner, gather};
+use crate::gate::{Gate, Pass, Refused};
 use crate::merge::{merge_finds, merge_infos, merge_names};
 use crate::node::{Kind, Node};
 use crate::topology::Topology;
 
 use divergence::Divergences;
+pub(crate) use merging::Merging;
 pub(crate) use tally::Tally;
 
 /// What is kept back of a deadline for merging and sending.
@@ -39,6 +42,7 @@ pub(crate) struct View {
     timeout: Duration,
     find_timeout: Duration,
     hedge_delay_min: Duration,
+    gate: Arc<Gate>,
     retries: Arc<RetryBudget>,
 }
 
@@ -47,13 +51,17 @@ impl View {
         let node = |destination| Arc::new(Node::new(destination, &config, context));
         let nodes: Vec<Arc<Node>> = config.nodes.iter().map(node).collect();
         for node in &nodes {
-            let (watched, clock) = (Arc::clone(node), Arc::clone(&context.clock));
+            let watched = Arc::clone(node);
             context.metrics.callback(
                 "plumbago_zipper_node_suspect_state",
                 &[&node.name],
-                move || f64::from(u8::from(watched.health.is_suspect(clock.monotonic()))),
+                move || f64::from(u8::from(watched.health.is_suspect())),
             );
         }
+        let gate = Gate::new(config.limits.weight_max, config.limits.waiting_max);
+        let watched = Arc::clone(&gate);
+        let waiting = move || watched.waiting() as f64;
+        context.metrics.callback("plumbago_zipper_waiting_requests", &[], waiting);
         let names = nodes.iter().map(|node| node.name.clone()).collect();
         Self {
             divergences: Divergences::new(names, context),
@@ -65,8 +73,26 @@ impl View {
             timeout: config.timeout,
             find_timeout: config.find_timeout,
             hedge_delay_min: config.hedge_delay_min,
+            gate,
             retries: Arc::new(RetryBudget::new()),
         }
+    }
+
+    /// Waits until it is this request's turn; it goes on while the pass is kept.
+    pub(crate) async fn enter(
+        &self,
+        tenant: &str,
+        weight: u64,
+        deadline: &Deadline,
+    ) -> Result<Pass, Failure> {
+        self.gate.enter(tenant, weight, deadline).await.map_err(|refused| {
+            let (setting, allowed) = match refused {
+                Refused::TooMany => ("waiting_max", self.limits.waiting_max as u64),
+                Refused::Late => ("weight_max", self.limits.weight_max),
+            };
+            self.context.metrics.counter_with("plumbago_zipper_limits_hit_total", &[setting]).inc();
+            Failure::Unavailable(format!("too much is asked at once: {setting} allows {allowed}"))
+        })
     }
 
     /// When a request of this kind must be answered: by our own timeout, or sooner if the asker
@@ -97,7 +123,7 @@ impl View {
         F: Future<Output = Result<T, RemoteError>> + Send + 'static,
     {
         let manner = self.manner(kind, Breadth::Everyone, deadline);
-        gather(&self.nodes, self.topology.everything(), manner, ask).await
+        gather(&self.nodes, self.topology.everything(), manner, |_| false, ask).await
     }
 
     /// Finds names. An exact path too goes to all: it may be a branch, which no node owns.

@@ -1,12 +1,8 @@
 //! Answers as HTTP: whole where they are small, piece by piece where they are not.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use hyper::body::Frame;
 use tokio::sync::mpsc;
 
 use super::http::Watch;
@@ -22,6 +18,10 @@ const PARTIAL_HEADER: HeaderName = HeaderName::from_static("x-plumbago-partial")
 
 /// Says of what times points may be missing: `from-until`, in seconds since 1970, the end not included.
 const HOLES_HEADER: HeaderName = HeaderName::from_static("x-plumbago-holes");
+
+/// Says that series come in the order of the targets, and of their names for each: so a zipper can merge the replies of
+/// several nodes while they arrive.
+const ORDER_HEADER: HeaderName = HeaderName::from_static("x-plumbago-order");
 
 /// A body of this content type.
 pub(super) fn bytes(content_type: &'static str, body: Vec<u8>) -> Response {
@@ -71,10 +71,11 @@ pub(super) async fn render(
         watch.end(StatusCode::OK);
         Body::from(head)
     } else {
-        Body::new(Pieces { receiver: send_pieces(head, render, watch) })
+        daemon::http::received(send_pieces(head, render, watch))
     };
     let mut response =
         ([(header::CONTENT_TYPE, HeaderValue::from_static(content_type))], body).into_response();
+    response.headers_mut().insert(ORDER_HEADER, HeaderValue::from_static("name"));
     if is_partial {
         let found = HeaderValue::from_static("unreadable files; see meta or the log");
         response.headers_mut().insert(PARTIAL_HEADER, found);
@@ -113,21 +114,4 @@ fn send_pieces(head: Vec<u8>, mut render: Render, watch: Watch) -> mpsc::Receive
         }
     });
     receiver
-}
-
-/// A body that comes in pieces. A fault breaks the connection off: the client must not take half for the whole.
-struct Pieces {
-    receiver: mpsc::Receiver<PieceResult>,
-}
-
-impl HttpBody for Pieces {
-    type Data = Bytes;
-    type Error = ReadFault;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        task: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, ReadFault>>> {
-        self.receiver.poll_recv(task).map(|piece| Some(piece?.map(Frame::data)))
-    }
 }

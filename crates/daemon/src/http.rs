@@ -1,6 +1,10 @@
 //! An HTTP/1 server for an axum router, with limits on what a stranger can hold, a graceful stop
 //! and a 500 in place of a panic.
 
+mod received;
+
+pub use received::received;
+
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use daemon::Clock;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
 use hyper_util::client::legacy::Client as HyperClient;
@@ -26,6 +26,7 @@ use crate::error::{RemoteError, RemoteErrorKind as Kind};
 use crate::protocol;
 use crate::query_string::encode_pairs;
 use crate::request::{FetchRequest, FindRequest};
+use crate::stream::{FetchStream, Rest, shown};
 
 /// How much of a failing server's words is read.
 const ERROR_BYTES_MAX: usize = 4096;
@@ -106,6 +107,7 @@ impl<'a> Call<'a> {
 
 /// A reply with status 200 whose body is still to come.
 struct Answer {
+    head: HeaderMap,
     /// As its content type says, or else as asked for.
     format: Format,
     body: Incoming,
@@ -171,13 +173,7 @@ impl Client {
         allowance: &Allowance,
     ) -> Result<FetchReply, Kind> {
         let format = self.protocol(deadline).await?;
-        let form;
-        let call = if format == Format::V3 {
-            Call::message("/render/?format=carbonapi_v3_pb", &request.to_v3(deadline))
-        } else {
-            form = render_form(request, format);
-            Call::form("/render/", format, form)
-        };
+        let call = render_call(request, format, deadline);
         let series = async {
             match self.exchange(call, deadline).await? {
                 None => Ok(FetchReply::default()),
@@ -191,7 +187,7 @@ impl Client {
     async fn series(
         &self,
         request: &FetchRequest,
-        Answer { format, body }: Answer,
+        Answer { format, body, .. }: Answer,
         allowance: &Allowance,
         deadline: &Deadline,
     ) -> Result<FetchReply, Kind> {
@@ -201,14 +197,51 @@ impl Client {
             self.judged(decoder.push(bytes))
         })
         .await?;
-        let mut decoded = self.judged(decoder.finish())?;
-        // Peers do not know of the header.
-        decoded.series.retain(|series| deadline.waiting().within.holds(&series.name));
+        let decoded = self.judged(decoder.finish())?;
+        let series = shown(decoded.series, deadline);
         let series = match format {
-            Format::V2 | Format::Json => protocol::with_expressions(request, decoded.series),
-            _ => decoded.series,
+            Format::V2 | Format::Json => protocol::with_expressions(request, series),
+            _ => series,
         };
         Ok(FetchReply { series, meta: decoded.meta })
+    }
+
+    /// Begins to fetch series. A reply that is sent in pieces is read in pieces, a short one at once.
+    ///
+    /// # Errors
+    /// As [`Client::fetch`].
+    pub async fn fetch_stream(
+        &self,
+        request: &FetchRequest,
+        deadline: &Deadline,
+    ) -> Result<FetchStream, RemoteError> {
+        self.named(self.begin_fetch(request, deadline).await)
+    }
+
+    async fn begin_fetch(
+        &self,
+        request: &FetchRequest,
+        deadline: &Deadline,
+    ) -> Result<FetchStream, Kind> {
+        let format = self.protocol(deadline).await?;
+        let call = render_call(request, format, deadline);
+        let begun = async {
+            let endpoint = self.endpoint.clone();
+            let Some(answer) = self.exchange(call, deadline).await? else {
+                let nothing = FetchReply::default();
+                return Ok(FetchStream::new(endpoint, &HeaderMap::new(), nothing, None));
+            };
+            let head = answer.head.clone();
+            if answer.format != Format::V3 || answer.body.size_hint().exact().is_some() {
+                let whole =
+                    self.series(request, answer, &Allowance::new(u64::MAX), deadline).await?;
+                return Ok(FetchStream::new(endpoint, &head, whole, None));
+            }
+            let decoder = RenderDecoder::new(answer.format, self.settings.reply);
+            let rest = Rest { body: answer.body, decoder, deadline: deadline.clone() };
+            Ok(FetchStream::new(endpoint, &head, FetchReply::default(), Some(rest)))
+        };
+        in_time(deadline, begun).await
     }
 
     /// Finds names: one reply per pattern, in the order asked.
@@ -409,9 +442,7 @@ impl Client {
     /// One request and its whole reply; none for status 404.
     async fn call(&self, call: Call<'_>, deadline: &Deadline) -> Result<Option<Reply>, Kind> {
         let reply = async {
-            let Some(Answer { format, body }) =
-                self.exchange(call, deadline).await?
-            else {
+            let Some(Answer { format, body, .. }) = self.exchange(call, deadline).await? else {
                 return Ok(None);
             };
             let mut bytes = Vec::new();
@@ -457,7 +488,8 @@ impl Client {
             status => return Err(refusal(status, response.into_body()).await),
         }
         let format = content_format(&response).unwrap_or(call.format);
-        Ok(Some(Answer { format, body: response.into_body() }))
+        let (head, body) = response.into_parts();
+        Ok(Some(Answer { head: head.headers, format, body }))
     }
 
     /// Hands on a body as it comes, until it is longer than allowed.
@@ -485,7 +517,7 @@ impl Client {
     }
 }
 
-async fn in_time<T>(
+pub(crate) async fn in_time<T>(
     deadline: &Deadline,
     work: impl Future<Output = Result<T, Kind>>,
 ) -> Result<T, Kind> {
@@ -539,6 +571,14 @@ pub(crate) fn causes(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+fn render_call(request: &FetchRequest, format: Format, deadline: &Deadline) -> Call<'static> {
+    if format == Format::V3 {
+        Call::message("/render/?format=carbonapi_v3_pb", &request.to_v3(deadline))
+    } else {
+        Call::form("/render/", format, render_form(request, format))
+    }
 }
 
 fn render_form(request: &FetchRequest, format: Format) -> String {

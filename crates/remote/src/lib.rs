@@ -21,6 +21,7 @@ mod error;
 mod protocol;
 mod query_string;
 mod request;
+mod stream;
 
 pub use admin::AdminClient;
 pub use allowance::Allowance;
@@ -30,3 +31,4 @@ pub use endpoint::{BadEndpoint, Endpoint};
 pub use error::{RemoteError, RemoteErrorKind};
 pub use query_string::encode_pairs;
 pub use request::{Budget, FetchPlan, FetchRequest, FindRequest, Target};
+pub use stream::FetchStream;

@@ -1,7 +1,9 @@
 //! A request as it came: parameters of the URL and of the form, or a message.
 
+use std::net::SocketAddr;
+
 use axum::body::{Body, to_bytes};
-use axum::extract::{Form, FromRequest as _, Query, Request};
+use axum::extract::{ConnectInfo, Form, FromRequest as _, Query, Request};
 use axum::http::{HeaderMap, Method, Uri, header};
 use bytes::Bytes;
 use remote::access::Caller;
@@ -13,6 +15,12 @@ use wire::reply::Format;
 use crate::failure::Failure;
 use crate::node::Kind;
 use crate::view::View;
+
+/// Names who asks, so that no one of them takes all of the nodes' time.
+const TENANT_HEADER: &str = "x-plumbago-tenant";
+
+/// What a pattern weighs, in exact names.
+const PATTERN_WEIGHT: u64 = 10;
 
 type Pairs = Vec<(String, String)>;
 
@@ -30,6 +38,8 @@ pub(super) struct Asked {
     pub(super) deadline: Deadline,
     pub(super) partial_allowed: bool,
     pub(super) may_delete: bool,
+    /// Who asks.
+    pub(super) tenant: String,
 }
 
 impl Asked {
@@ -37,7 +47,8 @@ impl Asked {
     pub(super) async fn read(view: &View, kind: Kind, request: Request) -> Result<Self, Failure> {
         let (parts, body) = request.into_parts();
         let left = parts.headers.get(DEADLINE_HEADER).and_then(|text| text.to_str().ok());
-        let Caller { within, may_delete, passed: headers, .. } = Caller::of(&parts.extensions);
+        let Caller { name: reader, within, may_delete, passed: headers } =
+            Caller::of(&parts.extensions);
         let deadline = view.deadline(kind, left.and_then(|text| text.parse().ok()));
         let deadline = deadline.of(OnBehalf { within, headers });
         let mut pairs = query_pairs(&parts.uri)?;
@@ -63,7 +74,15 @@ impl Asked {
             }
         };
         let path = parts.uri.path().to_owned();
-        Ok(Self { path, pairs, message, format, deadline, partial_allowed, may_delete })
+        let named = parts.headers.get(TENANT_HEADER).and_then(|text| text.to_str().ok());
+        let client = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let tenant = match (&reader, named, client) {
+            (Some(reader), ..) => reader.to_string(),
+            (None, Some(named), _) => named.to_owned(),
+            (None, None, Some(ConnectInfo(client))) => client.ip().to_string(),
+            (None, None, None) => String::new(),
+        };
+        Ok(Self { path, pairs, message, format, deadline, partial_allowed, may_delete, tenant })
     }
 
     /// The message.
@@ -101,6 +120,12 @@ impl Asked {
         };
         self.one(key).filter(|text| !text.is_empty()).map(number).transpose()
     }
+}
+
+/// What names and patterns weigh.
+pub(super) fn weight_of<'p>(patterns: impl Iterator<Item = &'p str>) -> u64 {
+    let is_pattern = |text: &str| text.contains(['*', '?', '[', '{', '(']);
+    patterns.map(|text| if is_pattern(text) { PATTERN_WEIGHT } else { 1 }).sum()
 }
 
 /// The plan that came along, or a new one that begins now.

@@ -12,7 +12,7 @@ use serde_json::json;
 use wire::pb_v3;
 use wire::reply::{Format, encode_find, encode_info};
 
-use super::asked::plan_of;
+use super::asked::{plan_of, weight_of};
 use super::{Answer, Asked};
 use crate::failure::Failure;
 use crate::view::View;
@@ -48,9 +48,11 @@ pub(super) async fn find(view: Arc<View>, asked: Asked) -> Result<Answer, Failur
         return Err(Failure::BadRequest("no query is given".to_owned()));
     }
     view.within("targets_max", request.patterns.len(), view.limits.targets_max)?;
+    let weight = weight_of(request.patterns.iter().map(String::as_str));
+    let _pass = view.enter(&asked.tenant, weight, &asked.deadline).await?;
     let (replies, tally) = view.find(request, &asked.deadline).await?;
     let body = encode_find(asked.format, &replies, Some(tally.meta(&view)));
-    Ok(Answer { content_type: asked.format.content_type(), body, tally })
+    Ok(Answer { content_type: asked.format.content_type(), body: body.into(), tally })
 }
 
 pub(super) async fn info(view: Arc<View>, asked: Asked) -> Result<Answer, Failure> {
@@ -66,7 +68,7 @@ pub(super) async fn info(view: Arc<View>, asked: Asked) -> Result<Answer, Failur
     let (infos, tally) = view.info(names, &asked.deadline).await?;
     let body = encode_info(asked.format, &infos)
         .map_err(|error| Failure::BadRequest(error.to_string()))?;
-    Ok(Answer { content_type: asked.format.content_type(), body, tally })
+    Ok(Answer { content_type: asked.format.content_type(), body: body.into(), tally })
 }
 
 pub(super) async fn list(view: Arc<View>, asked: Asked) -> Result<Answer, Failure> {
@@ -80,7 +82,7 @@ pub(super) async fn list(view: Arc<View>, asked: Asked) -> Result<Answer, Failur
             return Err(Failure::BadRequest(problem));
         }
     };
-    Ok(Answer { content_type: asked.format.content_type(), body, tally })
+    Ok(Answer { content_type: asked.format.content_type(), body: body.into(), tally })
 }
 
 /// Answers in v3 where that is asked for, with nothing where the old protocol is (which carbonapi

@@ -40,7 +40,7 @@ async fn row(view: &View, node: &Node) -> Value {
     let now = clock.monotonic();
     let state = match &answer {
         Err(_) => "down",
-        Ok(_) if node.health.is_suspect(now) => "slow",
+        Ok(_) if node.health.is_suspect() => "slow",
         Ok(_) => "up",
     };
     let known = |time: Duration| (!time.is_zero()).then(|| ms(time));

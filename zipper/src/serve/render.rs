@@ -1,16 +1,19 @@
 //! `/render`: series of many targets.
 
+mod pump;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use metric::Window;
 use remote::{FetchPlan, FetchRequest, Target};
 use wire::pb_v3;
-use wire::reply::RenderEncoder;
 
-use super::asked::plan_of;
+use super::asked::{plan_of, weight_of};
 use super::{Answer, Asked};
 use crate::failure::Failure;
-use crate::view::{Tally, View};
+use crate::view::{Merging, Tally, View};
+use pump::Pump;
 
 /// A render without `from` asks for the last day, as graphite-web has it.
 const WINDOW_SECONDS: i64 = 24 * 60 * 60;
@@ -21,35 +24,21 @@ pub(super) async fn render(view: Arc<View>, asked: Asked) -> Result<Answer, Fail
     } else {
         from_message(&view, &asked)?
     };
-    let format = asked.format;
-    let mut tally = Tally::default();
-    let mut replies = Vec::with_capacity(requests.len());
-    for (window, result) in fetch_all(&view, &asked, requests).await {
-        let (series, part) = result?;
-        tally.join(part);
-        replies.push((window, series));
-    }
-    let series_count: usize = replies.iter().map(|(_, series)| series.len()).sum();
-    view.within("series_max", series_count, view.limits.series_max)?;
-    let mut body = Vec::new();
-    // Several windows come in messages alone, whose replies may be written in pieces.
-    let last = replies.len().saturating_sub(1);
-    for (index, (window, series)) in replies.iter().enumerate() {
-        let mut encoder = RenderEncoder::new(format, *window, series.len());
-        series.iter().for_each(|one| encoder.push(one));
-        body.extend(encoder.finish((index == last).then(|| tally.meta(&view))));
-    }
-    Ok(Answer { content_type: format.content_type(), body, tally })
+    let targets = requests.iter().flat_map(|request| &request.targets);
+    let weight = weight_of(targets.map(|target| target.pattern.as_str()));
+    let pass = view.enter(&asked.tenant, weight, &asked.deadline).await?;
+    let manner = (asked.format, asked.partial_allowed);
+    let (mergings, tally) = fetch_all(&view, &asked, requests).await?;
+    let (body, tally) = Pump::new(view, manner, mergings, tally, pass).body().await?;
+    Ok(Answer { content_type: asked.format.content_type(), body, tally })
 }
-
-type Fetched = Result<(Vec<metric::SeriesData>, Tally), Failure>;
 
 /// All windows at once, in order.
 async fn fetch_all(
     view: &Arc<View>,
     asked: &Asked,
     requests: Vec<FetchRequest>,
-) -> Vec<(Window, Fetched)> {
+) -> Result<(VecDeque<(Window, Merging)>, Tally), Failure> {
     let mut under_way = Vec::with_capacity(requests.len());
     let mut set = tokio::task::JoinSet::new();
     for (index, request) in requests.into_iter().enumerate() {
@@ -61,7 +50,13 @@ async fn fetch_all(
         under_way.push(done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())));
     }
     under_way.sort_by_key(|(index, _, _)| *index);
-    under_way.into_iter().map(|(_, window, fetched)| (window, fetched)).collect()
+    let (mut mergings, mut tally) = (VecDeque::new(), Tally::default());
+    for (_, window, fetched) in under_way {
+        let (merging, part) = fetched?;
+        tally.join(part);
+        mergings.push_back((window, merging));
+    }
+    Ok((mergings, tally))
 }
 
 fn from_pairs(view: &View, asked: &Asked) -> Result<Vec<FetchRequest>, Failure> {

@@ -28,15 +28,15 @@ async fn names(view: &Arc<View>, asked: &Asked, default: usize) -> Result<Answer
     let (replies, tally) = view.tags(question(asked), &asked.deadline).await?;
     let mut names = texts(&replies);
     names.truncate(limit);
-    let body = Value::from(names).to_string().into_bytes();
-    Ok(Answer { content_type: "application/json", body, tally })
+    let body = Value::from(names).to_string();
+    Ok(Answer { content_type: "application/json", body: body.into(), tally })
 }
 
 pub(super) async fn all(view: Arc<View>, asked: Asked) -> Result<Answer, Failure> {
     let limit = limit(&view, &asked, view.limits.matches_max)?;
     let (replies, tally) = view.tags(question(&asked), &asked.deadline).await?;
-    let body = merge_tags(&replies, limit).to_string().into_bytes();
-    Ok(Answer { content_type: "application/json", body, tally })
+    let body = merge_tags(&replies, limit).to_string();
+    Ok(Answer { content_type: "application/json", body: body.into(), tally })
 }
 
 pub(super) async fn one(view: Arc<View>, asked: Asked) -> Result<Answer, Failure> {
@@ -50,7 +50,7 @@ pub(super) async fn one(view: Arc<View>, asked: Asked) -> Result<Answer, Failure
         tally.join(also);
         recount(&mut values, &tag, &series);
     }
-    Ok(Answer { content_type: "application/json", body: values.to_string().into_bytes(), tally })
+    Ok(Answer { content_type: "application/json", body: values.to_string().into(), tally })
 }
 
 /// The names of all series that have a tag, each once however many nodes hold it.
@@ -80,8 +80,8 @@ pub(super) async fn delete(view: Arc<View>, asked: Asked) -> Result<Answer, Fail
     }
     let form = encode_pairs(names.iter().map(|name| ("path", name.as_str())));
     let (deleted, tally) = view.delete_series(form, &asked.deadline).await?;
-    let body = json!({ "deleted": deleted }).to_string().into_bytes();
-    Ok(Answer { content_type: "application/json", body, tally })
+    let body = json!({ "deleted": deleted }).to_string();
+    Ok(Answer { content_type: "application/json", body: body.into(), tally })
 }
 
 fn texts(replies: &[Value]) -> Vec<String> {

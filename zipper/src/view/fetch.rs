@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metric::{Glob, SeriesData};
-use remote::{Deadline, FetchReply, FetchRequest, Target};
+use remote::{Deadline, FetchReply, FetchRequest, FetchStream, Target};
 use tokio::task::JoinSet;
 use wire::pb_v3::Hole;
 
+use super::merging::{Key, Merging, Ranks};
 use super::{Tally, View};
 use crate::failure::Failure;
 use crate::fan_out::{Breadth, Gathered, gather, patience};
@@ -20,17 +21,49 @@ use crate::topology::Group;
 /// ended earlier has none: there every empty slot may be a gap.
 const OPEN_SLOTS: i64 = 2;
 
-/// What some targets got: from the owners of all of them, or from everyone.
+/// What exact names with the same owners got.
 struct Part {
-    /// The owners of each target; none where everyone was asked.
-    groups: Option<Vec<Group>>,
+    groups: Vec<Group>,
     gathered: Gathered<FetchReply>,
     /// Copies read because the first ones may lack points.
     further: Vec<(usize, FetchReply)>,
 }
 
-/// The copies of each series, in the order of the answer: place of the target, its expression, name.
-type Copies = BTreeMap<(usize, String, String), Vec<Replica>>;
+/// What has come of all parts of a request.
+#[derive(Default)]
+struct Found {
+    copies: BTreeMap<Key, Vec<Replica>>,
+    tally: Tally,
+    /// Why a part got no answer.
+    refusal: Option<Failure>,
+    is_answered: bool,
+}
+
+impl Found {
+    fn add<T>(&mut self, view: &View, gathered: &Gathered<T>) {
+        match self.tally.add(view, gathered) {
+            Ok(()) => self.is_answered = true,
+            Err(failure) => self.refusal = Failure::worse(self.refusal.take(), failure),
+        }
+    }
+
+    fn add_part(&mut self, view: &View, part: Part, ranks: &Ranks, now: i64) {
+        let replies: Vec<_> = part.gathered.answers.into_iter().chain(part.further).collect();
+        let holes_of: Vec<(usize, &[Hole])> =
+            replies.iter().map(|(node, reply)| (*node, holes(reply))).collect();
+        self.tally.add_unproven(view, &part.groups, &holes_of, now);
+        for (node, reply) in replies {
+            self.tally.add_meta(view, node, reply.meta.as_ref());
+            let holes: Arc<[Hole]> = holes(&reply).into();
+            for series in reply.series {
+                let rank = ranks.get(&series.path_expression).copied().unwrap_or(usize::MAX);
+                let key = (rank, series.path_expression.clone(), series.name.clone());
+                let holes = Arc::clone(&holes);
+                self.copies.entry(key).or_default().push(Replica { node, series, holes });
+            }
+        }
+    }
+}
 
 impl View {
     /// Fetches series over one window, in the order of the targets and by name.
@@ -38,94 +71,106 @@ impl View {
         self: &Arc<Self>,
         mut request: FetchRequest,
         deadline: &Deadline,
-    ) -> Result<(Vec<SeriesData>, Tally), Failure> {
+    ) -> Result<(Merging, Tally), Failure> {
         request.plan.ring_fingerprint = self.topology.fingerprint();
         let now = request.plan.now;
         // Of targets with the same expression the first one's place counts.
         let places = request.targets.iter().enumerate().rev();
-        let ranks: BTreeMap<String, usize> =
+        let ranks: Ranks =
             places.map(|(place, target)| (target.path_expression.clone(), place)).collect();
+        let is_ordered = ranks.len() == request.targets.len();
+        let (exact, patterns) = self.batches(request.targets);
+        let (window, plan) = (request.window, request.plan);
+        let of = |targets| Arc::new(FetchRequest { targets, window, plan: plan.clone() });
         let mut parts = JoinSet::new();
-        for (groups, targets) in self.batches(request.targets) {
-            let (window, plan) = (request.window, request.plan.clone());
-            let request = Arc::new(FetchRequest { targets, window, plan });
-            let (view, deadline) = (Arc::clone(self), deadline.clone());
+        for (groups, targets) in exact {
+            let (view, request, deadline) = (Arc::clone(self), of(targets), deadline.clone());
             parts.spawn(async move { view.fetch_part(request, groups, &deadline).await });
         }
-        let mut tally = Tally::default();
-        let (mut refusal, mut answered) = (None, false);
-        let mut copies = Copies::new();
+        let mut found = Found::default();
+        let mut streams = Vec::new();
+        if !patterns.is_empty() {
+            let gathered = self.ask_everyone(&of(patterns), deadline).await;
+            found.add(self, &gathered);
+            let holes: Vec<(usize, &[Hole])> =
+                gathered.answers.iter().map(|(node, stream)| (*node, stream.holes())).collect();
+            found.tally.add_unproven(self, self.topology.everything(), &holes, now);
+            streams = gathered.answers;
+        }
         while let Some(part) = parts.join_next().await {
             // A panic goes on in the request's own task, which answers 500.
             let part = part.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
-            match tally.add(self, &part.gathered) {
-                Ok(()) => answered = true,
-                Err(failure) => refusal = Failure::worse(refusal, failure),
-            }
-            let groups = part.groups.as_deref().unwrap_or_else(|| self.topology.everything());
-            let replies: Vec<_> = part.gathered.answers.into_iter().chain(part.further).collect();
-            tally.add_unproven(self, groups, &replies, now);
-            for (node, reply) in replies {
-                tally.add_meta(self, node, reply.meta.as_ref());
-                let holes: Arc<[Hole]> = holes(&reply).into();
-                for series in reply.series {
-                    let rank = ranks.get(&series.path_expression).copied().unwrap_or(usize::MAX);
-                    let key = (rank, series.path_expression.clone(), series.name.clone());
-                    let holes = Arc::clone(&holes);
-                    copies.entry(key).or_default().push(Replica { node, series, holes });
-                }
-            }
+            found.add(self, &part.gathered);
+            found.add_part(self, part, &ranks, now);
         }
-        if let Some(refusal) = refusal.filter(|_| !answered) {
+        if let Some(refusal) = found.refusal.filter(|_| !found.is_answered) {
             return Err(refusal);
         }
-        self.within("series_max", copies.len(), self.limits.series_max)?;
-        let series = self.merge_all(copies, &mut tally)?;
-        Ok((series, tally))
+        let (mut tally, order) = (found.tally, (ranks, is_ordered));
+        let (view, deadline) = (Arc::clone(self), deadline.clone());
+        let merging = Merging::new(view, order, found.copies, streams, deadline, &mut tally).await;
+        Ok((merging, tally))
     }
 
-    /// Targets with the groups that must answer them; `None` for what all nodes are asked.
-    fn batches(&self, targets: Vec<Target>) -> BTreeMap<Option<Vec<Group>>, Vec<Target>> {
-        let mut batches: BTreeMap<_, Vec<Target>> = BTreeMap::new();
+    /// Exact names with the groups that must answer them, and what all nodes are asked.
+    fn batches(&self, targets: Vec<Target>) -> (BTreeMap<Vec<Group>, Vec<Target>>, Vec<Target>) {
+        let (mut batches, mut patterns) = (BTreeMap::<_, Vec<Target>>::new(), Vec::new());
         for target in targets {
             // `seriesByTag(…)` has no character of a pattern, yet means many names.
             let call = target.pattern.contains('(') && !metric::tags::is_tagged(&target.pattern);
             let glob = Glob::compile(&target.pattern).ok().filter(|_| !call);
             let exact = glob.as_ref().and_then(Glob::exact);
-            let groups = exact.map(|name| self.topology.owner_groups(name));
-            batches.entry(groups).or_default().push(target);
+            match exact.map(|name| self.topology.owner_groups(name)) {
+                Some(groups) => batches.entry(groups).or_default().push(target),
+                None => patterns.push(target),
+            }
         }
-        batches
+        (batches, patterns)
     }
 
     async fn fetch_part(
         &self,
         request: Arc<FetchRequest>,
-        groups: Option<Vec<Group>>,
+        groups: Vec<Group>,
         deadline: &Deadline,
     ) -> Part {
-        let Some(owners) = &groups else {
-            let gathered = self.ask(&request, None, deadline).await;
-            return Part { groups, gathered, further: Vec::new() };
-        };
         let began = self.context.clock.monotonic();
-        let gathered = self.ask(&request, Some(owners), deadline).await;
-        let further = self.read_further(&request, owners, &gathered, began, deadline).await;
+        let gathered = self.ask_owners(&request, &groups, deadline).await;
+        let further = self.read_further(&request, &groups, &gathered, began, deadline).await;
         Part { groups, gathered, further }
     }
 
-    async fn ask(
+    async fn ask_owners(
         &self,
         request: &Arc<FetchRequest>,
-        groups: Option<&[Group]>,
+        groups: &[Group],
         deadline: &Deadline,
     ) -> Gathered<FetchReply> {
-        let breadth = if groups.is_some() { Breadth::Owners } else { Breadth::Everyone };
-        let groups = groups.unwrap_or_else(|| self.topology.everything());
-        let manner = self.manner(Kind::Render, breadth, deadline);
-        gather(&self.nodes, groups, manner, |node, deadline| {
+        let manner = self.manner(Kind::Render, Breadth::Owners, deadline);
+        gather(
+            &self.nodes,
+            groups,
+            manner,
+            |_| true,
+            |node, deadline| {
+                let request = Arc::clone(request);
+                async move { node.client.fetch(&request, &deadline).await }
+            },
+        )
+        .await
+    }
+
+    async fn ask_everyone(
+        &self,
+        request: &Arc<FetchRequest>,
+        deadline: &Deadline,
+    ) -> Gathered<FetchStream> {
+        // A node of ours that missed nothing leaves nothing for others to add.
+        let is_sure = |stream: &FetchStream| stream.is_ordered() && stream.holes().is_empty();
+        let manner = self.manner(Kind::Render, Breadth::Everyone, deadline);
+        gather(&self.nodes, self.topology.everything(), manner, is_sure, |node, deadline| {
             let request = Arc::clone(request);
-            async move { node.client.fetch(&request, &deadline).await }
+            async move { node.client.fetch_stream(&request, &deadline).await }
         })
         .await
     }
@@ -141,10 +186,9 @@ impl View {
         began: Duration,
         deadline: &Deadline,
     ) -> Vec<(usize, FetchReply)> {
-        let now = self.context.clock.monotonic();
         let usable = |node: &usize| {
             let answered = gathered.answers.iter().any(|(answered, _)| answered == node);
-            !answered && !self.nodes[*node].health.is_suspect(now)
+            !answered && !self.nodes[*node].health.is_suspect()
         };
         let others = groups.iter().map(|group| group.iter().copied().filter(usable).collect());
         let others: Vec<Group> = others.filter(|group: &Group| !group.is_empty()).collect();
@@ -158,23 +202,19 @@ impl View {
         let request = Arc::new(FetchRequest { targets, window, plan });
         let usual = others.iter().flatten().map(|&node| self.nodes[node].p95(Kind::Render)).max();
         let delay: Duration = usual.unwrap_or_default().max(self.hedge_delay_min);
-        let deadline = deadline.clone().within(patience(delay, now.saturating_sub(began)));
-        self.ask(&request, Some(&others), &deadline).await.answers
-    }
-
-    fn merge_all(&self, copies: Copies, tally: &mut Tally) -> Result<Vec<SeriesData>, Failure> {
-        let (mut merged, mut points) = (Vec::with_capacity(copies.len()), 0);
-        for ((_, _, name), copies) in copies {
-            let Some(series) = self.merge_one(&name, copies, tally) else { continue };
-            points += series.values.len();
-            self.within("points_max", points, self.limits.points_max)?;
-            merged.push(series);
-        }
-        Ok(merged)
+        let deadline = deadline
+            .clone()
+            .within(patience(delay, self.context.clock.monotonic().saturating_sub(began)));
+        self.ask_owners(&request, &others, &deadline).await.answers
     }
 
     /// The copies of one series as one, with what there is to say of them.
-    fn merge_one(&self, name: &str, copies: Vec<Replica>, tally: &mut Tally) -> Option<SeriesData> {
+    pub(super) fn merge_one(
+        &self,
+        name: &str,
+        copies: Vec<Replica>,
+        tally: &mut Tally,
+    ) -> Option<SeriesData> {
         let order = if copies.len() > 1 { self.topology.order(name) } else { Vec::new() };
         let holders: Vec<usize> =
             copies.iter().filter(|copy| !copy.holes.is_empty()).map(|copy| copy.node).collect();

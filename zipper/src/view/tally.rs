@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use remote::FetchReply;
+use remote::RemoteError;
 use wire::pb_v3::{Hole, Meta};
 
 use super::View;
@@ -14,7 +14,7 @@ use crate::topology::Group;
 const NOTES_MAX: usize = 20;
 
 /// What an answer rests on.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Tally {
     asked: BTreeSet<usize>,
     answered: BTreeSet<usize>,
@@ -28,8 +28,7 @@ pub(crate) struct Tally {
 
 /// Whether the node was away so lately that relays may still be sending what it has missed. They
 /// need no longer for that than it was away.
-fn is_refilled(reply: &FetchReply, now: i64) -> bool {
-    let holes = reply.meta.as_ref().map_or(&[][..], |meta| &meta.holes);
+fn is_refilled(holes: &[Hole], now: i64) -> bool {
     holes.iter().any(|Hole { from_s, until_s }| {
         now < until_s.saturating_add(until_s.saturating_sub(*from_s))
     })
@@ -84,23 +83,38 @@ impl Tally {
         self.note(format!("{name}: may lack points that {} missed", nodes.join(" and ")));
     }
 
+    /// A node's answer broke off, and these groups have nobody else.
+    pub(crate) fn lose<'g>(
+        &mut self,
+        view: &View,
+        node: usize,
+        groups: impl Iterator<Item = &'g Group>,
+        error: &RemoteError,
+    ) {
+        self.answered.remove(&node);
+        for group in groups {
+            self.missing.extend(group);
+            self.note(format!("{}: {}", view.nodes[node].name, error.kind));
+        }
+    }
+
     /// Marks owners without an answer where those that answered are still given what they have
     /// missed: they may not even know all names yet.
     pub(crate) fn add_unproven(
         &mut self,
         view: &View,
         groups: &[Group],
-        replies: &[(usize, FetchReply)],
+        holes: &[(usize, &[Hole])],
         now: i64,
     ) {
-        let reply_of =
-            |node: &usize| replies.iter().find(|(other, _)| other == node).map(|(_, reply)| reply);
+        let holes_of =
+            |node: &usize| holes.iter().find(|(other, _)| other == node).map(|(_, holes)| *holes);
         let refilled: Vec<bool> = (0..view.nodes.len())
-            .map(|node| reply_of(&node).is_some_and(|reply| is_refilled(reply, now)))
+            .map(|node| holes_of(&node).is_some_and(|holes| is_refilled(holes, now)))
             .collect();
         for group in groups {
             let (answered, silent): (Group, Group) =
-                group.iter().partition(|node| reply_of(node).is_some());
+                group.iter().partition(|node| holes_of(node).is_some());
             if !answered.is_empty() && answered.iter().all(|&node| refilled[node]) {
                 self.missing.extend(silent);
             }

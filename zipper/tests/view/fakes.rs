@@ -70,7 +70,8 @@ impl Fake {
             let (renders, served) = (Arc::clone(&renders), Arc::clone(&served));
             any(move |body: Bytes| async move {
                 renders.fetch_add(1, SeqCst);
-                behave(&mood, || rendered(&series, body, meta, &served)).await
+                let holes = [("x-plumbago-holes", holes_header(meta.as_ref()))];
+                (holes, behave(&mood, || rendered(&series, body, meta, &served)).await)
             })
         };
         let delete_mood = mood.clone();
@@ -105,6 +106,12 @@ impl Fake {
     pub(crate) fn served(&self) -> u32 {
         self.served.load(SeqCst)
     }
+}
+
+fn holes_header(meta: Option<&pb_v3::Meta>) -> String {
+    let holes = meta.into_iter().flat_map(|meta| &meta.holes);
+    let holes = holes.map(|hole| format!("{}-{}", hole.from_s, hole.until_s));
+    holes.collect::<Vec<_>>().join(",")
 }
 
 async fn behave(mood: &Mood, answer: impl FnOnce() -> Vec<u8>) -> Response {

@@ -236,7 +236,8 @@ async fn nothing_found_is_an_empty_answer_and_a_refusal_is_passed_on() {
     assert!(head.starts_with("http/1.0 200") && body == b"{\"metrics\":[]}", "{head}");
     let refusing = Mood::Fails(StatusCode::UNPROCESSABLE_ENTITY);
     let nodes = cluster(&[], &[refusing.clone(), refusing]).await;
-    let over_refusing = zipper(&urls(&nodes), &[("replication", "2")]).await;
+    let settings = [("replication", "2"), ("hedge_delay_min", NEVER)];
+    let over_refusing = zipper(&urls(&nodes), &settings).await;
     for target in ["x", "x.*"] {
         let path = format!("/render?target={target}&from=0&until=240");
         let (head, body) = get(&over_refusing, &path).await;

@@ -132,7 +132,12 @@ impl RenderDecoder {
         Ok(())
     }
 
-    /// The whole reply.
+    /// Moves out the series that have come whole; in other formats than v3 none has before the end.
+    pub fn take_series(&mut self) -> Vec<SeriesData> {
+        self.v3.take_series()
+    }
+
+    /// The whole reply, but for the series that were taken.
     ///
     /// # Errors
     /// As [`decode_render`].

@@ -251,7 +251,7 @@ proptest! {
         prop_assert_eq!(&body, &render_by_prost(&sent, meta.clone()));
         let found = |path: &String| FindMatch {
             path: path.clone(),
-            is_leaf: path.len() % 2 == 0,
+            is_leaf: path.len().is_multiple_of(2),
             intervals: vec![],
         };
         let found = FindReply { query: "a".to_owned(), matches: names.iter().map(found).collect() };

@@ -151,6 +151,10 @@ impl RenderReader {
         Ok(())
     }
 
+    pub(super) fn take_series(&mut self) -> Vec<SeriesData> {
+        std::mem::take(&mut self.reply.series)
+    }
+
     pub(super) fn finish(self) -> Result<RenderReply, ReplyError> {
         if self.cut.is_empty() { Ok(self.reply) } else { Err(Malformed.into()) }
     }
@@ -268,7 +272,10 @@ fn read_found(message: &[u8], matches_max: usize) -> Result<FindReply, ReplyErro
             (1, FieldValue::Bytes(bytes)) => reply.query = text(bytes)?.to_owned(),
             (2, FieldValue::Bytes(bytes)) => {
                 // A match without anything takes two bytes there and fifty here.
-                check_items(reply.matches.len() + 1, Caps { bytes_max: 0, items_max: matches_max })?;
+                check_items(
+                    reply.matches.len() + 1,
+                    Caps { bytes_max: 0, items_max: matches_max },
+                )?;
                 reply.matches.push(read_match(bytes)?);
             }
             (1 | 2, _) => return Err(Malformed.into()),
