@@ -16,24 +16,36 @@ PAUSE_SECONDS = 0.005
 LAST_LINES_SECONDS = 1.0
 
 
-def receive(listener, seconds):
-    """Every line was sent at the moment that is its value; those of a probe before, which the relay sends again, do not count."""
-    started = time.time()
+class Times:
+    """What lines took that were sent since `begin`; a line's value is the moment at which it was sent."""
+
+    def __init__(self):
+        self.begin()
+
+    def begin(self):
+        self.since, self.seconds = time.time(), []
+
+    def note(self, line):
+        now, sent = time.time(), float(line.split()[1])
+        if sent >= self.since:
+            self.seconds.append(now - sent)
+
+
+def receive(listener, times):
     while True:
         connection, _ = listener.accept()
         buffer = b""
         while data := connection.recv(1 << 16):
-            now = time.time()
             *lines, buffer = (buffer + data).split(b"\n")
-            sent = (float(line.split()[1]) for line in lines)
-            seconds.extend(now - moment for moment in sent if moment >= started)
+            for line in lines:
+                times.note(line)
 
 
 def listen(port):
-    """A port and the list of what its lines took."""
-    listener, seconds = socket.create_server((HOST, port)), []
-    threading.Thread(target=receive, args=(listener, seconds), daemon=True).start()
-    return listener.getsockname()[1], seconds
+    """A port, and what its lines take."""
+    listener, times = socket.create_server((HOST, port)), Times()
+    threading.Thread(target=receive, args=(listener, times), daemon=True).start()
+    return listener.getsockname()[1], times
 
 
 def connected(port):
@@ -44,23 +56,29 @@ def connected(port):
             time.sleep(PAUSE_SECONDS)
 
 
+def send(connections):
+    now = time.time()
+    for connection in connections:
+        connection.sendall(f"probe.delay {now!r} {int(now)}\n".encode())
+
+
 def main():
     task = json.loads(sys.stdin.readline())
     _, through = listen(task["node"])
     own_port, direct = listen(0)
-    print("listening", flush=True)
-    relay, own, sent = connected(task["line"]), connected(own_port), 0
+    connections = [connected(own_port), connected(task["line"])]
+    while not through.seconds:  # the relay connects when it next tries
+        send(connections)
+        time.sleep(PAUSE_SECONDS)
+    for times in (through, direct):
+        times.begin()
+    print("ready", flush=True)
+    sent = 0
     while not select.select([sys.stdin], [], [], PAUSE_SECONDS)[0]:
-        now = time.time()
-        line = f"probe.delay {now!r} {int(now)}\n".encode()
-        try:
-            own.sendall(line)
-            relay.sendall(line)
-            sent += 1
-        except OSError:
-            relay = connected(task["line"])
+        send(connections)
+        sent += 1
     time.sleep(LAST_LINES_SECONDS)  # what is on its way may still come
-    print(json.dumps({"sent": sent, "through": through, "direct": direct}))
+    print(json.dumps({"sent": sent, "through": through.seconds, "direct": direct.seconds}))
 
 
 if __name__ == "__main__":

@@ -128,6 +128,8 @@ impl Aggregates {
 
     /// Counts once more what the run before was given and had in open windows.
     fn rebuild(&self, log: &WindowLog, now: i64) {
+        // From where on the log has all points. Of one that was cut, no window is taken for whole that may have begun before.
+        let is_whole = log.is_whole();
         let mut begins = vec![None; self.open.len()];
         log.read_back(|found| {
             let places = self.open.iter().zip(&mut begins);
@@ -147,7 +149,7 @@ impl Aggregates {
             // What is counted from here on is of this run.
             aggregator.take_tally();
             if let Some(begin) = begin {
-                aggregator.end_replay(begin, now);
+                aggregator.end_replay(if is_whole { i64::MIN } else { begin }, now);
             }
             open.publish(&mut aggregator);
         }
@@ -194,9 +196,14 @@ impl Aggregates {
         self.open.iter().map(|open| open.held_bytes.load(Ordering::Relaxed)).sum()
     }
 
-    /// What is due.
+    /// What was due in the earliest second for which something is.
     pub(crate) fn advance(&self, now: i64) -> Vec<Outcome> {
-        self.collect(|_| true, |aggregator, send| aggregator.advance(now, send))
+        self.collect(|_| true, |aggregator, send| aggregator.advance_a_second(now, send))
+    }
+
+    /// Whether [`Self::advance`] has more.
+    pub(crate) fn is_due(&self, now: i64) -> bool {
+        self.open.iter().any(|open| open.aggregator.lock().is_due(now))
     }
 
     /// Lets the log go of what no open window needs.

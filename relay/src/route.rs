@@ -102,9 +102,18 @@ impl Router {
     pub(crate) fn send_aggregates(&self) {
         let active = self.active.read();
         let now = self.context.clock.now_unix_seconds();
-        let due = active.aggregates.advance(now);
-        self.send_outcomes(&active, due);
+        self.send_due(&active, now);
         active.aggregates.release(now);
+    }
+
+    /// Sends what is due, in slices: all of it at once may be larger than the windows.
+    fn send_due(&self, active: &Active, now: i64) {
+        loop {
+            self.send_outcomes(active, active.aggregates.advance(now));
+            if !active.aggregates.is_due(now) {
+                return;
+            }
+        }
     }
 
     /// Leaves open windows to the log, if there is one, or sends them as they are.
@@ -353,8 +362,7 @@ impl Sink for Router {
         }
         // Old data that pours in passes windows faster than the clock does.
         if self.finish(routed) {
-            let due = active.aggregates.advance(self.context.clock.now_unix_seconds());
-            self.send_outcomes(&active, due);
+            self.send_due(&active, self.context.clock.now_unix_seconds());
         }
     }
 

@@ -201,15 +201,19 @@ impl Aggregator {
 
     /// Hands out what is due; to be called about once a second and after each batch of points.
     pub fn advance(&mut self, now: i64, mut send: impl FnMut(Emission<'_>)) {
+        while self.is_due(now) {
+            self.advance_a_second(now, &mut send);
+        }
+    }
+
+    /// Hands out what was due in the earliest second for which something is: of data that jumps, or pours in, not all at once.
+    pub fn advance_a_second(&mut self, now: i64, mut send: impl FnMut(Emission<'_>)) {
         let Some(clock) = self.watermark.running(now) else { return };
-        while let Some(entry) = self.agenda.first_entry()
-            && *entry.key() <= clock
-        {
-            let (due, ids) = entry.remove_entry();
-            for id in ids {
-                if self.series.get(id).due == due {
-                    self.serve(id, Moment { due, clock }, &mut send);
-                }
+        let earliest = self.agenda.first_entry().filter(|entry| *entry.key() <= clock);
+        let Some((due, ids)) = earliest.map(|entry| entry.remove_entry()) else { return };
+        for id in ids {
+            if self.series.get(id).due == due {
+                self.serve(id, Moment { due, clock }, &mut send);
             }
         }
     }

@@ -35,6 +35,9 @@ const PIECE_BYTES_MAX: usize = 256 << 10;
 /// Small, because a segment goes only as a whole.
 const SEGMENT_BYTES: u64 = 16 << 20;
 
+/// The number of the first segment of a new log.
+const FIRST_SEGMENT: u64 = 1;
+
 /// How often it is noted how far the log has come.
 const MARK_INTERVAL_S: i64 = 10;
 
@@ -186,6 +189,11 @@ impl WindowLog {
                 found(record);
             }
         }) {}
+    }
+
+    /// Whether nothing was ever let go of: the oldest segment is the first.
+    pub(super) fn is_whole(&self) -> bool {
+        self.segments.segments().first().is_none_or(|oldest| oldest.number == FIRST_SEGMENT)
     }
 
     /// Keeps points. A disk that takes nothing does not stop the relay: they are left out, counted.
