@@ -10,8 +10,11 @@ use crate::invocation::{Caller, Common, Run, execute, usage_error};
 use backup::Backup;
 use carbonate::{Aggregate, Hosts, List, Lookup, Paths, Sieve, Stale};
 use give::{Import, Restore};
+use jobs::{Apply, Purge, Reap, Verify};
 use migrate::Migrate;
+use plan::Plan;
 use query::Query;
+use replicas::Repair;
 use schemas::{ApplySchemas, CheckSchemas};
 use send::Send;
 use series::{StaleSeries, TrashSeries, UntrashSeries};
@@ -24,8 +27,11 @@ use whisper::{
 mod backup;
 mod carbonate;
 mod give;
+mod jobs;
 mod migrate;
+mod plan;
 mod query;
+mod replicas;
 mod ring;
 mod schemas;
 mod send;
@@ -98,6 +104,13 @@ static COMMANDS: &[Entry] = &[
     },
     local::<Send>("send", &[], "Send points by hand and wait until they are kept"),
     local::<Query>("query", &[], "Ask the api for values or names by hand"),
+    local::<Plan>("plan", &[], "Plan what should move between nodes; moves nothing"),
+    local::<Apply>("apply", &[], "Copy what a plan says, from node to node"),
+    local::<Verify>("verify", &[], "Compare what a plan copied, on every owner"),
+    local::<Reap>("reap", &[], "Put away what a plan makes superfluous and verify has proved"),
+    local::<Purge>("purge", &[], "Delete what has been in the trash since before a day"),
+    local::<replicas::Check>("check", &[], "Compare what the owners of each series hold"),
+    local::<Repair>("repair", &[], "Fill what a node missed, and the others from it"),
     local::<Hosts>("hosts", &["carbon-hosts"], "Print the host of every node of a cluster"),
     local::<Lookup>("lookup", &["carbon-lookup"], "Print the nodes that own a series"),
     local::<Sieve>("sieve", &["carbon-sieve"], "Print those names of a list that a node owns"),

@@ -6,7 +6,9 @@ use std::process::ExitCode;
 mod commands;
 mod http;
 mod invocation;
+mod moves;
 mod nodes;
+mod progress;
 
 fn main() -> ExitCode {
     commands::main(std::env::args_os().collect())

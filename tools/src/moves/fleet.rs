@@ -1,0 +1,184 @@
+//! The storage nodes by their admin addresses, and the programs that send to them and read from them.
+
+use std::time::Duration;
+
+use remote::{AdminClient, ClientSettings, Endpoint, RemoteError};
+use ring::cluster::{Cluster, ClusterNode};
+use serde::{Deserialize, Serialize};
+use wire::moves::HeldPage;
+
+use super::holdings::Holdings;
+use crate::invocation::Failure;
+
+/// How long a node may take for a small answer.
+const WAIT: Duration = Duration::from_secs(20);
+
+/// How long it may take for a part of its list.
+const LIST_WAIT: Duration = Duration::from_secs(60);
+
+/// Series in one part of a list.
+const LIST_PAGE: usize = 50_000;
+
+/// What a plan keeps of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NodeAddress {
+    pub(crate) name: String,
+    /// `HOST:PORT`.
+    pub(crate) admin: String,
+}
+
+/// One node.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) address: NodeAddress,
+    pub(crate) client: AdminClient,
+}
+
+/// All nodes of a job; they are known by their numbers here.
+#[derive(Debug)]
+pub(crate) struct Fleet {
+    members: Vec<Member>,
+}
+
+/// What a daemon says of the rings it follows.
+#[derive(Debug, Deserialize)]
+struct Health {
+    #[serde(default)]
+    node: String,
+    #[serde(default)]
+    ring_fingerprint: String,
+    #[serde(default)]
+    ring_leaving: String,
+}
+
+/// The rings that programs must follow before a job acts, by their fingerprints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rings {
+    pub(crate) ring: String,
+    pub(crate) leaving: Option<String>,
+}
+
+impl Fleet {
+    /// The nodes of a cluster's ring in order, then those that only the ring has that is being left.
+    pub(crate) fn of(cluster: &Cluster) -> Result<Self, Failure> {
+        let mut nodes: Vec<&ClusterNode> = cluster.nodes().iter().collect();
+        let leaving = cluster.transition().map(|old| old.nodes()).unwrap_or_default();
+        nodes.extend(leaving.iter().filter(|node| cluster.node(&node.name).is_none()));
+        let address = |node: &ClusterNode| match node.admin.clone() {
+            Some(admin) => Ok(NodeAddress { name: node.name.clone(), admin }),
+            None => Err(Failure::new(format!("node `{}` has no `admin`", node.name))),
+        };
+        Self::at(nodes.into_iter().map(address).collect::<Result<_, _>>()?)
+    }
+
+    /// Nodes whose addresses are known.
+    pub(crate) fn at(addresses: Vec<NodeAddress>) -> Result<Self, Failure> {
+        let member =
+            |address: NodeAddress| client(&address.admin).map(|client| Member { address, client });
+        let members = addresses.into_iter().map(member).collect::<Result<_, _>>()?;
+        Ok(Self { members })
+    }
+
+    pub(crate) fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    pub(crate) fn addresses(&self) -> Vec<NodeAddress> {
+        self.members.iter().map(|member| member.address.clone()).collect()
+    }
+
+    pub(crate) fn name(&self, node: u16) -> &str {
+        &self.members[usize::from(node)].address.name
+    }
+
+    pub(crate) fn client(&self, node: u16) -> &AdminClient {
+        &self.members[usize::from(node)].client
+    }
+
+    pub(crate) fn admin(&self, node: u16) -> &str {
+        &self.members[usize::from(node)].address.admin
+    }
+
+    /// The number of the node of this name.
+    pub(crate) fn number(&self, name: &str) -> Option<u16> {
+        let at = self.members.iter().position(|member| member.address.name == name);
+        at.and_then(|at| u16::try_from(at).ok())
+    }
+
+    /// What all nodes hold, by their indexes. A node of the ring that does not answer is a failure; one that is being
+    /// left is named in the second part.
+    pub(crate) async fn holdings(
+        &self,
+        may_be_away: impl Fn(u16) -> bool,
+    ) -> Result<(Holdings, Vec<RemoteError>), Failure> {
+        let (mut holdings, mut away) = (Holdings::default(), Vec::new());
+        for number in (0..).take(self.members.len()) {
+            match self.list(number, &mut holdings).await {
+                Err(error) if may_be_away(number) => away.push(error),
+                listed => listed?,
+            }
+        }
+        holdings.sort();
+        Ok((holdings, away))
+    }
+
+    async fn list(&self, node: u16, holdings: &mut Holdings) -> Result<(), RemoteError> {
+        let mut next = Some(0);
+        while let Some(from) = next {
+            let path = format!("/admin/moves/series?from={from}&limit={LIST_PAGE}");
+            let page: HeldPage = self.client(node).get_json(&path, LIST_WAIT).await?;
+            next = page.next;
+            holdings.add(node, page.series);
+        }
+        Ok(())
+    }
+
+    /// Refuses to go on with a node that is another one than the cluster file says, or that follows another ring.
+    pub(crate) async fn check_nodes(&self, rings: &Rings) -> Result<(), Failure> {
+        for Member { address, client } in &self.members {
+            let health: Health = client.get_json("/health", WAIT).await?;
+            let NodeAddress { name, admin } = address;
+            if !health.node.is_empty() && health.node != *name {
+                let problem = format!("{admin} says it is `{}`, expected `{name}`", health.node);
+                return Err(Failure::new(problem));
+            }
+            let known = [Some(rings.ring.as_str()), rings.leaving.as_deref(), Some("")];
+            if !known.contains(&Some(health.ring_fingerprint.as_str())) {
+                let theirs = health.ring_fingerprint;
+                let ours = &rings.ring;
+                return Err(Failure::new(format!(
+                    "node `{name}` follows ring {theirs}, not {ours}"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Refuses to go on unless every relay follows exactly these rings.
+pub(crate) async fn check_relays(relays: &[String], rings: &Rings) -> Result<(), Failure> {
+    for relay in relays {
+        let health: Health = client(relay)?.get_json("/health", WAIT).await?;
+        if health.ring_fingerprint != rings.ring {
+            let (theirs, ours) = (health.ring_fingerprint, &rings.ring);
+            let problem = format!("relay {relay} follows ring {theirs}, not {ours}; reload it");
+            return Err(Failure::new(problem));
+        }
+        let expected = rings.leaving.as_deref().unwrap_or_default();
+        if health.ring_leaving != expected {
+            let problem = match expected {
+                "" => "still sends to the nodes of the old ring, too; reload it".to_owned(),
+                old => format!("does not send to the nodes of the old ring {old}, too; reload it"),
+            };
+            return Err(Failure::new(format!("relay {relay} {problem}")));
+        }
+    }
+    Ok(())
+}
+
+fn client(admin: &str) -> Result<AdminClient, Failure> {
+    let endpoint: Endpoint = admin.parse().map_err(|_not_one| {
+        Failure::new(format!("`{admin}` is no admin address, expected HOST:PORT"))
+    })?;
+    Ok(AdminClient::new(endpoint, ClientSettings::default()))
+}
