@@ -245,6 +245,27 @@ async fn what_is_not_synced_comes_again_after_the_loss_of_power_and_only_then() 
     assert!(names.into_iter().all(|name| !name.ends_with(".relay")), "nobody needs anything");
 }
 
+/// A log of version 1 of docs/formats/relay-log.md: a frame that node `a` has, one with lines for it and others, and a record of a
+/// kind that came later.
+const LOG_V1: &[u8] = include_bytes!("recorded/relay-log-v1.bin");
+const PLACES_V1: &[u8] = include_bytes!("recorded/places-v1.txt");
+
+#[tokio::test]
+async fn what_waits_in_a_log_of_version_1_is_sent() {
+    let folder = testkit::folder();
+    let log = folder.path().join("log");
+    std::fs::create_dir_all(&log).unwrap();
+    std::fs::write(log.join("00000000000000000003.relay"), LOG_V1).unwrap();
+    std::fs::write(log.join("places"), PLACES_V1).unwrap();
+    let node = LinkNode::start().await;
+    let relay = relay(&node, folder.path(), Some(&log), "none").await;
+    let waiting = ["first 2", "second 3", "third 5"];
+    let waiting = waiting.map(|line| format!("recorded.{line} 1700000000"));
+    assert_eq!(node.wait_for(waiting.len()).await, waiting);
+    wait_for_value(&relay, "plumbago_relay_backlog_lines", 0.0).await;
+    relay.stop(STOP).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_node_that_speaks_another_version_gets_its_lines_once_it_speaks_ours() {
     let folder = testkit::folder();

@@ -21,7 +21,7 @@ const SENDER: u64 = 0xABCD;
 const TICK: Duration = Duration::from_millis(20);
 
 /// A sender that does what a test says.
-struct Client {
+pub(crate) struct Client {
     clock: Arc<Manual>,
     stream: TcpStream,
     buffer: BytesMut,
@@ -29,7 +29,7 @@ struct Client {
 
 /// What the node said, as far as tests look at it.
 #[derive(Debug, PartialEq, Eq)]
-enum Said {
+pub(crate) enum Said {
     Welcome(u64, Marks),
     Marks(Marks),
     Error(Code, String),
@@ -37,24 +37,24 @@ enum Said {
 }
 
 impl Client {
-    async fn connect(node: &Node) -> Self {
+    pub(crate) async fn connect(node: &Node) -> Self {
         let stream = TcpStream::connect(node.running.address("link").unwrap()).await.unwrap();
         Self { clock: Arc::clone(&node.clock), stream, buffer: BytesMut::new() }
     }
 
     /// A connection after its hello, and the number that it goes on behind.
-    async fn open(node: &Node) -> (Self, u64) {
+    pub(crate) async fn open(node: &Node) -> (Self, u64) {
         let mut client = Self::connect(node).await;
         client.say(&hello()).await;
         let Said::Welcome(received, _) = client.hear().await else { panic!("no welcome") };
         (client, received)
     }
 
-    async fn say(&mut self, bytes: &[u8]) {
+    pub(crate) async fn say(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.unwrap();
     }
 
-    async fn hear(&mut self) -> Said {
+    pub(crate) async fn hear(&mut self) -> Said {
         loop {
             if let Ok(Decoded::Whole(message, bytes)) = Message::decode(&self.buffer) {
                 let said = match message {
@@ -91,7 +91,7 @@ impl Client {
         panic!("no answer in time");
     }
 
-    async fn wait_for_synced(&mut self, number: u64) {
+    pub(crate) async fn wait_for_synced(&mut self, number: u64) {
         loop {
             match self.hear().await {
                 Said::Marks(marks) if marks.synced == number => return,

@@ -13,3 +13,4 @@ mod readers;
 mod reshape;
 mod tags;
 mod usage;
+mod versions;
