@@ -19,6 +19,7 @@ use schemas::{ApplySchemas, CheckSchemas};
 use send::Send;
 use series::{StaleSeries, TrashSeries, UntrashSeries};
 use shell::{Completions, Man};
+use top::Top;
 use whisper::{
     Check, Create, Diff, Dump, Fetch, Fill, FindCorrupt, Heal, Info, Merge, Resize, Set, SetFactor,
     SetMethod, Update,
@@ -37,6 +38,7 @@ mod schemas;
 mod send;
 mod series;
 mod shell;
+mod top;
 mod up;
 mod whisper;
 
@@ -111,6 +113,7 @@ static COMMANDS: &[Entry] = &[
     local::<Purge>("purge", &[], "Delete what has been in the trash since before a day"),
     local::<replicas::Check>("check", &[], "Compare what the owners of each series hold"),
     local::<Repair>("repair", &[], "Fill what a node missed, and the others from it"),
+    local::<Top>("top", &[], "Watch the programs of a cluster: rates, what waits, what is dropped"),
     local::<Hosts>("hosts", &["carbon-hosts"], "Print the host of every node of a cluster"),
     local::<Lookup>("lookup", &["carbon-lookup"], "Print the nodes that own a series"),
     local::<Sieve>("sieve", &["carbon-sieve"], "Print those names of a list that a node owns"),

@@ -18,6 +18,9 @@ use crate::invocation::Failure;
 /// How long one answer may take: some requests read thousands of files.
 const ANSWER_WAIT: Duration = Duration::from_secs(300);
 
+/// How long a look at a program's numbers may take.
+const LOOK_WAIT: Duration = Duration::from_secs(5);
+
 /// How long a lease is good for without being renewed: as long as one request may take.
 const LEASE_S: u32 = 300;
 
@@ -27,8 +30,8 @@ pub(crate) struct NodesArgs {
     /// Cluster file; its nodes need admin addresses.
     #[arg(long, value_name = "FILE", required_unless_present = "admin")]
     cluster: Option<PathBuf>,
-    /// Admin address of a node, instead of a cluster file; repeats.
-    #[arg(long, value_name = "HOST:PORT", conflicts_with = "cluster")]
+    /// Admin address of a program, instead of a cluster file or besides its nodes; repeats.
+    #[arg(long, value_name = "HOST:PORT")]
     admin: Vec<Endpoint>,
 }
 
@@ -55,20 +58,21 @@ impl NodesArgs {
             name,
             client: AdminClient::new(endpoint, ClientSettings::default()),
         };
-        let Some(path) = &self.cluster else {
-            let all = self.admin.iter().map(|at| node(at.to_string(), at.clone())).collect();
-            return Ok(Nodes { all, ring: None, runtime });
-        };
-        let fault = |error: &dyn std::fmt::Display| Failure::of(path, error);
-        let text = fs::read_to_string(path).map_err(|error| fault(&error))?;
-        let cluster = Cluster::parse(&text).map_err(|error| fault(&error))?;
-        let mut all = Vec::new();
-        for one in cluster.nodes() {
-            let admin = one.admin.as_deref();
-            let admin = admin.ok_or_else(|| fault(&format!("node {} has no admin", one.name)))?;
-            all.push(node(one.name.clone(), admin.parse().map_err(|error| fault(&error))?));
+        let (mut all, mut ring) = (Vec::new(), None);
+        if let Some(path) = &self.cluster {
+            let fault = |error: &dyn std::fmt::Display| Failure::of(path, error);
+            let text = fs::read_to_string(path).map_err(|error| fault(&error))?;
+            let cluster = Cluster::parse(&text).map_err(|error| fault(&error))?;
+            for one in cluster.nodes() {
+                let admin = one.admin.as_deref();
+                let admin =
+                    admin.ok_or_else(|| fault(&format!("node {} has no admin", one.name)))?;
+                all.push(node(one.name.clone(), admin.parse().map_err(|error| fault(&error))?));
+            }
+            ring = Some(cluster.into_ring());
         }
-        Ok(Nodes { all, ring: Some(cluster.into_ring()), runtime })
+        all.extend(self.admin.iter().map(|at| node(at.to_string(), at.clone())));
+        Ok(Nodes { all, ring, runtime })
     }
 }
 
@@ -80,6 +84,12 @@ impl Nodes {
         path_and_query: &str,
     ) -> Result<T, RemoteError> {
         self.runtime.block_on(node.client.get_json(path_and_query, ANSWER_WAIT))
+    }
+
+    /// What a program answers to a GET, as text.
+    pub(crate) fn text(&self, node: &Node, path: &str) -> Result<String, RemoteError> {
+        let bytes = self.runtime.block_on(node.client.get(path, LOOK_WAIT))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// The nodes that a series belongs to, by their places in `all`: all of them where no ring is

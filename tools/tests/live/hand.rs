@@ -84,3 +84,21 @@ fn there_is_a_man_page_for_every_command() {
     assert!(page.contains(".TH") && page.contains("nobackup"), "{page}");
     assert!(pages.join("plumbago-sieve.1").exists());
 }
+
+#[test]
+fn top_shows_every_node_and_names_who_does_not_answer() {
+    let pipeline = Pipeline::start("2");
+    printed(&["send", "--to", &pipeline.line, "hand.top 1"], b"");
+    let cluster = pipeline.cluster();
+    let words = ["top", "--cluster", &cluster, "--once", "--interval", "1"];
+    let seen = printed(&[&words[..], &["--json"]].concat(), b"");
+    let nodes: Vec<Value> = seen.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let shown = |key: &str| nodes.iter().map(|node| node[key].clone()).collect::<Vec<_>>();
+    assert_eq!(shown("name"), ["node-1", "node-2"]);
+    assert_eq!(shown("series"), [1.0, 1.0]);
+    let closed = testkit::closed_address();
+    let output = plumbago(&[&words[..], &["--admin", &closed]].concat(), b"");
+    assert_eq!(output.status.code(), Some(2));
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(table.contains("carbon") && table.contains("node-2") && table.contains(&closed));
+}

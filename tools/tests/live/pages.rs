@@ -10,7 +10,10 @@ const API: &str = "127.0.0.1:8080";
 #[test]
 fn points_and_questions_by_hand() {
     let pipeline = Pipeline::start("2");
-    let stage = Stage::new().swap(LINE, &pipeline.line).swap(API, &pipeline.api);
+    let stage = Stage::new()
+        .swap("/etc/plumbago/cluster.toml", &pipeline.cluster())
+        .swap(LINE, &pipeline.line)
+        .swap(API, &pipeline.api);
     stage.play("operate/by-hand.md");
 }
 
