@@ -10,13 +10,14 @@ mod raw;
 mod rickshaw;
 
 use axum::body::Body;
+use daemon::pieces::Source;
 use jiff::tz::TimeZone;
 use metric::Window;
 use query::Series;
 
 pub(crate) use pretty::Pretty;
 
-use crate::pieces::{self, Source, Wrapping};
+use crate::pieces::{self, Wrapping};
 
 /// A format of `/render`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,7 +136,7 @@ pub(crate) fn body(format: Format, series: Vec<Series>, options: Options) -> Bod
     let writer: Box<dyn SeriesWriter> = match format {
         Format::Json => Box::new(json::JsonWriter::new(no_null_points, meta)),
         Format::Csv => Box::new(csv::CsvWriter::new(zone)),
-        Format::Raw => Box::new(raw::RawWriter::default()),
+        Format::Raw => Box::new(raw::RawWriter),
         Format::Rickshaw => Box::new(rickshaw::RickshawWriter::default()),
         Format::Dygraph => Box::new(dygraph::DygraphWriter::default()),
         Format::Pickle => peers(wire::reply::Format::Pickle),

@@ -1,23 +1,9 @@
-//! A body that is written piece by piece, as fast as its client reads.
-
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+//! What a JSON answer may be wrapped in, piece by piece.
 
 use axum::body::Body;
-use bytes::Bytes;
-use hyper::body::Frame;
+use daemon::pieces::{self, Source};
 
 use crate::format::Pretty;
-
-/// A piece is sent once it has this many bytes.
-const PIECE_BYTES: usize = 64 * 1024;
-
-/// What a body is written from.
-pub(crate) trait Source: Send + Unpin + 'static {
-    /// Appends a little more; false when there is no more to come.
-    fn write_more(&mut self, out: &mut Vec<u8>) -> bool;
-}
 
 /// What JSON answers are wrapped in.
 #[derive(Debug, Default)]
@@ -30,53 +16,42 @@ pub(crate) struct Wrapping {
 
 /// A body whose next piece is written when it is asked for.
 pub(crate) fn body(source: impl Source, wrapping: Wrapping) -> Body {
-    let pretty = wrapping.pretty.then(Pretty::default);
-    let prefix = wrapping.jsonp.as_ref().map(|name| format!("{name}("));
-    Body::new(Pieces { source, prefix, is_called: wrapping.jsonp.is_some(), pretty, ended: false })
+    let Wrapping { jsonp, pretty } = wrapping;
+    if jsonp.is_none() && !pretty {
+        return pieces::body(source);
+    }
+    let pretty = pretty.then(Pretty::default);
+    let (prefix, is_called) = (jsonp.as_ref().map(|name| format!("{name}(")), jsonp.is_some());
+    pieces::body(Wrapped { source, prefix, is_called, pretty, plain: Vec::new() })
 }
 
-struct Pieces<S> {
+/// What a source writes, with something round it.
+struct Wrapped<S> {
     source: S,
     prefix: Option<String>,
     is_called: bool,
     pretty: Option<Pretty>,
-    ended: bool,
+    /// What is to be indented.
+    plain: Vec<u8>,
 }
 
-impl<S: Source> Pieces<S> {
-    fn next_piece(&mut self) -> Option<Bytes> {
-        if self.ended {
-            return None;
-        }
-        let mut out = Vec::new();
-        while !self.ended && out.len() < PIECE_BYTES {
-            self.ended = !self.source.write_more(&mut out);
-        }
-        if let Some(pretty) = &mut self.pretty {
-            out = pretty.indent(&out);
-        }
+impl<S: Source> Source for Wrapped<S> {
+    fn write_more(&mut self, out: &mut Vec<u8>) -> bool {
         if let Some(prefix) = self.prefix.take() {
-            out.splice(..0, prefix.into_bytes());
+            out.extend_from_slice(prefix.as_bytes());
         }
-        if self.ended && self.is_called {
+        let is_more = match &mut self.pretty {
+            None => self.source.write_more(out),
+            Some(pretty) => {
+                self.plain.clear();
+                let is_more = self.source.write_more(&mut self.plain);
+                out.extend_from_slice(&pretty.indent(&self.plain));
+                is_more
+            }
+        };
+        if !is_more && self.is_called {
             out.push(b')');
         }
-        Some(out.into())
-    }
-}
-
-impl<S: Source> hyper::body::Body for Pieces<S> {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.get_mut().next_piece().map(|bytes| Ok(Frame::data(bytes))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.ended
+        is_more
     }
 }

@@ -53,11 +53,19 @@ impl Fetched {
         timed.filter_map(|(interval, value)| Some((interval, value?)))
     }
 
-    /// Lays the values over `column` from its start, NaN for null; the rest stays as it is.
-    pub fn copy_to(&self, column: &mut [f64]) {
-        for (place, value) in column.iter_mut().zip(self.values()) {
-            *place = value.unwrap_or(f64::NAN);
-        }
+    /// The values, NaN for null.
+    pub fn column(&self) -> Vec<f64> {
+        let count = usize::try_from(self.count).unwrap_or(usize::MAX);
+        let (slots, _) = self.slots.as_chunks();
+        let intervals = (0..).map(|index| self.window().interval(index));
+        let value = |(slot, interval): (&[u8; POINT_BYTES], i64)| {
+            let point = Point::from_bytes(slot);
+            if i64::from(point.interval) == interval { point.value } else { f64::NAN }
+        };
+        let mut column: Vec<f64> = slots.iter().take(count).zip(intervals).map(value).collect();
+        // Of an archive without data there are no slots.
+        column.resize(count, f64::NAN);
+        column
     }
 
     /// The intervals that were asked for.

@@ -1,7 +1,5 @@
 //! csv as Python's `csv` module writes it: `name,2026-09-21 15:46:00,47.84` and a CR LF.
 
-use std::fmt::Write as _;
-
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use query::Series;
@@ -25,18 +23,16 @@ impl SeriesWriter for CsvWriter {
 
     fn series(&mut self, series: &Series, out: &mut Vec<u8>) {
         let name = field(&series.name);
-        let mut text = String::new();
         let times = std::iter::successors(Some(series.start), |t| t.checked_add(series.step));
         for (value, seconds) in series.values.iter().zip(times) {
             let time = Timestamp::from_second(seconds).unwrap_or_default();
             let shown = self.zone.to_datetime(time).strftime("%Y-%m-%d %H:%M:%S");
-            write!(text, "{name},{shown},").expect("a String takes any text");
+            out.extend_from_slice(format!("{name},{shown},").as_bytes());
             if !value.is_nan() {
-                push_python_repr(&mut text, *value);
+                push_python_repr(out, *value);
             }
-            text.push_str("\r\n");
+            out.extend_from_slice(b"\r\n");
         }
-        out.extend_from_slice(text.as_bytes());
     }
 
     fn end(&mut self, _: &mut Vec<u8>) {}

@@ -12,14 +12,13 @@ pub(super) struct DygraphWriter {
 }
 
 impl DygraphWriter {
-    fn row(&self, seconds: i64) -> String {
-        let mut row = format!("[{seconds}000");
+    fn push_row(&self, out: &mut Vec<u8>, seconds: i64) {
+        out.extend_from_slice(format!("[{seconds}000").as_bytes());
         for series in &self.gathered {
-            row.push_str(", ");
-            push_number(&mut row, value_at(series, seconds));
+            out.extend_from_slice(b", ");
+            push_number(out, value_at(series, seconds));
         }
-        row.push(']');
-        row
+        out.push(b']');
     }
 }
 
@@ -46,7 +45,7 @@ impl SeriesWriter for DygraphWriter {
             if at > 0 {
                 out.extend_from_slice(b", ");
             }
-            out.extend_from_slice(self.row(seconds).as_bytes());
+            self.push_row(out, seconds);
         }
         out.extend_from_slice(b"]}");
     }

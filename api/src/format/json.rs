@@ -72,17 +72,17 @@ pub(crate) fn text(value: &impl Serialize) -> Vec<u8> {
 
 /// Appends a number; null for what JSON has no number for. Go reads none that is too large, so that
 /// Grafana would lose the whole panel over graphite-web's `1e9999`.
-pub(super) fn push_number(out: &mut String, value: f64) {
+pub(super) fn push_number(out: &mut Vec<u8>, value: f64) {
     if value.is_finite() {
         push_python_repr(out, value);
     } else {
-        out.push_str("null");
+        out.extend_from_slice(b"null");
     }
 }
 
-fn push_seconds(out: &mut String, seconds: i64) {
+fn push_seconds(out: &mut Vec<u8>, seconds: i64) {
     if seconds < 0 {
-        out.push('-');
+        out.push(b'-');
     }
     push_integer(out, seconds.unsigned_abs());
 }
@@ -92,12 +92,11 @@ pub(super) struct JsonWriter {
     no_null_points: bool,
     meta: Option<String>,
     written: usize,
-    scratch: String,
 }
 
 impl JsonWriter {
     pub(super) fn new(no_null_points: bool, meta: Option<String>) -> Self {
-        Self { no_null_points, meta, written: 0, scratch: String::new() }
+        Self { no_null_points, meta, written: 0 }
     }
 }
 
@@ -125,19 +124,18 @@ impl SeriesWriter for JsonWriter {
         out.extend_from_slice(b", \"tags\": ");
         push(out, &Ordered(series));
         out.extend_from_slice(b", \"datapoints\": [");
-        let text = &mut self.scratch;
-        text.clear();
+        let mut is_first = true;
         for (value, seconds) in points.iter().zip(series.times()) {
             if self.no_null_points && value.is_nan() {
                 continue;
             }
-            text.push_str(if text.is_empty() { "[" } else { ", [" });
-            push_number(text, *value);
-            text.push_str(", ");
-            push_seconds(text, seconds);
-            text.push(']');
+            out.extend_from_slice(if is_first { b"[" } else { b", [" });
+            is_first = false;
+            push_number(out, *value);
+            out.extend_from_slice(b", ");
+            push_seconds(out, seconds);
+            out.push(b']');
         }
-        out.extend_from_slice(text.as_bytes());
         out.push(b']');
         if self.meta.is_some() {
             out.extend_from_slice(b", \"meta\": ");

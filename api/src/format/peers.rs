@@ -6,29 +6,33 @@ use wire::reply::{Format, RenderEncoder};
 
 use super::SeriesWriter;
 
-/// Hands each series to the encoder. It is taken at the end, which the format wants told.
+/// Hands each series to the encoder, which is there from the beginning to the end.
 struct PeerWriter {
+    format: Format,
+    window: Window,
+    count: usize,
     encoder: Option<RenderEncoder>,
 }
 
 /// A writer of exactly `count` series.
 pub(super) fn writer(format: Format, window: Window, count: usize) -> Box<dyn SeriesWriter> {
-    Box::new(PeerWriter { encoder: Some(RenderEncoder::new(format, window, count)) })
+    Box::new(PeerWriter { format, window, count, encoder: None })
 }
 
 impl SeriesWriter for PeerWriter {
-    fn begin(&mut self, _: &mut Vec<u8>) {}
+    fn begin(&mut self, out: &mut Vec<u8>) {
+        self.encoder = Some(RenderEncoder::begin(self.format, self.window, self.count, out));
+    }
 
     fn series(&mut self, series: &Series, out: &mut Vec<u8>) {
         if let Some(encoder) = &mut self.encoder {
-            encoder.push(&to_data(series));
-            out.append(&mut encoder.take());
+            encoder.push(&to_data(series), out);
         }
     }
 
     fn end(&mut self, out: &mut Vec<u8>) {
         if let Some(encoder) = self.encoder.take() {
-            out.append(&mut encoder.finish(None));
+            encoder.finish(None, out);
         }
     }
 }

@@ -1,38 +1,30 @@
 //! `name,start,end,step|3.0,None,…` and a line end for each series.
 
-use std::fmt::Write as _;
-
 use query::Series;
 use wire::number::push_python_repr;
 
 use super::SeriesWriter;
 
 /// Writes one line a series.
-#[derive(Default)]
-pub(super) struct RawWriter {
-    line: String,
-}
+pub(super) struct RawWriter;
 
 impl SeriesWriter for RawWriter {
     fn begin(&mut self, _: &mut Vec<u8>) {}
 
     fn series(&mut self, series: &Series, out: &mut Vec<u8>) {
         let Series { name, start, end, step, values, .. } = series;
-        let line = &mut self.line;
-        line.clear();
-        write!(line, "{name},{start},{end},{step}|").expect("a String takes any text");
+        out.extend_from_slice(format!("{name},{start},{end},{step}|").as_bytes());
         for (at, value) in values.iter().enumerate() {
             if at > 0 {
-                line.push(',');
+                out.push(b',');
             }
             if value.is_nan() {
-                line.push_str("None");
+                out.extend_from_slice(b"None");
             } else {
-                push_python_repr(line, *value);
+                push_python_repr(out, *value);
             }
         }
-        line.push('\n');
-        out.extend_from_slice(line.as_bytes());
+        out.push(b'\n');
     }
 
     fn end(&mut self, _: &mut Vec<u8>) {}

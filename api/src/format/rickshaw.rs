@@ -1,7 +1,5 @@
 //! What the rickshaw library draws: `[{"target": …, "datapoints": [{"x": seconds, "y": value}]}]`.
 
-use std::fmt::Write as _;
-
 use query::Series;
 
 use super::SeriesWriter;
@@ -22,18 +20,16 @@ impl SeriesWriter for RickshawWriter {
         out.extend_from_slice(if self.written > 0 { b", {\"target\": " } else { b"{\"target\": " });
         self.written += 1;
         push(out, &series.name);
-        let mut text = ", \"datapoints\": [".to_owned();
+        out.extend_from_slice(b", \"datapoints\": [");
         let times = std::iter::successors(Some(series.start), |t| t.checked_add(series.step));
         let times = times.take_while(|seconds| *seconds < series.end);
         for (at, (seconds, value)) in times.zip(series.values.iter()).enumerate() {
             let separator = if at > 0 { ", " } else { "" };
-            write!(text, "{separator}{{\"x\": {seconds}, \"y\": ")
-                .expect("a String takes any text");
-            push_number(&mut text, *value);
-            text.push('}');
+            out.extend_from_slice(format!("{separator}{{\"x\": {seconds}, \"y\": ").as_bytes());
+            push_number(out, *value);
+            out.push(b'}');
         }
-        text.push_str("]}");
-        out.extend_from_slice(text.as_bytes());
+        out.extend_from_slice(b"]}");
     }
 
     fn end(&mut self, out: &mut Vec<u8>) {

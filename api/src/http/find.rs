@@ -50,16 +50,21 @@ pub(super) async fn answer(api: &Api, call: &Call) -> Result<Response, Refusal> 
     let (patterns, window) = asked(api, call, shape)?;
     let query = patterns[0].clone();
     let (mut replies, completeness) = matches(api, call, patterns, window).await?;
-    for reply in &mut replies {
-        tidy(&mut reply.matches, leaves_only);
-    }
     let time = whole_time(api);
-    let all = replies.iter_mut().flat_map(|reply| &mut reply.matches);
-    all.filter(|m| m.is_leaf).for_each(|m| m.intervals = vec![time]);
+    for FindReply { matches, .. } in &mut replies {
+        tidy(matches, leaves_only);
+        // The list of paths is the only one that is sorted by them.
+        if shape != Shape::Json {
+            sort_by_node(matches);
+        }
+        if matches!(shape, Shape::Peer(_)) {
+            matches.iter_mut().filter(|m| m.is_leaf).for_each(|m| m.intervals = vec![time]);
+        }
+    }
     let found = replies.first().map(|reply| reply.matches.as_slice()).unwrap_or_default();
     let mut response = mark_partial(api, call, &completeness, || match shape {
         Shape::Tree => call.json(&tree(found, &query, wildcards)),
-        Shape::Json => call.json(&listed(found)),
+        Shape::Json => call.json(&listed(found, time)),
         Shape::Completer => call.json(&Completions { metrics: completions(found, wildcards) }),
         Shape::Nodes => call.json(&Nodes { nodes: nodes(found, position) }),
         Shape::Raw => Ok(with_type("text/plain; charset=utf-8", raw(found))),
@@ -147,7 +152,8 @@ pub(super) async fn matches(
     let zone = call.params.zone(&api.config.timezone);
     let now = call.params.now(api.clock.now_unix_seconds(), &zone)?;
     let asking = api.backend.begin(now).of(&call.caller);
-    let (found, completeness) = by_names(api, &patterns, window, &asking).await?;
+    let (mut found, completeness) = by_names(api, &patterns, window, &asking).await?;
+    let is_single = patterns.len() == 1;
     let mut replies = Vec::with_capacity(patterns.len());
     let mut total = 0;
     for query in patterns {
@@ -155,7 +161,9 @@ pub(super) async fn matches(
             by_tags(api, &query, &asking).await?
         } else {
             let pattern = FindPattern::new(&query);
-            pattern.shown(found.get(&pattern.asked).cloned().unwrap_or_default())
+            let asked = &pattern.asked;
+            let matches = if is_single { found.remove(asked) } else { found.get(asked).cloned() };
+            pattern.shown(matches.unwrap_or_default())
         };
         // One question may stand there a thousand times, each with its own answer.
         total += matches.len();
@@ -221,14 +229,19 @@ fn term(term: &TagExpr) -> String {
     format!("{}{operator}{}", term.key(), term.value())
 }
 
-/// Sorts by node, a branch before the leaf of the same name; drops doubles.
+/// Sorts by path, a branch before the leaf of the same name; drops doubles.
 fn tidy(matches: &mut Vec<FindMatch>, leaves_only: bool) {
     matches.retain(|found| found.is_leaf || !leaves_only);
-    matches.sort_by(|a, b| {
-        let key = |m: &FindMatch| (m.path.clone(), m.is_leaf);
-        node(&a.path).cmp(node(&b.path)).then_with(|| key(a).cmp(&key(b)))
-    });
+    matches.sort_by(|a, b| a.path.cmp(&b.path).then(a.is_leaf.cmp(&b.is_leaf)));
     matches.dedup_by(|a, b| a.path == b.path && a.is_leaf == b.is_leaf);
+}
+
+/// Sorts by node and leaves those of the same node in their order.
+fn sort_by_node(matches: &mut Vec<FindMatch>) {
+    let node_at = |one: &FindMatch| one.path.len() - node(&one.path).len();
+    let mut placed: Vec<_> = matches.drain(..).map(|one| (node_at(&one), one)).collect();
+    placed.sort_by(|(at, one), (other_at, other)| one.path[*at..].cmp(&other.path[*other_at..]));
+    matches.extend(placed.into_iter().map(|(_, one)| one));
 }
 
 /// The last node of a path; a tagged name is one node.
@@ -279,7 +292,7 @@ struct Listed<'a> {
     path: &'a str,
     is_leaf: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    intervals: Option<Vec<Interval>>,
+    intervals: Option<[Interval; 1]>,
 }
 
 #[derive(Debug, Serialize)]
@@ -288,14 +301,12 @@ struct Interval {
     end: i64,
 }
 
-fn listed(found: &[FindMatch]) -> Vec<Listed<'_>> {
-    let interval = |window: &Window| Interval { start: window.from, end: window.until };
-    let intervals = |m: &FindMatch| m.is_leaf.then(|| m.intervals.iter().map(interval).collect());
-    let mut rows: Vec<_> = found
-        .iter()
-        .map(|m| Listed { path: &m.path, is_leaf: m.is_leaf, intervals: intervals(m) })
-        .collect();
-    rows.sort_by(|a, b| a.path.cmp(b.path).then(a.is_leaf.cmp(&b.is_leaf)));
+fn listed(found: &[FindMatch], time: Window) -> Vec<Listed<'_>> {
+    let mut rows = Vec::with_capacity(found.len());
+    for FindMatch { path, is_leaf, .. } in found {
+        let interval = Interval { start: time.from, end: time.until };
+        rows.push(Listed { path, is_leaf: *is_leaf, intervals: is_leaf.then_some([interval]) });
+    }
     rows
 }
 

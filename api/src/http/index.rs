@@ -4,12 +4,13 @@
 //! stores can be compared; `tagged=1` shows their names.
 
 use axum::response::Response;
+use daemon::pieces::Source;
 use metric::path::relative_path;
 
 use super::{Api, Call, with_type};
 use crate::errors::Refusal;
 use crate::format::json;
-use crate::pieces::{self, Source};
+use crate::pieces;
 
 pub(super) async fn answer(api: &Api, call: &Call) -> Result<Response, Refusal> {
     let wrapping = call.wrapping()?;

@@ -10,13 +10,16 @@ use std::path::PathBuf;
 use metric::{Consolidation, SeriesData};
 use whisper::{Archive, Fetched, Header, Method, Storage, Whisper, Window};
 
-use super::disk::DiskFile;
 use super::patched::{Patched, Zeros};
 use super::pending::Look;
+use super::prefixed::Prefixed;
 use super::recovery::not_in_file;
 use super::settle::{Owed, settle};
 use super::{Engine, Store};
 use crate::series::SeriesId;
+
+/// Read of a file at once: its header and, of many, the whole finest archive.
+const PREFIX_BYTES: u64 = 8 << 10;
 
 /// Why a series could not be read or deleted.
 #[derive(Debug, thiserror::Error)]
@@ -133,11 +136,11 @@ impl Store {
     /// The file with what it is owed and the waiting points written to an image in memory.
     fn patched(
         &self,
-        file: Whisper<DiskFile>,
+        file: Whisper<Prefixed>,
         id: SeriesId,
         look: &Look,
         now: i64,
-    ) -> Result<Whisper<Patched<DiskFile>>, whisper::Error> {
+    ) -> Result<Whisper<Patched<Prefixed>>, whisper::Error> {
         let (storage, header) = file.into_parts();
         let clocks_s = self.clocks_s(&header);
         let known = look.known.as_ref().filter(|_| look.owes_rollups());
@@ -180,9 +183,9 @@ impl Store {
     pub(super) fn open_for_reading(
         &self,
         path: &std::path::Path,
-    ) -> Result<Option<Whisper<DiskFile>>, whisper::Error> {
+    ) -> Result<Option<Whisper<Prefixed>>, whisper::Error> {
         match self.disk.open(path, false) {
-            Ok(file) => Whisper::open(file).map(Some),
+            Ok(file) => Whisper::open(Prefixed::read(file, PREFIX_BYTES)?).map(Some),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -238,8 +241,7 @@ fn lay_over(data: &mut SeriesData, slots: &[(i64, f64)]) {
 }
 
 fn data(name: &str, header: &Header, fetched: &Fetched) -> SeriesData {
-    let values = fetched.values().map(|value| value.unwrap_or(f64::NAN)).collect();
-    let mut data = SeriesData::new(name, fetched.start, fetched.step.into(), values);
+    let mut data = SeriesData::new(name, fetched.start, fetched.step.into(), fetched.column());
     data.consolidation = consolidation(header.method);
     data.x_files_factor = header.x_files_factor;
     data

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use whisper::{Error, Header, Storage, Whisper};
 
+use super::prefixed::Prefixed;
 use super::write::{Creates, Rollups, Written};
-use super::{DiskFile, Engine, ReadError, Store};
+use super::{Engine, ReadError, Store};
 use crate::series::SeriesId;
 
 /// Behind the name of a file that is being made; no series has a file called so.
@@ -93,7 +94,7 @@ impl Store {
     fn make_beside(
         &self,
         path: &Path,
-        old: &Whisper<DiskFile>,
+        old: &Whisper<Prefixed>,
         header: &Header,
     ) -> Result<(), Error> {
         match self.disk.remove(path) {

@@ -17,6 +17,9 @@ use crate::series::SeriesId;
 /// Series read in one piece: enough to put their files in order, few enough to be held in memory.
 const PIECE_SERIES: usize = 256;
 
+/// What a series takes in an answer besides its values, about.
+const HEAD_BYTES: usize = 256;
+
 /// Notes that one answer carries about what it lacks.
 const NOTES_MAX: usize = 10;
 
@@ -148,12 +151,14 @@ impl Render {
         if std::mem::replace(&mut self.finished, true) {
             return None;
         }
-        let window = self.request.fetches.first().map_or(Window::new(0, 0), |fetch| fetch.window);
-        let (_, encoder) = self
-            .encoder
-            .take()
-            .unwrap_or_else(|| (window, RenderEncoder::new(self.request.format, window, 0)));
-        Some(encoder.finish(Some(self.meta.clone())))
+        let mut out = Vec::new();
+        let encoder = self.encoder.take().map(|(_, encoder)| encoder).unwrap_or_else(|| {
+            let window =
+                self.request.fetches.first().map_or(Window::new(0, 0), |fetch| fetch.window);
+            RenderEncoder::begin(self.request.format, window, 0, &mut out)
+        });
+        encoder.finish(Some(self.meta.clone()), &mut out);
+        Some(out)
     }
 }
 
@@ -163,25 +168,22 @@ fn encode(
     encoder: &mut Encoder,
     series: &[(usize, SeriesData)],
 ) -> Vec<u8> {
-    let mut bytes = Vec::new();
+    let bytes = |data: &SeriesData| data.values.len() * size_of::<f64>() + HEAD_BYTES;
+    let mut out = Vec::with_capacity(series.iter().map(|(_, data)| bytes(data)).sum());
     for (fetch, data) in series {
         let window = request.fetches[*fetch].window;
-        if encoder.as_ref().is_none_or(|(of, _)| *of != window) {
-            // Only protobuf requests have several windows, and their replies may be written
-            // by several encoders: fields of a message may come in any pieces.
-            let next = RenderEncoder::new(request.format, window, series.len());
-            if let Some((_, mut last)) = encoder.replace((window, next)) {
-                bytes.extend(last.take());
+        // Only protobuf requests have several windows, and their replies may be written by several
+        // encoders: fields of a message may come in any pieces.
+        let (_, encoder) = match encoder.take() {
+            Some(known) if known.0 == window => encoder.insert(known),
+            _ => {
+                let next = RenderEncoder::begin(request.format, window, series.len(), &mut out);
+                encoder.insert((window, next))
             }
-        }
-        if let Some((_, encoder)) = encoder {
-            encoder.push(data);
-        }
+        };
+        encoder.push(data, &mut out);
     }
-    if let Some((_, encoder)) = encoder {
-        bytes.extend(encoder.take());
-    }
-    bytes
+    out
 }
 
 /// Those that any of the windows touches.

@@ -56,6 +56,7 @@ pub(super) async fn render(
     let mut head = Vec::new();
     let is_whole = loop {
         match render.next().await {
+            Ok(Some(more)) if head.is_empty() => head = more,
             Ok(Some(more)) => head.extend(more),
             Ok(None) => break true,
             Err(fault) => return Err((fault, watch)),

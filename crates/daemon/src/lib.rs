@@ -36,6 +36,7 @@ mod lifecycle;
 pub mod listen;
 pub mod log;
 pub mod metrics;
+pub mod pieces;
 mod program;
 pub mod settings;
 pub mod threads;

@@ -1,8 +1,6 @@
 //! Doubles as text, digit for digit as Python prints them: graphite-web's raw, csv and JSON
 //! replies, and the numbers in its series names, are made of this.
 
-use std::fmt::Write as _;
-
 /// Python switches to an exponent below 10^-4 ...
 const PLAIN_EXPONENT_MIN: i32 = -4;
 /// ... and from 10^16 on.
@@ -18,35 +16,31 @@ const TIE_DIGITS_MIN: usize = 15;
 /// The text of `repr(value)`: `3.0`, `0.0001`, `1e-05`, `1e+16`, `inf`, `nan`.
 #[must_use]
 pub fn python_repr(value: f64) -> String {
-    let mut text = String::with_capacity(24);
+    let mut text = Vec::with_capacity(24);
     push_python_repr(&mut text, value);
-    text
+    String::from_utf8(text).expect("digits and letters are ASCII")
 }
 
 /// Appends what [`python_repr`] returns.
-pub fn push_python_repr(out: &mut String, value: f64) {
+pub fn push_python_repr(out: &mut Vec<u8>, value: f64) {
     if value.is_nan() {
-        return out.push_str("nan");
+        return out.extend_from_slice(b"nan");
     }
     if value.is_sign_negative() {
-        out.push('-');
+        out.push(b'-');
     }
     let magnitude = value.abs();
     if magnitude.is_infinite() {
-        return out.push_str("inf");
+        return out.extend_from_slice(b"inf");
     }
     if push_short(out, magnitude) {
         return;
     }
-    let scientific = shortest(magnitude);
-    let (digits, exponent) = scientific.split_once('e').expect("`{:e}` prints an exponent");
-    let exponent: i32 = exponent.parse().expect("`{:e}` prints a small integer exponent");
-    if (PLAIN_EXPONENT_MIN..PLAIN_EXPONENT_MAX).contains(&exponent) {
-        push_plain(out, digits, exponent);
+    let decimal = Decimal::shortest(magnitude);
+    if (PLAIN_EXPONENT_MIN..PLAIN_EXPONENT_MAX).contains(&decimal.exponent) {
+        decimal.push_plain(out);
     } else {
-        let sign = if exponent < 0 { '-' } else { '+' };
-        write!(out, "{digits}e{sign}{:02}", exponent.unsigned_abs())
-            .expect("a String takes any text");
+        decimal.push_scientific(out);
     }
 }
 
@@ -55,17 +49,18 @@ const SHORT_SCALES: [f64; 5] = [1.0, 10.0, 100.0, 1e3, 1e4];
 
 /// Most numbers that are measured have few digits. Two decimals of fewer than 16 digits are two
 /// different doubles, so one of them that divides out to this number is its shortest text.
-fn push_short(out: &mut String, magnitude: f64) -> bool {
+fn push_short(out: &mut Vec<u8>, magnitude: f64) -> bool {
     for (decimals, scale) in SHORT_SCALES.iter().enumerate() {
-        let scaled = (magnitude * scale).round();
+        let scaled = magnitude * scale;
         if scaled >= SHORT_MAX {
             return false;
         }
-        if scaled / scale == magnitude {
-            let (digits, scale) = (scaled as u64, *scale as u64);
+        let digits = (scaled + 0.5) as u64;
+        if digits as f64 / scale == magnitude {
+            let scale = *scale as u64;
             // Below 10^-4 Python writes an exponent.
             push_integer(out, digits / scale);
-            out.push('.');
+            out.push(b'.');
             push_decimals(out, digits % scale, decimals.max(1));
             return true;
         }
@@ -77,36 +72,112 @@ fn push_short(out: &mut String, magnitude: f64) -> bool {
 const SHORT_MAX: f64 = 1e15;
 
 /// Appends a whole number.
-pub fn push_integer(out: &mut String, number: u64) {
+pub fn push_integer(out: &mut Vec<u8>, number: u64) {
     push_decimals(out, number, 1);
 }
 
-/// A whole number with zeros before it up to so many digits.
-fn push_decimals(out: &mut String, mut number: u64, digits_min: usize) {
+/// `00`, `01` and so on to `99`.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut at = 0;
+    while at < pairs.len() {
+        // Both fit into a byte.
+        pairs[at] = [b'0' + (at / 10) as u8, b'0' + (at % 10) as u8];
+        at += 1;
+    }
+    pairs
+};
+
+/// A whole number with zeros before it up to so many digits, at most 20.
+fn push_decimals(out: &mut Vec<u8>, mut number: u64, digits_min: usize) {
     let mut digits = [b'0'; 20];
     let mut first = digits.len();
-    while number > 0 || digits.len() - first < digits_min {
-        first -= 1;
-        // One digit fits into a byte.
-        digits[first] = b'0' + (number % 10) as u8;
-        number /= 10;
+    while number >= 10 {
+        first -= 2;
+        digits[first..first + 2].copy_from_slice(&PAIRS[(number % 100) as usize]);
+        number /= 100;
     }
-    out.push_str(std::str::from_utf8(&digits[first..]).expect("digits are ASCII"));
+    if number > 0 {
+        first -= 1;
+        digits[first] += number as u8;
+    }
+    out.extend_from_slice(&digits[first.min(digits.len() - digits_min)..]);
 }
 
-/// The fewest digits that read back to `magnitude`, and of those the nearest, in `{:e}` form.
-///
-/// Where two are equally near, Python takes the even one and Rust's shortest form the larger.
-/// Rust's form of a given length is half-even too, so it decides, if it reads back at all. Such a
-/// tie needs an exact value one digit longer than its text, which below 15 digits cannot be.
-fn shortest(magnitude: f64) -> String {
-    let shortest = format!("{magnitude:e}");
-    let digits = shortest.bytes().take_while(|&b| b != b'e').filter(u8::is_ascii_digit).count();
-    if digits < TIE_DIGITS_MIN || fraction_bits(magnitude) > TIE_FRACTION_BITS_MAX {
-        return shortest;
+/// Most digits of the shortest text of a double, and some to spare.
+const DIGITS_MAX: usize = 20;
+
+/// The digits of a number from the first that is not 0 to the last, and the power of ten of the
+/// first.
+struct Decimal {
+    digits: [u8; DIGITS_MAX],
+    length: usize,
+    exponent: i32,
+}
+
+impl Decimal {
+    /// The fewest digits that read back to `magnitude`, and of those the nearest.
+    ///
+    /// Where two are equally near, Python takes the even one and others may take the larger. Rust's
+    /// form of a given length is half-even, so it decides, if it reads back at all. Such a tie needs
+    /// an exact value one digit longer than its text, which below 15 digits cannot be.
+    fn shortest(magnitude: f64) -> Self {
+        let shortest = Self::read(zmij::Buffer::new().format_finite(magnitude));
+        if shortest.length < TIE_DIGITS_MIN || fraction_bits(magnitude) > TIE_FRACTION_BITS_MAX {
+            return shortest;
+        }
+        let nearest = format!("{magnitude:.*e}", shortest.length - 1);
+        if nearest.parse() == Ok(magnitude) { Self::read(&nearest) } else { shortest }
     }
-    let nearest = format!("{magnitude:.*e}", digits - 1);
-    if nearest.parse() == Ok(magnitude) { nearest } else { shortest }
+
+    /// Of `12.5`, `0.00125`, `1.25e-7` and the like.
+    fn read(text: &str) -> Self {
+        let (mantissa, power) = text.split_once('e').unwrap_or((text, "0"));
+        let power: i32 = power.parse().expect("an exponent is a small integer");
+        let whole = mantissa.find('.').unwrap_or(mantissa.len());
+        let written = mantissa.bytes().filter(u8::is_ascii_digit);
+        let zeros = written.clone().take_while(|digit| *digit == b'0').count();
+        let (mut digits, mut length) = ([b'0'; DIGITS_MAX], 0);
+        for (place, digit) in digits.iter_mut().zip(written.skip(zeros)).enumerate() {
+            *digit.0 = digit.1;
+            if digit.1 != b'0' {
+                length = place + 1;
+            }
+        }
+        let first = i32::try_from(whole).unwrap_or(0) - 1 - i32::try_from(zeros).unwrap_or(0);
+        Self { digits, length, exponent: first + power }
+    }
+
+    fn digits(&self) -> &[u8] {
+        &self.digits[..self.length]
+    }
+
+    /// `d.ddde+dd`.
+    fn push_scientific(&self, out: &mut Vec<u8>) {
+        let (first, rest) = self.digits().split_at(self.length.min(1));
+        out.extend_from_slice(first);
+        if !rest.is_empty() {
+            out.push(b'.');
+            out.extend_from_slice(rest);
+        }
+        out.extend_from_slice(if self.exponent < 0 { b"e-" } else { b"e+" });
+        push_decimals(out, self.exponent.unsigned_abs().into(), 2);
+    }
+
+    /// Written out, with a digit on both sides of the point.
+    fn push_plain(&self, out: &mut Vec<u8>) {
+        let digits = self.digits();
+        let Ok(whole) = usize::try_from(self.exponent) else {
+            out.extend_from_slice(b"0.");
+            out.extend(std::iter::repeat_n(b'0', self.exponent.unsigned_abs() as usize - 1));
+            return out.extend_from_slice(digits);
+        };
+        let (head, tail) = digits.split_at((whole + 1).min(digits.len()));
+        out.extend_from_slice(head);
+        out.extend(std::iter::repeat_n(b'0', whole + 1 - head.len()));
+        out.push(b'.');
+        out.extend_from_slice(if tail.is_empty() { b"0" } else { tail });
+    }
 }
 
 /// How many bits stand after the point, 0 for whole numbers.
@@ -116,24 +187,6 @@ fn fraction_bits(magnitude: f64) -> i32 {
     let mantissa = bits & ((1 << 52) - 1);
     let zeros = i32::try_from(mantissa.trailing_zeros().min(52)).expect("at most 52");
     1075 - exponent.max(1) - zeros
-}
-
-/// `d.ddd` times ten to the exponent, written out.
-fn push_plain(out: &mut String, digits: &str, exponent: i32) {
-    let (first, rest) = digits.split_at(1);
-    let rest = rest.strip_prefix('.').unwrap_or(rest);
-    let Ok(whole) = usize::try_from(exponent) else {
-        out.push_str("0.");
-        out.extend(std::iter::repeat_n('0', exponent.unsigned_abs() as usize - 1));
-        out.push_str(first);
-        return out.push_str(rest);
-    };
-    out.push_str(first);
-    let (head, tail) = rest.split_at(whole.min(rest.len()));
-    out.push_str(head);
-    out.extend(std::iter::repeat_n('0', whole - head.len()));
-    out.push('.');
-    out.push_str(if tail.is_empty() { "0" } else { tail });
 }
 
 #[cfg(test)]
@@ -176,16 +229,16 @@ mod tests {
         let digits = shortest.bytes().take_while(|&b| b != b'e').filter(u8::is_ascii_digit).count();
         let nearest = format!("{value:.*e}", digits - 1);
         let text = if nearest.parse() == Ok(value) { nearest } else { shortest };
-        let (digits, exponent) = text.split_once('e').unwrap();
+        let (mantissa, exponent) = text.split_once('e').unwrap();
         let exponent: i32 = exponent.parse().unwrap();
-        let mut out = String::new();
-        if (PLAIN_EXPONENT_MIN..PLAIN_EXPONENT_MAX).contains(&exponent) {
-            push_plain(&mut out, digits, exponent);
-        } else {
+        if !(PLAIN_EXPONENT_MIN..PLAIN_EXPONENT_MAX).contains(&exponent) {
             let sign = if exponent < 0 { '-' } else { '+' };
-            write!(out, "{digits}e{sign}{:02}", exponent.unsigned_abs()).unwrap();
+            return format!("{mantissa}e{sign}{:02}", exponent.unsigned_abs());
         }
-        out
+        // As many places after the point as the digits reach, at least one.
+        let digits = i32::try_from(mantissa.bytes().filter(u8::is_ascii_digit).count()).unwrap();
+        let places = usize::try_from(digits - 1 - exponent).unwrap_or(0).max(1);
+        format!("{:.places$}", text.parse::<f64>().unwrap())
     }
 
     proptest! {

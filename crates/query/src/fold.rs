@@ -1,5 +1,6 @@
-//! Combinations that storage nodes can do: each folds its own series, the partial results are merged
-//! in ring order, and the last one finishes. The digits then do not depend on who answered first.
+//! Combinations that go through series one after the other and can be left and taken up: storage
+//! nodes can fold their own series, the partial results are merged in ring order, and the last one
+//! finishes. The digits then do not depend on who answered first.
 
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,17 @@ impl Fold {
             _ => return None,
         })
     }
+
+    /// The running value, which means nothing if it is made of none, with one more. Sums begin at 0,
+    /// so that the digits are Python's.
+    fn join(self, kept: f64, count: u64, value: f64) -> f64 {
+        match self {
+            Self::Sum | Self::Average | Self::Count => kept + value,
+            Self::Min if count == 0 || value < kept => value,
+            Self::Max if count == 0 || value > kept => value,
+            Self::Min | Self::Max => kept,
+        }
+    }
 }
 
 /// A grid that two partial results do not share.
@@ -62,9 +74,11 @@ impl Partial {
     /// Adds a series that lies on the grid; NaN is null, missing values at the end are null.
     pub fn add(&mut self, values: &[f64]) {
         self.series += 1;
-        for (slot, value) in values.iter().copied().enumerate().take(self.values.len()) {
+        let fold = self.fold;
+        for ((kept, count), &value) in self.values.iter_mut().zip(&mut self.counts).zip(values) {
             if !value.is_nan() {
-                self.put(slot, value, 1);
+                *kept = fold.join(*kept, *count, value);
+                *count += 1;
             }
         }
     }
@@ -76,24 +90,17 @@ impl Partial {
             return Err(Mismatch);
         }
         self.series += other.series;
-        for (slot, (value, count)) in other.values.iter().zip(&other.counts).enumerate() {
-            if *count > 0 {
-                self.put(slot, *value, *count);
+        let fold = self.fold;
+        let theirs = other.values.iter().zip(&other.counts);
+        for ((kept, count), (&value, &more)) in
+            self.values.iter_mut().zip(&mut self.counts).zip(theirs)
+        {
+            if more > 0 {
+                *kept = fold.join(*kept, *count, value);
+                *count += more;
             }
         }
         Ok(())
-    }
-
-    fn put(&mut self, slot: usize, value: f64, count: u64) {
-        let first = self.counts[slot] == 0;
-        let kept = self.values[slot];
-        self.values[slot] = match self.fold {
-            _ if first => value,
-            Fold::Sum | Fold::Average | Fold::Count => kept + value,
-            Fold::Min => kept.min(value),
-            Fold::Max => kept.max(value),
-        };
-        self.counts[slot] += count;
     }
 
     /// One value a slot; null where fewer than this share of the series have a point.
@@ -102,13 +109,12 @@ impl Partial {
         slots
             .map(|(value, count)| {
                 let share = *count as f64 / self.series as f64;
-                if *count == 0 || share < x_files_factor {
-                    return f64::NAN;
-                }
                 match self.fold {
-                    Fold::Average => value / *count as f64,
-                    Fold::Count => *count as f64,
-                    Fold::Sum | Fold::Min | Fold::Max => *value,
+                    _ if *count == 0 => f64::NAN,
+                    Fold::Average if share >= x_files_factor => value / *count as f64,
+                    Fold::Count if share >= x_files_factor => *count as f64,
+                    _ if share >= x_files_factor => *value,
+                    _ => f64::NAN,
                 }
             })
             .collect()

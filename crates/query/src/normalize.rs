@@ -1,6 +1,7 @@
 //! Brings series of different steps onto one grid, as graphite-web does before it combines them.
 
 use crate::call::Grid;
+use crate::fold::{Fold, Partial};
 use crate::series::Series;
 
 /// Rows put together at once, so that columns are read a stretch at a time and not point by point.
@@ -16,6 +17,15 @@ pub struct Normalized {
 }
 
 impl Normalized {
+    /// What [`Normalized::map_rows`] gives of the fold of each row, column by column.
+    pub fn fold(&self, fold: Fold, x_files_factor: f64) -> Vec<f64> {
+        let columns: Vec<_> = self.series.iter().map(Series::points).collect();
+        let longest = columns.iter().map(|c| c.len()).max().unwrap_or(0);
+        let mut partial = Partial::new(fold, self.grid.start, self.grid.step, longest);
+        columns.iter().for_each(|column| partial.add(column));
+        partial.finish(x_files_factor)
+    }
+
     /// One value for each point in time, made of a row with one value a series, nulls where a series
     /// has ended. Rows go on to the end of the longest series.
     pub fn map_rows(&self, mut value: impl FnMut(&[f64]) -> f64) -> Vec<f64> {

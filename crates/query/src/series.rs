@@ -12,17 +12,19 @@ pub type Tags = BTreeMap<String, String>;
 
 /// A column of values, NaN for "no point". Clones share the column until one of them writes.
 #[derive(Clone, Debug, Default)]
-pub struct Values(Arc<[f64]>);
+#[expect(clippy::rc_buffer, reason = "columns are made as Vec, and an Arc<[f64]> would copy each")]
+pub struct Values(Arc<Vec<f64>>);
 
 impl Values {
     /// The column for writing; copies it first if a clone still reads it.
     pub fn make_mut(&mut self) -> &mut [f64] {
-        Arc::make_mut(&mut self.0)
+        Arc::make_mut(&mut self.0).as_mut_slice()
     }
 
     /// Bytes of the column, none if others share it.
     fn bytes(&self) -> u64 {
-        if Arc::strong_count(&self.0) > 1 { 0 } else { size_of_val::<[f64]>(&self.0) as u64 }
+        let is_shared = Arc::strong_count(&self.0) > 1;
+        if is_shared { 0 } else { (self.0.capacity() * size_of::<f64>()) as u64 }
     }
 }
 
@@ -36,13 +38,13 @@ impl Deref for Values {
 
 impl From<Vec<f64>> for Values {
     fn from(values: Vec<f64>) -> Self {
-        Self(values.into())
+        Self(Arc::new(values))
     }
 }
 
 impl FromIterator<f64> for Values {
     fn from_iter<I: IntoIterator<Item = f64>>(values: I) -> Self {
-        Self(values.into_iter().collect())
+        Self(Arc::new(values.into_iter().collect()))
     }
 }
 

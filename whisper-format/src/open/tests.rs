@@ -197,9 +197,7 @@ proptest! {
         let read: Vec<_> = fetched.values().map(|value| value.unwrap().to_bits()).collect();
         let written: Vec<_> = values.iter().map(|value| value.to_bits()).collect();
         prop_assert_eq!(&read, &written);
-        let mut column = vec![0.0; values.len()];
-        fetched.copy_to(&mut column);
-        let copied: Vec<_> = column.iter().map(|value: &f64| value.to_bits()).collect();
-        prop_assert_eq!(copied, written);
+        let column: Vec<_> = fetched.column().iter().map(|value| value.to_bits()).collect();
+        prop_assert_eq!(column, written);
     }
 }

@@ -9,18 +9,18 @@ use wire::reply::{FindMatch, FindReply, InfoReply};
 /// One reply per pattern: everything that any node found, sorted by bytes. A path that is a leaf
 /// for one node and a branch for another is both. Replies hold one entry per pattern, in order.
 pub(crate) fn merge_finds(patterns: &[String], replies: Vec<Vec<FindReply>>) -> Vec<FindReply> {
-    let mut found: Vec<BTreeMap<(String, bool), FindMatch>> = vec![BTreeMap::new(); patterns.len()];
+    let mut found: Vec<Vec<FindMatch>> = vec![Vec::new(); patterns.len()];
     for reply in replies {
-        for (found, reply) in found.iter_mut().zip(reply) {
-            for one in reply.matches {
-                found.entry((one.path.clone(), one.is_leaf)).or_insert(one);
-            }
+        for (found, mut reply) in found.iter_mut().zip(reply) {
+            found.append(&mut reply.matches);
         }
     }
-    let reply = |(query, found): (&String, BTreeMap<_, FindMatch>)| FindReply {
-        query: query.clone(),
-        matches: found.into_values().collect(),
-    };
+    for matches in &mut found {
+        // Of what several nodes found the first is kept.
+        matches.sort_by(|a, b| a.path.cmp(&b.path).then(a.is_leaf.cmp(&b.is_leaf)));
+        matches.dedup_by(|a, b| a.path == b.path && a.is_leaf == b.is_leaf);
+    }
+    let reply = |(query, matches): (&String, _)| FindReply { query: query.clone(), matches };
     patterns.iter().zip(found).map(reply).collect()
 }
 

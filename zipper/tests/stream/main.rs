@@ -67,28 +67,29 @@ fn reply(number: usize, names: Arc<[String]>, breaks_after: Option<usize>) -> Re
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
         let (ring, number) = (ring(), u16::try_from(number).unwrap());
-        let mut encoder = RenderEncoder::new(Format::V3, WINDOW, 0);
+        let mut out = Vec::new();
+        let mut encoder = RenderEncoder::begin(Format::V3, WINDOW, 0, &mut out);
         let mine = |name: &&String| ring.owners(name.as_bytes()).as_slice().contains(&number);
         let mut sent = 0;
         for name in names.iter().filter(mine) {
             let mut one = SeriesData::new(name.clone(), 60, 60, vec![1.0; POINTS]);
             one.path_expression = "servers.*.cpu.user".to_owned();
-            encoder.push(&one);
+            encoder.push(&one, &mut out);
             sent += 1;
             if breaks_after == Some(sent) {
                 drop(sender.send(Err(std::io::Error::other("broken off"))).await);
                 return;
             }
             if sent.is_multiple_of(PIECE_SERIES) {
-                let piece = encoder.take();
+                let piece = std::mem::take(&mut out);
                 if sender.send(Ok(Bytes::from(piece))).await.is_err() {
                     return;
                 }
             }
         }
         let meta = Meta { nodes_asked: 1, nodes_answered: 1, ..Meta::default() };
-        let end = encoder.finish(Some(meta));
-        drop(sender.send(Ok(Bytes::from(end))).await);
+        encoder.finish(Some(meta), &mut out);
+        drop(sender.send(Ok(Bytes::from(out))).await);
     });
     ([("x-plumbago-order", "name")], daemon::http::received(receiver)).into_response()
 }

@@ -3,6 +3,7 @@
 use crate::aggregate::{Aggregate, has_enough, percentile, without_series};
 use crate::call::Call;
 use crate::error::EvalError;
+use crate::fold::Fold;
 use crate::function::{
     Body, Example, Function, Group, Literal, Param, ParamKind, SERIES_LIST, SERIES_LISTS,
 };
@@ -284,8 +285,14 @@ pub(super) fn combine(
     let func = without_series(func);
     let aggregate = Aggregate::by_name(func).expect("bound as an aggregation, or of the table");
     let x_files_factor = x_files_factor.unwrap_or(call.x_files_factor());
-    let values = all
-        .map_rows(|row| if has_enough(row, x_files_factor) { aggregate.of(row) } else { f64::NAN });
+    let of_row = |row: &[f64]| match has_enough(row, x_files_factor) {
+        true => aggregate.of(row),
+        false => f64::NAN,
+    };
+    let values = match Fold::by_name(func) {
+        Some(fold) => all.fold(fold, x_files_factor),
+        None => all.map_rows(of_row),
+    };
     let name = format!("{func}Series({})", path_expressions(&all.series));
     let mut series = call.new_series(name, all.grid, values);
     series.x_files_factor = x_files_factor;

@@ -20,13 +20,11 @@ pub struct RenderReply {
     pub meta: Option<pb_v3::Meta>,
 }
 
-/// Writes a reply series by series, so that it can be streamed: take what [`RenderEncoder::take`]
-/// gives after any push, and what [`RenderEncoder::finish`] gives at the end.
+/// Writes a reply series by series, so that it can be streamed.
 #[derive(Debug)]
 pub struct RenderEncoder {
     format: Format,
     request: Window,
-    out: Vec<u8>,
     pushed: usize,
 }
 
@@ -34,20 +32,18 @@ impl RenderEncoder {
     /// Begins a reply of exactly `series` series (only msgpack needs the number beforehand) to a
     /// request for this window.
     #[must_use]
-    pub fn new(format: Format, request: Window, series: usize) -> Self {
-        let mut out = Vec::new();
+    pub fn begin(format: Format, request: Window, series: usize, out: &mut Vec<u8>) -> Self {
         match format {
             Format::Json => out.extend_from_slice(b"{\"metrics\":["),
-            Format::Pickle => Pickler::begin(&mut out).begin_list(series),
-            Format::Msgpack => Packer::new(&mut out).begin_list(series),
+            Format::Pickle => Pickler::begin(out).begin_list(series),
+            Format::Msgpack => Packer::new(out).begin_list(series),
             Format::V2 | Format::V3 => {}
         }
-        Self { format, request, out, pushed: 0 }
+        Self { format, request, pushed: 0 }
     }
 
     /// Appends one series.
-    pub fn push(&mut self, series: &SeriesData) {
-        let out = &mut self.out;
+    pub fn push(&mut self, series: &SeriesData, out: &mut Vec<u8>) {
         match self.format {
             Format::Json => {
                 if self.pushed > 0 {
@@ -63,15 +59,8 @@ impl RenderEncoder {
         self.pushed += 1;
     }
 
-    /// Moves out the bytes written so far.
-    pub fn take(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.out)
-    }
-
-    /// Ends the reply; only v3 can carry the meta. Returns the bytes not taken yet.
-    #[must_use]
-    pub fn finish(mut self, meta: Option<pb_v3::Meta>) -> Vec<u8> {
-        let out = &mut self.out;
+    /// Appends the end of the reply; only v3 can carry the meta.
+    pub fn finish(self, meta: Option<pb_v3::Meta>, out: &mut Vec<u8>) {
         match self.format {
             Format::Json => out.extend_from_slice(b"]}"),
             Format::Pickle => {
@@ -82,7 +71,6 @@ impl RenderEncoder {
             Format::V3 => v3::push_meta(out, meta),
             Format::Msgpack | Format::V2 => {}
         }
-        self.out
     }
 }
 
@@ -94,9 +82,11 @@ pub fn encode_render(
     series: &[SeriesData],
     meta: Option<pb_v3::Meta>,
 ) -> Vec<u8> {
-    let mut encoder = RenderEncoder::new(format, request, series.len());
-    series.iter().for_each(|series| encoder.push(series));
-    encoder.finish(meta)
+    let mut out = Vec::new();
+    let mut encoder = RenderEncoder::begin(format, request, series.len(), &mut out);
+    series.iter().for_each(|series| encoder.push(series, &mut out));
+    encoder.finish(meta, &mut out);
+    out
 }
 
 /// Reads a reply as its bytes come in. What is in v3 becomes series at once; of the other formats

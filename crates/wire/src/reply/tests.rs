@@ -84,21 +84,6 @@ fn capitalised_consolidation_of_peers_is_understood() {
 }
 
 #[test]
-fn a_streamed_reply_is_the_whole_reply() {
-    let sent = [series("a", vec![1.0]), series("b", vec![f64::NAN])];
-    for format in ALL {
-        let mut encoder = RenderEncoder::new(format, ASKED, sent.len());
-        let mut pieces = Vec::new();
-        for one in &sent {
-            encoder.push(one);
-            pieces.extend(encoder.take());
-        }
-        pieces.extend(encoder.finish(None));
-        assert_eq!(pieces, encode_render(format, ASKED, &sent, None), "{format:?}");
-    }
-}
-
-#[test]
 fn impossible_times_are_refused_in_every_format() {
     for format in ALL {
         let mut bad = series("a", vec![1.0]);

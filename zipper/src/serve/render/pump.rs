@@ -71,7 +71,7 @@ impl Pump {
             let is_held =
                 self.format == Format::Msgpack || (!self.may_end_partial && merging.has_holes());
             let count = if is_held { merging.hold_all(&mut self.tally).await } else { 0 };
-            self.encoder = Some(RenderEncoder::new(self.format, *window, count));
+            self.encoder = Some(RenderEncoder::begin(self.format, *window, count, out));
         }
         if let Some(series) = merging.next(&mut self.tally).await {
             self.series += 1;
@@ -79,8 +79,7 @@ impl Pump {
             self.view.within("series_max", self.series, self.view.limits.series_max)?;
             self.view.within("points_max", self.points, self.view.limits.points_max)?;
             if let Some(encoder) = &mut self.encoder {
-                encoder.push(&series);
-                out.extend(encoder.take());
+                encoder.push(&series, out);
             }
             return Ok(true);
         }
@@ -88,7 +87,7 @@ impl Pump {
         // Several windows come in messages alone, whose replies may be written in pieces.
         let meta = self.left.is_empty().then(|| self.tally.meta(&self.view));
         if let Some(encoder) = self.encoder.take() {
-            out.extend(encoder.finish(meta));
+            encoder.finish(meta, out);
         }
         Ok(!self.left.is_empty())
     }
