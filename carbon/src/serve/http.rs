@@ -387,7 +387,15 @@ fn render_request(
     }
     let queries = find::parse_all(reader, texts.into_iter(), "target")?;
     let fetches = queries.into_iter().zip(windows);
-    let fetches = fetches.map(|((text, query), window)| Fetch { text, query, window }).collect();
+    let mut fetches: Vec<Fetch> =
+        fetches.map(|((text, query), window)| Fetch { text, query, window }).collect();
+    // carbonapi asks for the names that it found, and wants to be told for which pattern.
+    let asked = message.iter().flat_map(|request| &request.metrics);
+    for (fetch, asked) in fetches.iter_mut().zip(asked) {
+        if !asked.path_expression.is_empty() {
+            fetch.text.clone_from(&asked.path_expression);
+        }
+    }
     let planned = plan.map(|plan| plan.now).filter(|&now| now > 0);
     let now = planned.or(params.int("now")?).unwrap_or_else(|| reader.clock.now_unix_seconds());
     let budget = plan.map_or(0, |plan| plan.budget_points);

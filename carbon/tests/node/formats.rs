@@ -179,3 +179,22 @@ async fn lists_details_and_capabilities_are_go_carbons() {
     assert_eq!(node.get("/robots.txt").await.status, 200);
     node.stop().await;
 }
+
+#[tokio::test]
+async fn names_that_were_found_for_a_pattern_are_answered_under_the_pattern() {
+    let (node, _folder) = filled().await;
+    let fetch = |name: &str, expression: &str| FetchRequest {
+        name: name.to_owned(),
+        path_expression: expression.to_owned(),
+        start_time: NOW - 60,
+        stop_time: NOW,
+        ..FetchRequest::default()
+    };
+    let metrics = vec![fetch("a.b", "a.*"), fetch("a.d", "a.*"), fetch("a.b.c", "")];
+    let body = MultiFetchRequest { metrics, plan: None }.encode_to_vec();
+    let answer = node.request("read", "GET /render/", &[V3_ACCEPT], &body).await;
+    let reply = decode_render(Format::V3, &answer.body, CAPS).unwrap();
+    let told: Vec<_> = reply.series.iter().map(|s| (&*s.name, &*s.path_expression)).collect();
+    assert_eq!(told, [("a.b", "a.*"), ("a.d", "a.*"), ("a.b.c", "a.b.c")]);
+    node.stop().await;
+}
