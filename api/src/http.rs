@@ -40,6 +40,7 @@ use crate::format::{Pretty, json};
 use crate::params::Params;
 use crate::pieces::Wrapping;
 use crate::queries::{Queries, Query, Ticket};
+use crate::turns::Turns;
 
 const PARTIAL: HeaderName = HeaderName::from_static("x-plumbago-partial");
 const QUERY_RANGE: HeaderName = HeaderName::from_static("x-query-range");
@@ -57,6 +58,7 @@ pub(crate) struct Api {
     plans: Cache<Arc<Expr>>,
     replies: Cache<Arc<answers::Answer>>,
     cache_server: Option<Arc<Server>>,
+    turns: Arc<Turns>,
 }
 
 impl Api {
@@ -85,6 +87,7 @@ impl Api {
             plans,
             replies,
             cache_server,
+            turns: Arc::default(),
         })
     }
 }

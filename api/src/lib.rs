@@ -19,6 +19,7 @@ mod patterns;
 mod pieces;
 mod queries;
 mod tables;
+mod turns;
 
 use std::sync::Arc;
 

@@ -138,7 +138,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("cache_server_timeout", Kind::Duration, "50ms", "How long that server may take; without its answer the request is worked on as if it were not there."),
     Setting::new("events_path", Kind::Path, "", "The file that keeps events, an SQLite database; without one they are kept in memory."),
     Setting::new("events_max", Kind::Count, "1000000", "Events that are kept; the oldest make room."),
-    Setting::new("deletes_allowed", Kind::Flag, "true", "Whether /tags/delSeries and /tags/delByQuery may delete series with all their points; Grafana passes such requests of its users on."),
+    Setting::new("deletes_allowed", Kind::Flag, "false", "Whether /tags/delSeries and /tags/delByQuery may delete series with all their points; Grafana passes such requests of its users on."),
 ];
 
 /// Upper bounds of the request times, in seconds.

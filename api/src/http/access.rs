@@ -19,13 +19,14 @@ use crate::errors::Refusal;
 use crate::queries::{About, Ticket};
 
 /// Request headers that say for whom a request is made, each with its field in logs and lists.
-const ORIGIN: [(&str, &str); 6] = [
+const ORIGIN: [(&str, &str); 7] = [
     ("x-dashboard-id", "dashboard"),
     ("x-dashboard-uid", "dashboard"),
     ("x-panel-id", "panel"),
     ("x-grafana-org-id", "org"),
     ("x-grafana-user", "user"),
     ("x-forwarded-for", "forwarded_for"),
+    ("traceparent", "trace"),
 ];
 
 /// Characters of such a header, and of a request in the access log.
@@ -161,5 +162,30 @@ impl HttpBody for Watched {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_is_what_grafana_and_proxies_say_each_once() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("x-dashboard-uid", "uid"),
+            ("x-dashboard-id", "12"),
+            ("x-panel-id", "3"),
+            ("x-forwarded-for", "192.0.2.7"),
+            ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+            ("authorization", "Basic Z3JhZmFuYTpzZWNyZXQ="),
+        ] {
+            headers.insert(name, value.parse().expect("a header"));
+        }
+        let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let known =
+            [("dashboard", "12"), ("panel", "3"), ("forwarded_for", "192.0.2.7"), ("trace", trace)];
+        let known = known.map(|(field, value)| (field, value.to_owned()));
+        assert_eq!(origin(&headers), known, "and no password");
     }
 }

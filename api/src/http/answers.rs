@@ -22,6 +22,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Api, Call, PARTIAL, QUERY_RANGE};
 use crate::errors::Refusal;
+use crate::turns::Turn;
 
 const CACHED: HeaderName = HeaderName::from_static("x-plumbago-cached");
 
@@ -49,6 +50,14 @@ pub(super) fn good_for(api: &Api, call: &Call) -> Result<Duration, Refusal> {
     }
     let seconds = |seconds: i64| Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
     Ok(asked.map_or(caching.time, seconds).min(caching.time_max))
+}
+
+/// What a request finds at its place.
+pub(super) enum Found {
+    /// Its reply.
+    Kept(Response),
+    /// The turn to read for it, or none if another one has just done so.
+    Turn(Option<Turn>),
 }
 
 /// The place of one reply in the caches.
@@ -96,8 +105,15 @@ impl Place {
         format!("plumbago:{hex}")
     }
 
-    /// The reply, if it is kept.
-    pub(super) async fn find(&self, api: &Api) -> Option<Response> {
+    /// The reply, if it is kept; or else the turn to make it, after who is making it just now.
+    pub(super) async fn find_or_wait(&self, api: &Api) -> Found {
+        match self.find(api).await {
+            Some(kept) => Found::Kept(kept),
+            None => Found::Turn(api.turns.take(&self.key).await),
+        }
+    }
+
+    async fn find(&self, api: &Api) -> Option<Response> {
         if let Some((answer, age)) = api.replies.get(&self.key) {
             return Some(response(&answer, age));
         }

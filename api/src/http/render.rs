@@ -16,7 +16,7 @@ use serde_json::json;
 use tokio::sync::oneshot;
 use wire::pb_v3::MultiFetchRequest;
 
-use super::answers::{self, Place};
+use super::answers::{self, Found, Place};
 use super::{Api, Call, QUERY_RANGE, mark_partial, with_type};
 use crate::backend::Completeness;
 use crate::errors::Refusal;
@@ -54,12 +54,15 @@ async fn picture(api: &Arc<Api>, call: &Call, kind: image::Kind) -> Result<Respo
     let planned = plan(api, request)?;
     let good_for = answers::good_for(api, call)?;
     let place = Place::of(api, call, &planned.request, &planned.targets, good_for);
-    if let Some(place) = &place
-        && let Some(kept) = place.find(api).await
-    {
-        return Ok(kept);
-    }
+    let turn = match &place {
+        None => None,
+        Some(place) => match place.find_or_wait(api).await {
+            Found::Kept(kept) => return Ok(kept),
+            Found::Turn(turn) => turn,
+        },
+    };
     let Evaluated { series, completeness, .. } = evaluate(api, call, &planned, good_for).await?;
+    drop(turn);
     within("reply_series_max", series.len() as u64, api.config.reply_series_max)?;
     let zone = planned.request.tz.clone();
     let drawn = run(api, &call.query, move || picture.draw(&series, &zone)).await??;
@@ -75,12 +78,15 @@ async fn listing(api: &Arc<Api>, call: &Call, format: Format) -> Result<Response
     let planned = plan(api, request)?;
     let good_for = answers::good_for(api, call)?;
     let place = Place::of(api, call, &planned.request, &planned.targets, good_for);
-    if let Some(place) = &place
-        && let Some(kept) = place.find(api).await
-    {
-        return Ok(kept);
-    }
+    let turn = match &place {
+        None => None,
+        Some(place) => match place.find_or_wait(api).await {
+            Found::Kept(kept) => return Ok(kept),
+            Found::Turn(turn) => turn,
+        },
+    };
     let evaluated = evaluate(api, call, &planned, good_for).await?;
+    drop(turn);
     let request = &planned.request;
     let mut series = evaluated.series;
     // As in graphite-web: if not one series has a point, there is nothing to show.

@@ -31,6 +31,15 @@ async fn the_same_plan_is_answered_from_the_cache_for_its_time() {
 }
 
 #[tokio::test]
+async fn equal_requests_at_the_same_time_read_once() {
+    let server = Server::start().await;
+    let answers = tokio::join!(server.get(URL), server.get(URL), server.get(URL), server.get(URL));
+    let bodies = [&answers.0.body, &answers.1.body, &answers.2.body, &answers.3.body];
+    assert!(answers.0.status == 200 && bodies.iter().all(|body| *body == bodies[0]));
+    assert_eq!(server.metric("plumbago_api_fetches_total").await, 1.0);
+}
+
+#[tokio::test]
 async fn what_changes_the_answer_is_in_the_key() {
     let server = Server::start().await;
     let base = "/render?target=template(sumSeries(servers.$x.cpu.user),x=%22web1%22)&from=-1h";

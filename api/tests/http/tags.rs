@@ -98,27 +98,30 @@ async fn a_store_without_tags_has_empty_lists() {
     }
 }
 
+/// A setting without which nobody deletes anything.
+const DELETING: (&str, &str) = ("deletes_allowed", "true");
+
 #[tokio::test]
 async fn series_are_deleted_only_where_that_is_allowed() {
-    let server = Server::start().await;
+    let server = Server::with(Kind::Full, &[DELETING]).await;
     let form = "path=disk.used;server=web1;datacenter=dc1&path=nosuch;a=b";
     assert_eq!(server.post("/tags/delSeries", form).await.json(), json!(true));
     assert_eq!(server.metric("plumbago_api_series_deleted_total").await, 1.0);
     server.get("/tags/delSeries?path=a").await.refused(405, "GET");
     server.post("/tags/delSeries", "").await.refused(400, "path");
-    let careful = Server::with(Kind::Full, &[("deletes_allowed", "false")]).await;
+    let careful = Server::start().await;
     careful.post("/tags/delSeries", form).await.refused(403, "deletes_allowed");
     careful
         .post("/tags/delByQuery", "expr=name=disk.used&execute=true")
         .await
         .refused(403, "deletes_allowed");
-    let peer = Server::with(Kind::WithoutTags, &[]).await;
+    let peer = Server::with(Kind::WithoutTags, &[DELETING]).await;
     peer.post("/tags/delSeries", form).await.refused(501, "cannot delete");
 }
 
 #[tokio::test]
 async fn a_query_is_counted_before_it_deletes() {
-    let server = Server::start().await;
+    let server = Server::with(Kind::Full, &[DELETING]).await;
     let dry = server.post("/tags/delByQuery", "expr=datacenter=dc1").await.json();
     assert_eq!(dry, json!({ "count": 3, "executed": false }));
     assert_eq!(server.metric("plumbago_api_series_deleted_total").await, 0.0);

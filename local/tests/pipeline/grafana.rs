@@ -161,8 +161,42 @@ async fn a8_a10_a11_a27_ten_thousand_values_are_listed_and_forty_thousand_series
     let four_times = ["target=seriesByTag('name=many')"; 4].join("&");
     let form = format!("{four_times}&from=-5min&until={NOW}&format=json");
     let refused = pipeline.ask("POST", "/render", FORM, form.as_bytes()).await;
-    refused.refused(&[422], "40000");
+    refused.refused(&[422], "limit reply_series_max exceeded: asked 40000, allowed 30000");
+    let counted = [counted; 4].join("&");
+    let drawn = targets(&pipeline.panel(&counted, NOT_KEPT).await).len();
+    assert_eq!(drawn, 4, "what is drawn counts here, not what is read");
     // Not stopped: writing all the files first is no part of this.
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a14_annotations_are_read_with_tags_in_both_forms() {
+    let folder = testkit::folder();
+    let pipeline = Pipeline::start(folder.path()).await;
+    for (what, tags) in [("one", json!(["deploy", "web"])), ("two", json!("deploy db"))] {
+        let event = json!({ "what": what, "tags": tags, "data": "by hand", "when": NOW - 60 });
+        let event = event.to_string();
+        let answer = pipeline.ask("POST", "/events/", "", event.as_bytes()).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    let range = format!("from={}&until={NOW}", NOW - 600);
+    let whats = |events: &Value| -> Vec<String> {
+        let events = events.as_array().unwrap().iter();
+        let mut whats: Vec<_> =
+            events.map(|event| event["what"].as_str().unwrap().to_owned()).collect();
+        whats.sort();
+        whats
+    };
+    for (tags, found) in
+        [("deploy", &["one", "two"][..]), ("deploy+web", &["one"]), ("deploy%20db", &["two"])]
+    {
+        let events = pipeline.json(&format!("/events/get_data?{range}&tags={tags}")).await;
+        assert_eq!(whats(&events), found, "{tags}");
+    }
+    let events = pipeline.json(&format!("/events/get_data?{range}&tags=db")).await;
+    let event = &events[0];
+    assert_eq!(event["tags"], json!(["deploy", "db"]), "a text of tags comes back as a list");
+    assert_eq!((&event["when"], &event["data"]), (&json!(NOW - 60), &json!("by hand")));
+    pipeline.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,6 +5,7 @@
 mod deaths;
 mod findings;
 mod grafana;
+mod leaving;
 mod refusals;
 
 use std::collections::BTreeMap;
