@@ -74,13 +74,13 @@ pub(crate) async fn usage(
     Ok((all, each))
 }
 
-/// The series below a branch, without the one that may have its name.
+/// The series below a branch; `**` at the end stands for one component at least.
 async fn below(
     reader: &Arc<Reader>,
     branch: &str,
     asker: &Asker,
 ) -> Result<Vec<SeriesId>, ReadFault> {
-    let query = Query::parse(&format!("{branch}.*.**"))?;
+    let query = Query::parse(&format!("{branch}.**"))?;
     let job = {
         let (reader, asker) = (Arc::clone(reader), asker.clone());
         move || Budget::new(&reader, &asker).find(&reader, &query, None)

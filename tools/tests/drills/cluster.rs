@@ -48,7 +48,7 @@ fn value(series: usize, interval: i64) -> f64 {
 }
 
 /// The settings of a node that are addresses.
-const ADDRESSES: [&str; 5] = ["line", "pickle", "read", "carbonlink", "admin"];
+const ADDRESSES: [&str; 6] = ["line", "link", "pickle", "read", "carbonlink", "admin"];
 
 /// One storage node.
 pub(crate) struct Node {
@@ -164,7 +164,8 @@ impl Drill {
         let newest = now - now.rem_euclid(STEP_S) - 120;
         let line = self.relay.address("line").unwrap();
         for slot in 0..PAST_SLOTS {
-            send_slot(line, &self.names, newest - slot * STEP_S * PAST_STRIDE, &self.sent).await;
+            let interval = newest - slot * STEP_S * PAST_STRIDE;
+            send_slot(line, self.names.iter().enumerate(), interval, &self.sent).await;
         }
     }
 
@@ -178,7 +179,8 @@ impl Drill {
             while !is_over.load(Ordering::Relaxed) {
                 let now = clock.now_unix_seconds();
                 let turn = sending.lock().await;
-                send_slot(line, &names, now - now.rem_euclid(STEP_S), &sent).await;
+                let interval = now - now.rem_euclid(STEP_S);
+                send_slot(line, names.iter().enumerate(), interval, &sent).await;
                 drop(turn);
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
@@ -220,12 +222,20 @@ impl Drill {
     }
 
     /// Sends slots of the past that nobody has yet, and waits until they are in the files; returns the time of the first.
+    /// They go to the owners past the relay, which would send them again to a node that stops soon after.
     pub(crate) async fn send_between(&self) -> i64 {
         let first = *self.sent.lock().first().unwrap();
-        let line = self.relay.address("line").unwrap();
-        for slot in 0..PAST_SLOTS {
-            let interval = first + STEP_S + slot * STEP_S * PAST_STRIDE;
-            send_slot(line, &self.names, interval, &self.sent).await;
+        let (ring, node_names) = self.ring();
+        for node in &self.nodes {
+            let owns = |name: &String| {
+                let owners = ring.owners(name.as_bytes());
+                owners.iter().any(|&owner| node_names[usize::from(owner)] == node.name)
+            };
+            let owned: Vec<_> = self.names.iter().enumerate().filter(|one| owns(one.1)).collect();
+            for slot in 0..PAST_SLOTS {
+                let interval = first + STEP_S + slot * STEP_S * PAST_STRIDE;
+                send_slot(node.address("line"), owned.iter().copied(), interval, &self.sent).await;
+            }
         }
         self.wait_until_whole(None).await;
         first
@@ -392,10 +402,14 @@ fn text_of(nodes: &[Node]) -> String {
 }
 
 /// Sends one slot of every series, and takes note of it once the relay has it.
-async fn send_slot(line: SocketAddr, names: &[String], interval: i64, sent: &Mutex<BTreeSet<i64>>) {
-    let text =
-        |(series, name): (usize, &String)| format!("{name} {} {interval}", value(series, interval));
-    let lines: Vec<String> = names.iter().enumerate().map(text).collect();
+async fn send_slot(
+    line: SocketAddr,
+    names: impl Iterator<Item = (usize, &String)>,
+    interval: i64,
+    sent: &Mutex<BTreeSet<i64>>,
+) {
+    let text = |(series, name)| format!("{name} {} {interval}", value(series, interval));
+    let lines: Vec<String> = names.map(text).collect();
     send_lines_and_wait_for_close(line, &lines).await;
     sent.lock().insert(interval);
 }
