@@ -2,16 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread::{self, park_timeout};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use testkit::{ANY_PORT, PATIENCE, wait_until, wait_until_async};
+use testkit::{ANY_PORT, Batches, PATIENCE, wait_until, wait_until_async};
 use wire::reply::{Format, decode_render};
 
 use crate::harness::{CAPS, NOW, file_of, node};
@@ -129,31 +127,9 @@ fn batch(number: i64) -> Vec<(String, i64)> {
     usual.chain([format!("fresh.b{number}")]).map(|name| (name, BEGIN + number * SLOT)).collect()
 }
 
-/// Sends a batch and waits for the close; whether it came in order.
-fn send(line: SocketAddr, number: i64) -> std::io::Result<()> {
-    let mut stream = TcpStream::connect(line)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+fn lines(number: i64) -> String {
     let lines = batch(number).into_iter().map(|(name, time)| format!("{name} {number} {time}\n"));
-    stream.write_all(lines.collect::<String>().as_bytes())?;
-    stream.shutdown(Shutdown::Write)?;
-    stream.read_to_end(&mut Vec::new()).map(drop)
-}
-
-/// Sends batch after batch until told to stop or until nobody answers; notes those that were confirmed.
-fn keep_sending(
-    line: SocketAddr,
-    next: &AtomicI64,
-    confirmed: &Mutex<Vec<i64>>,
-    stop: &AtomicBool,
-) {
-    while !stop.load(Ordering::SeqCst) {
-        let number = next.fetch_add(1, Ordering::SeqCst);
-        if send(line, number).is_err() {
-            return;
-        }
-        confirmed.lock().unwrap().push(number);
-        park_timeout(PACE);
-    }
+    lines.collect()
 }
 
 fn check(points: &BTreeMap<(String, i64), f64>, promised: &[i64], branch: &str, life: u64) {
@@ -169,38 +145,31 @@ fn what_a_sender_was_told_survives_twenty_deaths_at_any_moment() {
     let (config, data) = (testkit::folder(), testkit::folder());
     let schemas = config.path().join("schemas.conf");
     std::fs::write(&schemas, "[all]\npattern=.*\nretentions=3600s:60y\n").unwrap();
-    let next = AtomicI64::new(0);
+    let batches = Batches::default();
     let mut promised: Vec<i64> = Vec::new();
     let mut random = 0x2545_F491_4F6C_DD1D_u64;
     for life in 0..LIVES {
         let node = Process::start(data.path(), &schemas);
         // Not ready yet, perhaps; it answers and takes points all the same.
         assert_eq!(node.request("read", "GET /metrics/find?query=*").0, 200);
-        let (confirmed, stop) = (Mutex::new(Vec::new()), AtomicBool::new(false));
-        let line = node.addresses["line"];
-        thread::scope(|threads| {
-            for _sender in 0..2 {
-                threads.spawn(|| keep_sending(line, &next, &confirmed, &stop));
-            }
+        batches.send_while(node.addresses["line"], PACE, lines, || {
             if life > 0 {
                 node.wait_until_ready();
-                let points = node.points("usual.*", next.load(Ordering::SeqCst));
-                check(&points, &promised, "usual", life);
+                check(&node.points("usual.*", batches.begun()), &promised, "usual", life);
             }
             random ^= random << 13;
             random ^= random >> 7;
             random ^= random << 17;
             park_timeout(Duration::from_millis(5 + random % 60));
             node.kill();
-            stop.store(true, Ordering::SeqCst);
         });
         // Also those of the last moment: the kernel resets the connections of a node that dies.
-        promised.extend(confirmed.into_inner().unwrap());
+        promised.extend(batches.take_confirmed());
     }
     assert!(promised.len() >= 20, "{} batches", promised.len());
     let node = Process::start(data.path(), &schemas);
     node.wait_until_ready();
-    check(&node.points("*.*", next.into_inner()), &promised, "", LIVES);
+    check(&node.points("*.*", batches.begun()), &promised, "", LIVES);
     println!("{LIVES} deaths, {} points", promised.len() * (SERIES as usize + 1));
     node.check_ledger();
     assert_eq!(node.request("admin", "POST /admin/flush").0, 200);

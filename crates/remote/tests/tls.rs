@@ -1,50 +1,22 @@
 //! A door that speaks TLS.
 #![expect(clippy::unwrap_used, reason = "a test says by its panic what it did not find")]
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
 use axum::Router;
 use axum::routing::get;
 use daemon::http::{Limits, serve};
 use daemon::tls::TlsFiles;
 use daemon::{Context, Running};
 use plumbago_remote::access::{AccessSettings, Door};
+use testkit::{tls_connector, tls_file};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring::default_provider};
-
-/// The certificates of the tests of the listeners for points.
-fn file(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../ingest/tests/listener/tls").join(name)
-}
-
-fn connector(has_certificate: bool) -> TlsConnector {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(file("ca.pem")).unwrap()).unwrap();
-    let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots);
-    let config = match has_certificate {
-        false => builder.with_no_client_auth(),
-        true => {
-            let chain = vec![CertificateDer::from_pem_file(file("client.pem")).unwrap()];
-            let key = PrivateKeyDer::from_pem_file(file("client.key")).unwrap();
-            builder.with_client_auth_cert(chain, key).unwrap()
-        }
-    };
-    TlsConnector::from(Arc::new(config))
-}
+use tokio_rustls::rustls::pki_types::ServerName;
 
 /// A request's answer, if there is one.
 async fn ask(address: std::net::SocketAddr, has_certificate: bool) -> Option<String> {
     let socket = TcpStream::connect(address).await.unwrap();
     let name = ServerName::try_from("localhost").unwrap();
-    let mut stream = connector(has_certificate).connect(name, socket).await.ok()?;
+    let mut stream = tls_connector(has_certificate).connect(name, socket).await.ok()?;
     stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await.ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.ok()?;
@@ -53,9 +25,9 @@ async fn ask(address: std::net::SocketAddr, has_certificate: bool) -> Option<Str
 
 #[tokio::test]
 async fn a_door_with_tls_speaks_nothing_else_and_wants_the_certificates_it_is_told() {
-    for client_ca in [None, Some(file("ca.pem"))] {
+    for client_ca in [None, Some(tls_file("ca.pem"))] {
         let is_mutual = client_ca.is_some();
-        let tls = TlsFiles { cert: file("server.pem"), key: file("server.key"), client_ca };
+        let tls = TlsFiles { cert: tls_file("server.pem"), key: tls_file("server.key"), client_ca };
         let settings = AccessSettings { tls: Some(tls), ..AccessSettings::default() };
         let mut running = Running::new(Context::new("demo", &[]));
         let door = Door::new(settings, &mut running).unwrap();

@@ -6,12 +6,16 @@
 //! Everything in this crate panics where a test should fail.
 #![forbid(unsafe_code)]
 
+mod batches;
 mod http;
 mod lines;
+mod tls;
 mod wait;
 
+pub use batches::Batches;
 pub use http::{Answer, ask};
 pub use lines::{LineSink, send_lines, send_lines_and_wait_for_close};
+pub use tls::{tls_connector, tls_file};
 pub use wait::{PATIENCE, wait_until, wait_until_async};
 
 /// The address that lets the system choose a loopback port.

@@ -2,17 +2,15 @@
 //! is on both of its nodes, once.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
-use testkit::{ANY_PORT, PATIENCE, ask, wait_until_async};
+use testkit::{ANY_PORT, Batches, PATIENCE, ask, wait_until_async};
 
 /// Tells a process that it is a daemon; the test is its own program.
 const ROLE: &str = "DEATHS_ROLE";
@@ -154,32 +152,8 @@ fn batch(number: i64) -> impl Iterator<Item = (String, i64)> {
     (0..SERIES).map(move |series| (format!("deaths.s{series}"), BEGIN + number * SLOT))
 }
 
-/// Sends a batch and waits for the close; whether it came in order.
-fn send(line: SocketAddr, number: i64) -> std::io::Result<()> {
-    let mut stream = TcpStream::connect(line)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    let lines: String =
-        batch(number).map(|(name, time)| format!("{name} {number} {time}\n")).collect();
-    stream.write_all(lines.as_bytes())?;
-    stream.shutdown(Shutdown::Write)?;
-    stream.read_to_end(&mut Vec::new()).map(drop)
-}
-
-/// Sends batch after batch until told to stop or until nobody answers; notes those that were confirmed.
-fn keep_sending(
-    line: SocketAddr,
-    next: &AtomicI64,
-    confirmed: &Mutex<Vec<i64>>,
-    stop: &AtomicBool,
-) {
-    while !stop.load(Ordering::SeqCst) {
-        let number = next.fetch_add(1, Ordering::SeqCst);
-        if send(line, number).is_err() {
-            return;
-        }
-        confirmed.lock().unwrap().push(number);
-        thread::park_timeout(PACE);
-    }
+fn lines(number: i64) -> String {
+    batch(number).map(|(name, time)| format!("{name} {number} {time}\n")).collect()
 }
 
 /// All points of a node in the slots of so many batches: series and time.
@@ -204,26 +178,23 @@ async fn points(node: &Process, batches: i64) -> BTreeMap<(String, i64), f64> {
 }
 
 /// Sends for a while, kills what the round says, and returns what was confirmed before.
-fn round(machines: &mut Machines<'_>, round: usize, next: &AtomicI64) -> Vec<i64> {
-    let (confirmed, stop) = (Mutex::new(Vec::new()), AtomicBool::new(false));
+fn round(machines: &mut Machines<'_>, round: usize, batches: &Batches) -> Vec<i64> {
     let (kills_node, kills_relay) = [(false, true), (true, false), (true, true)][round % 3];
     let line = machines.relay.addresses["line"];
-    thread::scope(|threads| {
-        for _sender in 0..2 {
-            threads.spawn(|| keep_sending(line, next, &confirmed, &stop));
-        }
+    let promised = batches.send_while(line, PACE, lines, || {
         thread::park_timeout(ROUND);
         if kills_node {
             machines.kill_node(round % 2, NO_FILES);
         }
         // A close that a dying relay's kernel makes is no promise.
-        let promised = confirmed.lock().unwrap().clone();
+        let promised = batches.take_confirmed();
         if kills_relay {
             machines.kill_relay();
         }
-        stop.store(true, Ordering::SeqCst);
         promised
-    })
+    });
+    batches.take_confirmed();
+    promised
 }
 
 #[test]
@@ -239,14 +210,14 @@ fn every_accepted_line_is_on_both_nodes_once_whoever_is_killed() {
     }
     let folder = testkit::folder();
     let mut machines = Machines::start(folder.path());
-    let next = AtomicI64::new(0);
+    let batches = Batches::default();
     let mut promised = Vec::new();
     for number in 0..ROUNDS {
-        promised.extend(round(&mut machines, number, &next));
+        promised.extend(round(&mut machines, number, &batches));
     }
     assert!(promised.len() >= ROUNDS, "{} batches", promised.len());
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(check(&mut machines, &promised, next.into_inner()));
+    runtime.block_on(check(&mut machines, &promised, batches.begun()));
 }
 
 async fn check(machines: &mut Machines<'_>, promised: &[i64], batches: i64) {

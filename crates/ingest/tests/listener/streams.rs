@@ -1,20 +1,16 @@
 //! Listeners with options: TLS, packed streams, unix sockets, PROXY headers, limits.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::fixture::Fixture;
 use plumbago_ingest::settings::{Compression, ListenerSettings, Place, Protocol, Tls};
-use testkit::{ANY_PORT, PATIENCE, wait_until_async};
+use testkit::{ANY_PORT, PATIENCE, tls_connector, tls_file, wait_until_async};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring::default_provider};
+use tokio_rustls::rustls::pki_types::ServerName;
 
 fn lines_over_tcp() -> ListenerSettings {
     ListenerSettings::plain("listener", Place::Tcp(ANY_PORT.to_owned()), Protocol::Line)
@@ -33,32 +29,9 @@ fn names(fixture: &Fixture) -> Vec<String> {
     fixture.taken().into_iter().map(|taken| taken.0).collect()
 }
 
-fn file(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/listener/tls").join(name)
-}
-
 fn tls(client_ca: Option<PathBuf>) -> ListenerSettings {
-    let tls = Some(Tls { cert: file("server.pem"), key: file("server.key"), client_ca });
+    let tls = Some(Tls { cert: tls_file("server.pem"), key: tls_file("server.key"), client_ca });
     ListenerSettings { tls, ..lines_over_tcp() }
-}
-
-/// A client that trusts the tests' authority, with a certificate of its own or without.
-fn connector(has_certificate: bool) -> TlsConnector {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(file("ca.pem")).unwrap()).unwrap();
-    let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots);
-    let config = match has_certificate {
-        false => builder.with_no_client_auth(),
-        true => {
-            let chain = vec![CertificateDer::from_pem_file(file("client.pem")).unwrap()];
-            let key = PrivateKeyDer::from_pem_file(file("client.key")).unwrap();
-            builder.with_client_auth_cert(chain, key).unwrap()
-        }
-    };
-    TlsConnector::from(Arc::new(config))
 }
 
 #[tokio::test]
@@ -66,23 +39,23 @@ async fn lines_come_through_tls_and_its_end_says_that_they_are_kept() {
     let fixture = Fixture::start_and_listen(tls(None));
     let socket = TcpStream::connect(fixture.extra()).await.unwrap();
     let name = ServerName::try_from("localhost").unwrap();
-    let stream = connector(false).connect(name, socket).await.unwrap();
+    let stream = tls_connector(false).connect(name, socket).await.unwrap();
     send(stream, b"a 1 1699999990\nb 2 1699999990\n").await;
     assert_eq!(names(&fixture), ["a", "b"]);
 }
 
 #[tokio::test]
 async fn mutual_tls_takes_nobody_without_a_certificate() {
-    let fixture = Fixture::start_and_listen(tls(Some(file("ca.pem"))));
+    let fixture = Fixture::start_and_listen(tls(Some(tls_file("ca.pem"))));
     let name = ServerName::try_from("localhost").unwrap();
     let socket = TcpStream::connect(fixture.extra()).await.unwrap();
     // With TLS 1.3 the client learns only from its next read that it was refused.
-    if let Ok(mut stream) = connector(false).connect(name.clone(), socket).await {
+    if let Ok(mut stream) = tls_connector(false).connect(name.clone(), socket).await {
         drop(stream.write_all(b"stranger 1 1699999990\n").await);
         assert!(stream.read_to_end(&mut Vec::new()).await.is_err());
     }
     let socket = TcpStream::connect(fixture.extra()).await.unwrap();
-    let stream = connector(true).connect(name, socket).await.unwrap();
+    let stream = tls_connector(true).connect(name, socket).await.unwrap();
     send(stream, b"known 1 1699999990\n").await;
     assert_eq!(names(&fixture), ["known"]);
     assert_eq!(fixture.closed("tls"), 1.0);
@@ -108,7 +81,7 @@ async fn files_that_cannot_be_used_are_named_at_the_start() {
         ("server.pem", "client.key", "client.key: "),
         ("README.md", "server.key", "README.md: no certificate"),
     ] {
-        let tls = Some(Tls { cert: file(cert), key: file(key), client_ca: None });
+        let tls = Some(Tls { cert: tls_file(cert), key: tls_file(key), client_ca: None });
         let listener = ListenerSettings { tls, ..lines_over_tcp() };
         let started = Fixture::try_start_with(&[], |settings| settings.listeners.push(listener));
         let error = started.err().unwrap().to_string();
@@ -121,8 +94,8 @@ async fn a_reload_reads_certificates_again_and_keeps_the_old_ones_if_it_cannot()
     let folder = testkit::folder();
     let (cert, key) = (folder.path().join("own.pem"), folder.path().join("own.key"));
     let put = |name: &str| {
-        std::fs::copy(file(&format!("{name}.pem")), &cert).unwrap();
-        std::fs::copy(file(&format!("{name}.key")), &key).unwrap();
+        std::fs::copy(tls_file(&format!("{name}.pem")), &cert).unwrap();
+        std::fs::copy(tls_file(&format!("{name}.key")), &key).unwrap();
     };
     put("server");
     let tls = Some(Tls { cert: cert.clone(), key: key.clone(), client_ca: None });
@@ -130,7 +103,7 @@ async fn a_reload_reads_certificates_again_and_keeps_the_old_ones_if_it_cannot()
     let is_the_server = async || {
         let socket = TcpStream::connect(fixture.extra()).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();
-        connector(false).connect(name, socket).await.is_ok()
+        tls_connector(false).connect(name, socket).await.is_ok()
     };
     std::fs::write(&cert, "half written").unwrap();
     let faults = fixture.running.reload(&fixture.values).unwrap_err();
