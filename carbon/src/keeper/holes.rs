@@ -33,6 +33,13 @@ pub(crate) struct Hole {
     pub(crate) until_s: i64,
 }
 
+impl Hole {
+    /// Whether relays may still be sending what they kept meanwhile: they need no longer for it than the hole lasted.
+    fn is_refilled(self, now_s: i64) -> bool {
+        now_s < self.until_s.saturating_add(self.until_s.saturating_sub(self.from_s))
+    }
+}
+
 /// All intervals of a node.
 #[derive(Debug)]
 pub(crate) struct Holes {
@@ -109,14 +116,17 @@ impl Holes {
         past.chain(state.missing_since_s.map(|from_s| (from_s, None))).collect()
     }
 
-    /// Those that have a second of `from_s` to `until_s`, which is now or before.
-    pub(crate) fn within(&self, from_s: i64, until_s: i64) -> Vec<Hole> {
-        let holes = self.all().into_iter();
-        let holes = holes.map(|(first, end)| Hole {
+    /// Those that have a second of `from_s` to `until_s`, and those of which relays may still be sending what came in
+    /// them: that may be points of any time.
+    pub(crate) fn within(&self, from_s: i64, until_s: i64, now_s: i64) -> Vec<Hole> {
+        let holes = self.all().into_iter().map(|(first, end)| Hole {
             from_s: first,
-            until_s: end.unwrap_or(until_s.saturating_add(1)),
+            until_s: end.unwrap_or(now_s.saturating_add(1)),
         });
-        holes.filter(|hole| hole.from_s <= until_s && hole.until_s > from_s).collect()
+        let concerns = |hole: &Hole| {
+            hole.is_refilled(now_s) || (hole.from_s <= until_s && hole.until_s > from_s)
+        };
+        holes.filter(concerns).collect()
     }
 }
 
@@ -204,7 +214,7 @@ mod tests {
         // The disk was told at 1001; the process is gone at 1005.
         let holes = Holes::open(folder.path(), 1_100);
         assert_eq!(holes.all(), [(1_001, None)]);
-        assert_eq!(holes.within(0, 1_100), [hole(1_001, 1_101)]);
+        assert_eq!(holes.within(0, 1_100, 1_100), [hole(1_001, 1_101)]);
         assert_eq!(holes.beat(1_120, true), Some(hole(1_001, 1_120)));
         assert_eq!(holes.beat(1_121, true), None);
         assert!(holes.save(true));
@@ -235,9 +245,11 @@ mod tests {
         assert_eq!(holes.beat(42, false), None);
         assert_eq!(holes.all(), [(11, Some(41)), (41, None)]);
         assert_eq!(holes.beat(42, true), None, "it was over before anybody had to wait");
-        assert_eq!(holes.within(0, 10), []);
-        assert_eq!(holes.within(40, 40), [hole(11, 41)]);
-        assert_eq!(holes.within(41, 90), []);
+        assert_eq!(holes.within(0, 10, 1_000), []);
+        assert_eq!(holes.within(40, 40, 1_000), [hole(11, 41)]);
+        assert_eq!(holes.within(41, 90, 1_000), []);
+        assert_eq!(holes.within(0, 10, 70), [hole(11, 41)], "late points may still come");
+        assert_eq!(holes.within(0, 10, 71), []);
     }
 
     #[test]

@@ -186,13 +186,13 @@ fn encode(
     out
 }
 
-/// Those that any of the windows touches.
+/// Those that any of the windows touches, and those that ended lately.
 fn holes(reader: &Reader, request: &RenderRequest) -> Vec<Hole> {
     let windows = request.fetches.iter().map(|fetch| fetch.window);
     let ends = windows.map(|window| (window.from, window.until));
     let ends = ends.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
     let Some((from, until)) = ends else { return Vec::new() };
-    let holes = reader.holes.within(from, until.min(request.now)).into_iter();
+    let holes = reader.holes.within(from, until.min(request.now), request.now).into_iter();
     holes.map(|hole| Hole { from_s: hole.from_s, until_s: hole.until_s }).collect()
 }
 

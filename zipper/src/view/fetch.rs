@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use wire::pb_v3::Hole;
 
 use super::merging::{Key, Merging, Ranks};
+use super::tally::is_refilled;
 use super::{Tally, View};
 use crate::failure::Failure;
 use crate::fan_out::{Breadth, Gathered, gather, patience};
@@ -261,7 +262,10 @@ fn is_whole(series: &SeriesData, reply: &FetchReply, now: i64) -> bool {
         return !has_gaps(series, now);
     }
     let touches = |hole: &Hole| hole.from_s < series.stop && hole.until_s > series.start;
-    !series.values.is_empty() && !holes(reply).iter().any(touches)
+    let is_missed = holes(reply).iter().any(touches);
+    // What it is still given may be of any time.
+    let may_come = is_refilled(holes(reply), now) && has_gaps(series, now);
+    !series.values.is_empty() && !is_missed && !may_come
 }
 
 fn has_gaps(series: &SeriesData, now: i64) -> bool {

@@ -28,7 +28,7 @@ pub(crate) struct Tally {
 
 /// Whether the node was away so lately that relays may still be sending what it has missed. They
 /// need no longer for that than it was away.
-fn is_refilled(holes: &[Hole], now: i64) -> bool {
+pub(super) fn is_refilled(holes: &[Hole], now: i64) -> bool {
     holes.iter().any(|Hole { from_s, until_s }| {
         now < until_s.saturating_add(until_s.saturating_sub(*from_s))
     })
