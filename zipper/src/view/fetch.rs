@@ -264,8 +264,7 @@ fn is_whole(series: &SeriesData, reply: &FetchReply, now: i64) -> bool {
     let touches = |hole: &Hole| hole.from_s < series.stop && hole.until_s > series.start;
     let is_missed = holes(reply).iter().any(touches);
     // What it is still given may be of any time.
-    let may_come = is_refilled(holes(reply), now) && has_gaps(series, now);
-    !series.values.is_empty() && !is_missed && !may_come
+    !series.values.is_empty() && !is_missed && !is_refilled(holes(reply), now)
 }
 
 fn has_gaps(series: &SeriesData, now: i64) -> bool {

@@ -50,6 +50,18 @@ async fn a_node_that_missed_nothing_is_asked_alone_whatever_gaps_its_series_has(
     assert_eq!(nodes.iter().map(Fake::renders).sum::<u32>(), 1);
 }
 
+/// What relays have kept for a node may be points of any time, not only of that when it was away.
+#[tokio::test]
+async fn gaps_of_a_node_that_is_still_given_what_it_missed_are_filled_from_the_other_owner() {
+    for (until_s, expected) in [(i64::MAX, [1.0, 2.0, 3.0, 4.0]), (360, [1.0, 0.0, 3.0, 4.0])] {
+        let first = ([1.0, NAN, 3.0, 4.0], &[(300, until_s)][..]);
+        let nodes = pair(first, ([1.0, 2.0, 3.0, 4.0], &[])).await;
+        let (head, values) = values(&nodes, "target=a.b").await;
+        let known: Vec<f64> = values.iter().map(|v| if v.is_nan() { 0.0 } else { *v }).collect();
+        assert_eq!(known, expected, "{head}");
+    }
+}
+
 #[tokio::test]
 async fn what_all_copies_missed_marks_the_answer() {
     let nodes = pair(([1.0, NAN, 3.0, 4.0], HOLE), ([1.0, NAN, 3.0, 4.0], HOLE)).await;
