@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 
-from stage import HOST
+from stage import HOST, close_in_order
 
 SLICES = 10
 BACKFILL_START_SECONDS = 900
@@ -78,7 +78,4 @@ class Load(threading.Thread):
         """Ends with a whole second, and waits for the receiver to close in its turn."""
         self.over.set()
         self.join(30)
-        self.connection.shutdown(socket.SHUT_WR)
-        while self.connection.recv(4096):
-            pass
-        self.connection.close()
+        close_in_order(self.connection)

@@ -6,7 +6,7 @@ import subprocess
 import tomllib
 import urllib.parse
 
-from stage import HOST, address, free_port, http
+from stage import HOST, address, close_in_order, free_port, http
 
 FLUSH_SECONDS = 60
 
@@ -147,9 +147,7 @@ def send_lines(port, text, seconds=30):
     """Sends carbon lines and waits for the receiver to close in its turn: from then on they are its business."""
     with socket.create_connection((HOST, port), timeout=seconds) as connection:
         connection.sendall(text.encode())
-        connection.shutdown(socket.SHUT_WR)
-        while connection.recv(4096):
-            pass
+        close_in_order(connection)
 
 
 def metric(admin, name):

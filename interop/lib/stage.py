@@ -64,6 +64,14 @@ def wait_for(what, condition, seconds=20.0):
     raise Failed(f"waited {seconds:g} s for {what}: {last!r}")
 
 
+def close_in_order(connection):
+    """Ends what is sent, and waits for the receiver to close in its turn: from then on it is the receiver's business."""
+    connection.shutdown(socket.SHUT_WR)
+    while connection.recv(4096):
+        pass
+    connection.close()
+
+
 def http(url, method="GET", data=None, seconds=30.0):
     """The body of a 200 answer; anything else raises OSError with the answer's text."""
     request = urllib.request.Request(url, method=method, data=data)

@@ -16,7 +16,7 @@ import urllib.request
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 from pipeline import Pipeline  # noqa: E402
 from series import file_of, read_file  # noqa: E402
-from stage import HOST, Stage, wait_for  # noqa: E402
+from stage import HOST, Stage, close_in_order, wait_for  # noqa: E402
 
 SEED = int(os.environ.get("INTEROP_SEED") or random.SystemRandom().randrange(10**6))
 SECONDS = int(os.environ.get("INTEROP_MIXED_SECONDS", 1800))
@@ -94,10 +94,7 @@ class Load(threading.Thread):
     def end(self):
         self.over.set()
         self.join(30)
-        self.connection.shutdown(socket.SHUT_WR)
-        while self.connection.recv(4096):
-            pass
-        self.connection.close()
+        close_in_order(self.connection)
 
 
 class Log:

@@ -41,6 +41,13 @@ pub struct SegmentInfo {
     pub replayed: bool,
 }
 
+impl SegmentInfo {
+    /// Whether nothing of ours needs it any more.
+    fn may_go(&self) -> bool {
+        !self.open && self.replayed
+    }
+}
+
 /// A segment of a former run.
 #[derive(Debug, Clone)]
 pub(crate) struct FoundFile {
@@ -252,8 +259,11 @@ impl Files {
         disk: &dyn LogDisk,
         counters: &LogCounters,
     ) -> usize {
-        let may_go = |info: &SegmentInfo| !info.open && info.replayed && agree(info);
-        self.delete(self.list().into_iter().take_while(may_go), disk, counters)
+        self.delete(
+            self.list().into_iter().take_while(|info| info.may_go() && agree(info)),
+            disk,
+            counters,
+        )
     }
 
     pub(crate) fn release_where(
@@ -262,8 +272,11 @@ impl Files {
         disk: &dyn LogDisk,
         counters: &LogCounters,
     ) -> usize {
-        let may_go = |info: &SegmentInfo| !info.open && info.replayed && agree(info);
-        self.delete(self.list().into_iter().filter(may_go), disk, counters)
+        self.delete(
+            self.list().into_iter().filter(|info| info.may_go() && agree(info)),
+            disk,
+            counters,
+        )
     }
 
     /// The disk may take its time with a large file: the committer must not wait for that, so the list is not locked.

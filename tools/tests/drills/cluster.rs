@@ -28,6 +28,9 @@ const PAST_SLOTS: i64 = 30;
 /// Of so many slots one is filled.
 const PAST_STRIDE: i64 = 3;
 
+/// From one sending of the load to the next.
+const PACE: Duration = Duration::from_millis(500);
+
 /// How long a step of a drill may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -175,14 +178,14 @@ impl Drill {
         let (names, sent) = (Arc::clone(&self.names), Arc::clone(&self.sent));
         let (is_over, sending) = (Arc::clone(&self.is_over), Arc::clone(&self.sending));
         tokio::spawn(async move {
-            let clock = System::new();
+            let (clock, mut pace) = (System::new(), tokio::time::interval(PACE));
             while !is_over.load(Ordering::Relaxed) {
+                pace.tick().await;
                 let now = clock.now_unix_seconds();
                 let turn = sending.lock().await;
                 let interval = now - now.rem_euclid(STEP_S);
                 send_slot(line, names.iter().enumerate(), interval, &sent).await;
                 drop(turn);
-                tokio::time::sleep(Duration::from_millis(500)).await;
             }
         })
     }
@@ -301,14 +304,14 @@ impl Drill {
     async fn wait_until_whole(&self, but: Option<&str>) {
         self.wait_for_relay().await;
         // What the relay has handed over may still be in a socket.
-        for _ in 0..50 {
+        wait_until_async("every point in its owners' files", PATIENCE, async || {
             self.flush().await;
-            if self.fault(but).is_none() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-        assert_eq!(self.fault(but), None);
+            let fault = self.fault(but);
+            // The last one says, should the wait be in vain, for what.
+            fault.iter().for_each(|fault| println!("{fault}"));
+            fault.is_none().then_some(())
+        })
+        .await;
     }
 
     /// Waits until the relay has handed over all that came.
