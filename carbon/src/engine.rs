@@ -25,8 +25,8 @@ mod write;
 mod writer;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -151,6 +151,12 @@ pub struct EngineCounters {
     pub names_errors: Counter,
 }
 
+/// Where points are made safe before they go to their files.
+pub trait WriteAhead: std::fmt::Debug + Send + Sync {
+    /// Returns when all points that were appended to the engine so far are on disk there, or cannot be.
+    fn wait_synced(&self);
+}
+
 /// What the engine works with: the disk, the time, the kinds of files, the counters.
 #[derive(Debug, Clone)]
 pub struct Surroundings {
@@ -212,6 +218,7 @@ struct Store {
     stopping: AtomicBool,
     asleep: Mutex<()>,
     wake: Condvar,
+    journal: OnceLock<Box<dyn WriteAhead>>,
 }
 
 impl Engine {
@@ -250,6 +257,7 @@ impl Engine {
             stopping: AtomicBool::new(false),
             asleep: Mutex::new(()),
             wake: Condvar::new(),
+            journal: OnceLock::new(),
             config,
         });
         // A node that died had known more than it had written.
@@ -481,6 +489,12 @@ impl Engine {
         self.store.pending.owed()
     }
 
+    /// From now on points are written when `journal` has them on disk. A node has one journal: a second one changes
+    /// nothing.
+    pub fn write_after(&self, journal: impl WriteAhead + 'static) {
+        drop(self.store.journal.set(Box::new(journal)));
+    }
+
     /// Does one thing to one series, alone.
     ///
     /// # Errors
@@ -493,6 +507,7 @@ impl Engine {
         match command {
             SeriesCommand::Append => {
                 let (creates, rollups) = (write::Creates::Free, write::Rollups::All);
+                self.store.secure(&[id]);
                 let points = self.store.write(id, creates, rollups).points();
                 let points_left = self.store.pending.of(id).len();
                 Ok(SeriesOutcome::Appended { points, points_left })

@@ -12,8 +12,8 @@ pub(crate) mod senders;
 use std::collections::HashSet;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ use self::release::Release;
 use self::replay::Replaying;
 use self::senders::Senders;
 use crate::engine::{
-    Engine, FlushReport, Incoming, JournalPosition, MergeError, Merged, ReadError,
+    Engine, FlushReport, Incoming, JournalPosition, MergeError, Merged, ReadError, WriteAhead,
 };
 use crate::index::ScanReport;
 use crate::journal::{Durability, Journal, Point, Position, Record, Replay, SenderMark};
@@ -127,6 +127,7 @@ impl Keeper {
 
     /// Starts to read what former runs have left, and to let go of what is in files. Points may come at once.
     pub(crate) fn start(self: &Arc<Self>, replay: Replay, context: &Context) -> io::Result<()> {
+        self.engine.write_after(Arc::downgrade(self));
         let mut replaying = Replaying::new(Arc::clone(self), replay, context);
         let mut threads = self.threads.lock();
         if replaying.is_short() {
@@ -345,6 +346,17 @@ impl Keeper {
             tracing::error!(%error, "files cannot be synced; the journal keeps their points");
         }
         synced.is_ok()
+    }
+}
+
+impl WriteAhead for Weak<Keeper> {
+    fn wait_synced(&self) {
+        let Some(keeper) = self.upgrade() else { return };
+        let all = keeper.journal.appended();
+        if let Err(error) = keeper.journal.wait_blocking(all, Durability::Synced) {
+            // Files make room for a journal that has none: they do not wait for it.
+            tracing::debug!(%error, "files are written before the journal");
+        }
     }
 }
 

@@ -32,7 +32,7 @@ CASES = {
     "F20": (limits.few_descriptors, "64 file descriptors", "writes go on; no busy loop; accepts again when descriptors are free", ""),
     "F21": (limits.flood_of_names, "256 MiB and a flood of names", "stays under the cap; new names dropped and counted; existing series whole", ""),
     "F22": (crash.clock_jumps, "clock jumps a day ahead and back", "no point dropped for its age; writes and reads go on", ""),
-    "F23": (power.power_loss, "power loss", "nothing lost of what was read 250 ms before", "never syncs"),
+    "F23": (power.power_loss, "power loss", "nothing lost of what was read 250 ms before; no wrong value", "never syncs"),
     "F25": (crash.aborts, "abort and segmentation fault", "the whole process ends; as F1", ""),
     "F26": (crash.second_process, "two processes on one folder", "the second does not start and names the holder; the first goes on", ""),
     "CALLS": (calls.flush_of_a_thousand_files, "none: the flush of 1,000 files", "no read of a data file on a warm node, at most one a series after a start",

@@ -118,6 +118,7 @@ impl Store {
         rollups: Rollups,
         end: Duration,
     ) -> FlushReport {
+        self.secure(ids);
         let (tally, next) = (Tally::default(), AtomicUsize::new(0));
         let write = |id| tally.add(self.write(id, creates, rollups));
         let work = || self.flush_chunks(ids, &next, end, write);

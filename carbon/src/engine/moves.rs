@@ -10,7 +10,7 @@ use whisper::{Archive, Fill, Header, Storage, Whisper, fill};
 
 use super::image::Image;
 use super::salvage::spec_of;
-use super::write::{Creates, Rollups, Written};
+use super::write::Written;
 use super::{Engine, ReadError, Store};
 use crate::index::hour_of;
 use crate::series::SeriesId;
@@ -100,9 +100,7 @@ impl Engine {
             return Err(MergeError::Gone);
         };
         let _turn = store.turns.take(id);
-        if let Written::Failed(_) | Written::Delayed =
-            store.write_in_turn(id, Creates::Free, Rollups::All)
-        {
+        if let Written::Failed(_) | Written::Delayed = store.write_all_in_turn(id) {
             return Err(MergeError::Unwritten);
         }
         let merged = match store.open_or_set_aside(&path, &name)? {
@@ -132,7 +130,7 @@ impl Engine {
         let store = &self.store;
         let Some(path) = store.path(id) else { return Ok(false) };
         let _turn = store.turns.take(id);
-        store.write_in_turn(id, Creates::Free, Rollups::All);
+        store.write_all_in_turn(id);
         let relative = path.strip_prefix(&store.config.whisper).unwrap_or(&path);
         match store.move_away(&path, &free_name(&folder.join(relative))) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {

@@ -60,8 +60,10 @@ struct Held {
     /// Age at which points are due; 0 if not known yet.
     age_s: u32,
     position: JournalPosition,
-    /// The earliest position of the points that came since the last [`Pending::look`].
+    /// The earliest position of the points that came since the last [`Pending::mark`].
     fresh_position: JournalPosition,
+    /// How many of the waiting points came before it.
+    marked: u32,
     inode: u32,
     stamp: u64,
     header: u16,
@@ -78,6 +80,8 @@ struct Held {
 pub(super) struct Look {
     /// The waiting points in the order of arrival.
     pub(super) points: Vec<(u32, f64)>,
+    /// How many of them came before the last [`Pending::mark`].
+    pub(super) marked: usize,
     /// Whether each of them is later than the one before.
     pub(super) ordered: bool,
     pub(super) known: Option<KnownFile>,
@@ -219,11 +223,20 @@ impl Pending {
         self.shard(id).get(id.0).map_or_else(Vec::new, |held| held.tail.iter().collect())
     }
 
+    /// Ends what is to be written of these series at the points that wait now.
+    pub(super) fn mark(&self, ids: &[SeriesId]) {
+        for &id in ids {
+            let mut shard = self.shard(id);
+            let Some(held) = shard.get(id.0) else { continue };
+            held.fresh_position = JournalPosition(u32::MAX);
+            held.marked = u32::try_from(held.tail.len()).unwrap_or(u32::MAX);
+        }
+    }
+
     /// Everything about a series. In the series' turn only.
     pub(super) fn look(&self, id: SeriesId) -> Look {
         let mut shard = self.shard(id);
         let Some(held) = shard.get(id.0) else { return Look::default() };
-        held.fresh_position = JournalPosition(u32::MAX);
         let known = held.archives.as_ref().map(|archives| KnownFile {
             header: held.header,
             inode: held.inode,
@@ -233,11 +246,11 @@ impl Pending {
             age_s: held.age_s,
         });
         let (ordered, doubtful, settled) = (held.tail.is_ordered(), held.doubtful, held.settled);
-        let tail = held.tail.clone();
+        let (tail, marked) = (held.tail.clone(), held.marked as usize);
         drop(shard);
         let mut points = Vec::with_capacity(tail.len());
         points.extend(tail.iter());
-        Look { points, ordered, known, doubtful, settled }
+        Look { points, marked, ordered, known, doubtful, settled }
     }
 
     /// Takes out the first `count` points of a series, they are on disk or of no use, and keeps what is known of the
@@ -272,11 +285,16 @@ impl Pending {
         for (timestamp, value) in rest {
             held.tail.push(timestamp, value);
         }
+        let marked_left = (held.marked as usize).saturating_sub(count);
+        held.marked = u32::try_from(marked_left).unwrap_or(u32::MAX);
         positions.remove(held.position);
         if held.tail.is_empty() {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
         } else {
-            held.position = held.fresh_position;
+            // Of points that were marked meanwhile no more is known than that they came later.
+            if marked_left == 0 {
+                held.position = held.fresh_position;
+            }
             positions.add(held.position);
         }
         self.points.fetch_sub(count, Ordering::Relaxed);
@@ -545,7 +563,7 @@ mod tests {
         pending.append(&[(B, 60, 1.0)], LATER, 0, |_, _| {});
         assert_eq!(pending.oldest_position(), Some(FIRST));
         assert_eq!(pending.before(LATER), [A]);
-        pending.look(A);
+        pending.mark(&[A]);
         pending.append(&[(A, 120, 1.0)], LATER, 0, |_, _| {});
         pending.confirm(A, 1, None, 0);
         assert_eq!(pending.oldest_position(), Some(LATER));
@@ -557,11 +575,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_marked_during_a_write_keeps_its_place_in_the_journal() {
+        let pending = Pending::new(100, 30);
+        pending.append(&[(A, 60, 1.0)], FIRST, 0, |_, _| {});
+        pending.mark(&[A]);
+        let look = pending.look(A);
+        pending.append(&[(A, 120, 1.0)], JournalPosition(5), 0, |_, _| {});
+        assert_eq!((look.marked, pending.look(A).marked), (1, 1));
+        pending.mark(&[A]);
+        pending.append(&[(A, 180, 1.0)], LATER, 0, |_, _| {});
+        pending.confirm(A, look.marked, None, 0);
+        assert!(pending.oldest_position().is_some_and(|oldest| oldest <= JournalPosition(5)));
+        assert_eq!(pending.look(A).marked, 1);
+        pending.confirm(A, 1, None, 0);
+        assert_eq!((pending.oldest_position(), pending.look(A).marked), (Some(LATER), 0));
+    }
+
+    #[test]
     fn points_that_the_journal_has_again_need_no_older_place() {
         let pending = Pending::new(100, 30);
         pending.append(&[(A, 60, 1.0), (A, 120, 1.0)], FIRST, 0, |_, _| {});
         pending.append(&[(B, 60, 1.0)], LATER, 0, |_, _| {});
-        pending.look(A);
+        pending.mark(&[A]);
         pending.append(&[(A, 180, 1.0)], FIRST, 0, |_, _| {});
         assert_eq!(pending.points_of(&[A]), 3);
         pending.move_to(&[A, B], JournalPosition(5));

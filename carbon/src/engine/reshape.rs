@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use whisper::{Error, Header, Storage, Whisper};
 
 use super::prefixed::Prefixed;
-use super::write::{Creates, Rollups, Written};
+use super::write::Written;
 use super::{Engine, ReadError, Store};
 use crate::series::SeriesId;
 
@@ -57,9 +57,7 @@ impl Engine {
         let rules = store.specs.spec_for(&name);
         let header = rules.header().map_err(failed)?;
         let _turn = store.turns.take(id);
-        if let Written::Failed(_) | Written::Delayed =
-            store.write_in_turn(id, Creates::Free, Rollups::All)
-        {
+        if let Written::Failed(_) | Written::Delayed = store.write_all_in_turn(id) {
             return Err(ReshapeError::Unwritten);
         }
         let Some(old) = store.open_for_reading(&path).map_err(failed)? else {

@@ -7,6 +7,7 @@ mod lives;
 mod same_as_whisper;
 
 use std::path::Path;
+use std::sync::atomic::AtomicI64;
 
 use daemon::clock::Manual;
 use whisper::Spec;
@@ -402,6 +403,38 @@ fn the_journal_learns_which_points_it_must_keep_and_can_have_them_written() {
     assert_eq!(node.engine.oldest_position(), Some(JournalPosition(3)));
     assert_eq!(node.engine.flush_before(JournalPosition(4)).series, 1);
     assert_eq!(node.engine.oldest_position(), Some(JournalPosition(4)));
+}
+
+/// A journal in front of the engine: while it is synced one more point comes.
+#[derive(Debug)]
+struct BusyJournal {
+    store: std::sync::Weak<Store>,
+    id: SeriesId,
+    at: AtomicI64,
+}
+
+impl WriteAhead for BusyJournal {
+    fn wait_synced(&self) {
+        let store = self.store.upgrade().unwrap();
+        let at = self.at.fetch_add(10, Ordering::Relaxed) as u32;
+        store.pending.append(&[(self.id, at, 7.0)], JournalPosition(9), 0, |_, _| {});
+    }
+}
+
+#[test]
+fn points_go_to_files_only_when_the_journal_has_them_on_disk() {
+    let node = Node::new();
+    let id = node.append("a.b", &[(NOW - 60, 1.0), (NOW - 50, 2.0)]);
+    let (store, at) = (Arc::downgrade(&node.engine.store), AtomicI64::new(NOW - 40));
+    node.engine.write_after(BusyJournal { store, id, at });
+    assert_eq!(node.engine.flush(FlushScope::All).points, 2);
+    assert_eq!(node.engine.pending(id), [((NOW - 40) as u32, 7.0)]);
+    assert_eq!(node.engine.oldest_position(), Some(JournalPosition(9)));
+    advance(&node, 30);
+    node.writer().round();
+    assert_eq!(node.engine.pending(id), [((NOW - 30) as u32, 7.0)]);
+    let outcome = node.engine.execute(id, SeriesCommand::Append).unwrap();
+    assert_eq!(outcome, SeriesOutcome::Appended { points: 1, points_left: 1 });
 }
 
 #[test]

@@ -92,20 +92,30 @@ struct Opened<'a> {
 }
 
 impl Store {
-    /// Writes what waits for the series, in its turn.
+    /// Ends what is to be written of these series at the points that wait now, and returns when the journal has those on
+    /// disk. A point that a loss of power tears on its way to its file is then written again.
+    pub(super) fn secure(&self, ids: &[SeriesId]) {
+        self.pending.mark(ids);
+        if let Some(journal) = self.journal.get().filter(|_| !ids.is_empty()) {
+            journal.wait_synced();
+        }
+    }
+
+    /// Writes what is secured of the series, in its turn.
     pub(super) fn write(&self, id: SeriesId, creates: Creates, rollups: Rollups) -> Written {
         let _turn = self.turns.take(id);
         self.write_in_turn(id, creates, rollups)
     }
 
-    /// The same for who has the series' turn already.
-    pub(super) fn write_in_turn(
-        &self,
-        id: SeriesId,
-        creates: Creates,
-        rollups: Rollups,
-    ) -> Written {
-        let look = self.pending.look(id);
+    /// Writes all that waits for the series, secured or not, for who has its turn already.
+    pub(super) fn write_all_in_turn(&self, id: SeriesId) -> Written {
+        self.pending.mark(&[id]);
+        self.write_in_turn(id, Creates::Free, Rollups::All)
+    }
+
+    fn write_in_turn(&self, id: SeriesId, creates: Creates, rollups: Rollups) -> Written {
+        let mut look = self.pending.look(id);
+        look.points.truncate(look.marked);
         let unsettled = self.recovery.concerns(id) && !look.settled;
         if look.points.is_empty() && !look.owes_rollups() && !unsettled {
             return Written::Nothing;

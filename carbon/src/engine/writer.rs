@@ -138,12 +138,21 @@ impl Writer {
             for id in due.unknown.drain(..) {
                 self.store.ask_for_age(id);
             }
-            for (_inode, id) in due.series.drain(..) {
-                if self.store.stopping.load(Ordering::Relaxed) {
-                    return;
-                }
-                self.write(id, Creates::Budgeted);
+            let ids: Vec<SeriesId> = due.series.drain(..).map(|(_inode, id)| id).collect();
+            self.write_all(&ids, Creates::Budgeted);
+            if self.store.stopping.load(Ordering::Relaxed) {
+                return;
             }
+        }
+    }
+
+    fn write_all(&mut self, ids: &[SeriesId], creates: Creates) {
+        self.store.secure(ids);
+        for &id in ids {
+            if self.store.stopping.load(Ordering::Relaxed) {
+                return;
+            }
+            self.write(id, creates);
         }
     }
 
@@ -166,15 +175,12 @@ impl Writer {
         if self.store.recovery.is_over() || self.store.is_pressed() {
             return;
         }
-        let permits = self.store.updates.take(RECOVER_SERIES, self.store.clock.monotonic());
-        for id in self.store.recovery.take(permits).map(SeriesId) {
-            if self.store.stopping.load(Ordering::Relaxed) {
-                return;
-            }
-            if self.store.table.is_living(id) && !self.store.pending.is_settled(id) {
-                self.write(id, Creates::Budgeted);
-            }
-        }
+        let store = &self.store;
+        let permits = store.updates.take(RECOVER_SERIES, store.clock.monotonic());
+        let ids = store.recovery.take(permits).map(SeriesId);
+        let is_open = |id: &SeriesId| store.table.is_living(*id) && !store.pending.is_settled(*id);
+        let ids: Vec<SeriesId> = ids.filter(is_open).collect();
+        self.write_all(&ids, Creates::Budgeted);
     }
 
     fn create_delayed(&mut self) {
@@ -182,20 +188,16 @@ impl Writer {
             return;
         }
         let permits = self.store.creates.take(self.delayed.len(), self.store.clock.monotonic());
-        for id in self.delayed.drain(..permits).collect::<Vec<_>>() {
-            self.write(id, Creates::Free);
-        }
+        let ids: Vec<SeriesId> = self.delayed.drain(..permits).collect();
+        self.write_all(&ids, Creates::Free);
     }
 
     fn try_again(&mut self) {
         let now = self.store.clock.monotonic();
-        while let Some(&first) = self.retries.first() {
-            if first.0 > now {
-                return;
-            }
-            self.retries.remove(&first);
-            self.write(first.1, Creates::Budgeted);
-        }
+        let later = self.retries.split_off(&(now, SeriesId(u32::MAX)));
+        let due = std::mem::replace(&mut self.retries, later);
+        let ids: Vec<SeriesId> = due.into_iter().map(|(_time, id)| id).collect();
+        self.write_all(&ids, Creates::Budgeted);
     }
 
     fn write(&mut self, id: SeriesId, creates: Creates) {
