@@ -37,6 +37,7 @@ pub const PROGRAM: Program = Program {
     settings: SETTINGS,
     metrics: METRICS,
     check: |values| Config::from_values(values).map(drop),
+    watched: |_| daemon::Watched::default(),
     actions: &[],
     panics: PanicPolicy::PerRequest,
 };

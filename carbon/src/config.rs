@@ -6,6 +6,7 @@ use std::time::Duration;
 use daemon::settings::Source;
 use daemon::{Fault, Values};
 use remote::access::AccessSettings;
+use ring::cluster::{Cluster, Transition};
 use segments::LogConfig;
 
 use crate::engine::EngineConfig;
@@ -212,7 +213,7 @@ fn limits(values: &Values) -> ReadLimits {
 }
 
 /// The fingerprint of the cluster file, which must know this node.
-fn fingerprint(values: &Values) -> Result<Option<ring::Fingerprint>, Vec<Fault>> {
+pub(crate) fn fingerprint(values: &Values) -> Result<Option<ring::Fingerprint>, Vec<Fault>> {
     let name = values.opt_text("self");
     let Some(cluster) = cluster::file(values)? else {
         return match name {
@@ -223,13 +224,19 @@ fn fingerprint(values: &Values) -> Result<Option<ring::Fingerprint>, Vec<Fault>>
         };
     };
     match name {
-        Some(name) if cluster.node(name).is_none() => {
+        Some(name) if !has_node(&cluster, name) => {
             let names: Vec<&str> = cluster.nodes().iter().map(|node| &*node.name).collect();
             let problem = format!("`self` is {name}, and its nodes are {}", names.join(", "));
             Err(vec![cluster::fault(values, &problem)])
         }
         _ => Ok(Some(cluster.ring().fingerprint())),
     }
+}
+
+/// Whether it is one of a cluster's nodes, also one whose files are moving away.
+fn has_node(cluster: &Cluster, name: &str) -> bool {
+    let leaving = cluster.transition().into_iter().flat_map(Transition::nodes);
+    cluster.nodes().iter().chain(leaving).any(|node| node.name == name)
 }
 
 #[cfg(test)]

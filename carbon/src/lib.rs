@@ -62,6 +62,7 @@ pub const PROGRAM: Program = Program {
     settings: SETTINGS,
     metrics: METRICS,
     check: |values| Config::from_values(values).map(drop),
+    watched: cluster::watched,
     actions: &[],
     panics: PanicPolicy::Abort,
 };
@@ -116,7 +117,7 @@ pub async fn run(config: Config, context: Context) -> Result<Running, StartError
     let reader = Arc::new(reader.map_err(|error| StartError::io("reading threads", error))?);
     let door = Door::new(config.access, &mut running)?;
     serve_readers(&mut running, (&door, &config.read), Arc::clone(&reader), Arc::clone(&keeper))?;
-    serve_carbonlink(&mut running, config.carbonlink, reader)?;
+    serve_carbonlink(&mut running, config.carbonlink, Arc::clone(&reader))?;
     sealer::start(&mut running, Arc::clone(&engine), &context)?;
     let scanner = scanner(&keeper, &context);
     let admin =
@@ -127,13 +128,7 @@ pub async fn run(config: Config, context: Context) -> Result<Running, StartError
     add_last_stage(&mut running, keeper, lock, config.stop_deadline);
     let routes = listener_routes.merge(admin.router()).merge(serve::moves::router(moves));
     daemon::admin::start(&mut running, &config.admin, routes)?;
-    running.on_reload(move |values| {
-        let rules = Rules::from_values(values)?;
-        let quotas = rules.quotas().clone();
-        specs.replace(rules);
-        engine.set_quotas(&quotas);
-        Ok(())
-    });
+    reload_with(&mut running, specs, engine, reader);
     if !config.scan_interval.is_zero() {
         let started = scanner.start(config.scan_interval);
         started.map_err(|error| StartError::io("scan thread", error))?;
@@ -148,13 +143,33 @@ pub async fn run(config: Config, context: Context) -> Result<Running, StartError
     Ok(running)
 }
 
+/// Takes up rules, quotas and ring as the files then have them.
+fn reload_with(running: &mut Running, specs: Arc<Specs>, engine: Arc<Engine>, reader: Arc<Reader>) {
+    let context = running.context.clone();
+    running.on_reload(move |values| {
+        let rules = Rules::from_values(values)?;
+        let fingerprint = config::fingerprint(values)?;
+        let quotas = rules.quotas().clone();
+        specs.replace(rules);
+        engine.set_quotas(&quotas);
+        reader.follow_ring(fingerprint);
+        tell_ring(fingerprint, &context);
+        Ok(())
+    });
+}
+
 /// What `/health` shows besides.
 fn tell_facts(fingerprint: Option<ring::Fingerprint>, name: Option<&str>, context: &Context) {
-    if let Some(fingerprint) = fingerprint {
-        context.facts.set("ring_fingerprint", fingerprint.to_string());
-    }
+    tell_ring(fingerprint, context);
     if let Some(name) = name {
         context.facts.set("node", name.to_owned());
+    }
+}
+
+/// Lets tools see by `/health` whether their ring is the node's.
+fn tell_ring(fingerprint: Option<ring::Fingerprint>, context: &Context) {
+    if let Some(fingerprint) = fingerprint {
+        context.facts.set("ring_fingerprint", fingerprint.to_string());
     }
 }
 

@@ -13,6 +13,7 @@ pub(crate) mod usage;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use daemon::threads::{Pool, PoolError};
@@ -74,7 +75,7 @@ pub(crate) struct Reader {
     pub(crate) limits: ReadLimits,
     pub(crate) counters: ReadCounters,
     /// The ring that this node belongs to, 0 for none.
-    pub(crate) ring_fingerprint: u64,
+    ring_fingerprint: AtomicU64,
     /// What the node calls itself.
     pub(crate) name: String,
     /// Of what time points may be missing.
@@ -91,7 +92,19 @@ impl Reader {
     ) -> io::Result<Self> {
         let pool = Pool::nice("carbon-read", limits.threads, limits.queue_max, limits.niceness)?;
         let counters = ReadCounters::new(registry);
+        let ring_fingerprint = AtomicU64::new(ring_fingerprint);
         Ok(Self { engine, clock, limits, counters, ring_fingerprint, name, holes, pool })
+    }
+
+    /// The ring that answers name, by which a zipper sees whether it places names as the node does.
+    pub(crate) fn ring_fingerprint(&self) -> u64 {
+        self.ring_fingerprint.load(Ordering::Relaxed)
+    }
+
+    /// The node belongs to this ring from now on.
+    pub(crate) fn follow_ring(&self, fingerprint: Option<ring::Fingerprint>) {
+        let fingerprint = fingerprint.map_or(0, ring::Fingerprint::as_u64);
+        self.ring_fingerprint.store(fingerprint, Ordering::Relaxed);
     }
 
     /// Somebody who waits so long, or as long as the settings allow, and may see these names.

@@ -83,7 +83,9 @@ pub const SETTINGS: &[Setting] = &[
         "The cluster file; its fingerprint goes with every answer, so that a reader can tell \
          a node of another ring.",
     )
-    .value_name("FILE"),
+    .value_name("FILE")
+    .reload(),
+    cluster::CLUSTER_CHECK_INTERVAL,
     Setting::new("self", Kind::Text, "", "The name of this node in the cluster file.")
         .value_name("NAME"),
     Setting::new(

@@ -22,6 +22,7 @@ pub const PROGRAM: Program = Program {
     settings: SETTINGS,
     metrics: &[],
     check: |values| Config::from_values(values).map(drop),
+    watched: |_| daemon::Watched::default(),
     actions: &[],
     panics: PanicPolicy::PerRequest,
 };

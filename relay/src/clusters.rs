@@ -13,7 +13,7 @@ mod tests;
 
 use std::path::PathBuf;
 
-pub(crate) use build::build;
+pub(crate) use build::{build, watched};
 
 use crate::config::Destination;
 use placement::Placement;

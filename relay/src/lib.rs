@@ -50,6 +50,7 @@ pub const PROGRAM: Program = Program {
     settings: SETTINGS,
     metrics: METRICS,
     check: |values| Config::from_values(values).map(drop),
+    watched: clusters::watched,
     actions: actions::ACTIONS,
     panics: PanicPolicy::Abort,
 };

@@ -23,6 +23,7 @@ pub const SETTINGS: &[Setting] = &[
         "Serves /metrics, /health, /ready and /admin/* here; it has no password.",
     ),
     cluster::CLUSTER.reload(),
+    cluster::CLUSTER_CHECK_INTERVAL,
     Setting::new(
         "node",
         Kind::Text,

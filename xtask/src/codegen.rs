@@ -156,6 +156,7 @@ mod tests {
             settings: &[],
             metrics: METRICS,
             check: |_| Ok(()),
+            watched: |_| daemon::Watched::default(),
             actions: &[],
             panics: daemon::PanicPolicy::Abort,
         };

@@ -77,10 +77,7 @@ impl Config {
     /// # Errors
     /// Every fault at once.
     pub fn from_values(values: &Values) -> Result<Self, Vec<Fault>> {
-        let (nodes, topology) = match cluster::file(values)? {
-            Some(cluster) => cluster_file(values, cluster)?,
-            None => node_flags(values)?,
-        };
+        let (nodes, topology) = placement(values)?;
         let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
         Ok(Self {
             listen: values.address("listen").to_owned(),
@@ -104,6 +101,17 @@ impl Config {
                 waiting_max: number(values.count("waiting_max")),
             },
         })
+    }
+}
+
+/// The nodes, and who of them holds what.
+///
+/// # Errors
+/// Every fault in the cluster file or in the short form.
+pub(crate) fn placement(values: &Values) -> Result<(Vec<Destination>, Topology), Vec<Fault>> {
+    match cluster::file(values)? {
+        Some(cluster) => cluster_file(values, cluster),
+        None => node_flags(values),
     }
 }
 

@@ -30,7 +30,7 @@ pub use tables::{METRICS, SETTINGS};
 pub use topology::{RingView, Topology};
 
 use remote::access::Door;
-use view::View;
+use view::{View, Views};
 
 /// What tells this daemon from the others.
 pub const PROGRAM: Program = Program {
@@ -39,6 +39,7 @@ pub const PROGRAM: Program = Program {
     settings: SETTINGS,
     metrics: METRICS,
     check: |values| Config::from_values(values).map(drop),
+    watched: cluster::watched,
     actions: &[],
     panics: PanicPolicy::PerRequest,
 };
@@ -58,26 +59,29 @@ pub async fn start(values: Values, context: Context) -> Result<Running, StartErr
 /// An address that cannot be listened on.
 pub fn run(config: Config, context: Context) -> Result<Running, StartError> {
     let mut running = Running::new(context.clone());
-    let ring = match config.topology.fingerprint() {
-        0 => "unknown".to_owned(),
-        fingerprint => format!("{fingerprint:016x}"),
-    };
-    context.facts.set("ring_fingerprint", ring);
     let door = Door::new(config.access.clone(), &mut running)?;
     let listener = door.listen("listen", &config.listen)?;
     let bound = listener.tcp.local_addr();
     let bound = bound.map_err(|error| StartError::io("binding `listen`", error))?;
     running.add_address("listen", bound);
     let admin = config.admin.clone();
-    let view = Arc::new(View::new(config, &context));
-    let router = door.guard(serve::router(Arc::clone(&view)));
+    let views = Arc::new(Views::new(View::new(config, &context)));
+    let router = door.guard(serve::router(Arc::clone(&views)));
     let shutdown = context.shutdown.clone();
     let server = tokio::spawn(http::serve(listener, router, shutdown, http::Limits::default()));
     running.add_stage("requests", async move {
         // It ends by itself after the signal; a panic in it was logged where it happened.
         drop(server.await);
     });
-    daemon::admin::start(&mut running, &admin, serve::admin(view))?;
+    running.on_reload({
+        let views = Arc::clone(&views);
+        move |values| {
+            let (nodes, topology) = config::placement(values)?;
+            views.replace(&nodes, topology);
+            Ok(())
+        }
+    });
+    daemon::admin::start(&mut running, &admin, serve::admin(views))?;
     context.ready.set();
     Ok(running)
 }

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use daemon::{Context, Counter, Histogram};
 use remote::{Client, ClientSettings, Deadline, RemoteErrorKind};
-use wire::reply::Caps;
 
-use crate::config::{Config, Destination};
+use crate::config::Destination;
 use crate::health::{Health, Recent};
 
 /// A node that was silent for so long is failing; less may be a busy moment.
@@ -55,13 +54,11 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub(crate) fn new(destination: &Destination, config: &Config, context: &Context) -> Self {
-        let items_max = config.limits.matches_max.max(config.limits.series_max);
-        let settings = ClientSettings {
-            connect_timeout: config.connect_timeout,
-            reply: Caps { bytes_max: config.limits.reply_bytes_max, items_max },
-            ..ClientSettings::default()
-        };
+    pub(crate) fn new(
+        destination: &Destination,
+        settings: ClientSettings,
+        context: &Context,
+    ) -> Self {
         let clock = std::sync::Arc::clone(&context.clock);
         let name = destination.name.clone();
         let labels = [name.as_str()];

@@ -21,7 +21,7 @@ use axum::routing::{MethodRouter, get, post};
 
 use crate::failure::Failure;
 use crate::node::Kind;
-use crate::view::{Tally, View};
+use crate::view::{Tally, View, Views};
 
 use asked::Asked;
 
@@ -36,17 +36,19 @@ struct Answer {
 }
 
 /// All routes.
-pub(crate) fn router(view: Arc<View>) -> Router {
+pub(crate) fn router(views: Arc<Views>) -> Router {
     // One row per path. GET and POST alike: long requests come as forms.
     macro_rules! route {
         ($kind:expr, $work:path) => {{
-            let handler = |State(view): State<Arc<View>>, request: Request| {
-                respond(view, $kind, request, async |view, asked| $work(view, asked).await)
+            let handler = |State(views): State<Arc<Views>>, request: Request| {
+                respond(views.current(), $kind, request, async |view, asked| {
+                    $work(view, asked).await
+                })
             };
             get(handler).post(handler)
         }};
     }
-    let routes: [(&str, MethodRouter<Arc<View>>); 12] = [
+    let routes: [(&str, MethodRouter<Arc<Views>>); 12] = [
         ("/render", route!(Kind::Render, render::render)),
         ("/metrics/find", route!(Kind::Find, names::find)),
         ("/metrics/list", route!(Kind::List, names::list)),
@@ -60,22 +62,24 @@ pub(crate) fn router(view: Arc<View>) -> Router {
         ("/_internal/nodes", get(nodes::nodes)),
         ("/lb_check", get(async || "Ok\n")),
     ];
-    let delete = |State(view): State<Arc<View>>, request: Request| {
-        respond(view, Kind::Tags, request, async |view, asked| tags::delete(view, asked).await)
+    let delete = |State(views): State<Arc<Views>>, request: Request| {
+        let work = async |view, asked| tags::delete(view, asked).await;
+        respond(views.current(), Kind::Tags, request, work)
     };
     let mut router = Router::new().route("/tags/delSeries", post(delete));
     for (path, methods) in routes {
         router = router.route(path, methods.clone()).route(&format!("{path}/"), methods);
     }
-    router.with_state(view)
+    router.with_state(views)
 }
 
 /// What the zipper adds to the admin address.
-pub(crate) fn admin(view: Arc<View>) -> Router {
-    let divergence = async |State(view): State<Arc<View>>| {
-        ([(header::CONTENT_TYPE, "application/json")], view.divergences.report().to_string())
+pub(crate) fn admin(views: Arc<Views>) -> Router {
+    let divergence = async |State(views): State<Arc<Views>>| {
+        let report = views.current().divergences.report();
+        ([(header::CONTENT_TYPE, "application/json")], report.to_string())
     };
-    Router::new().route("/admin/divergence", get(divergence)).with_state(view)
+    Router::new().route("/admin/divergence", get(divergence)).with_state(views)
 }
 
 /// Reads a request, has it worked on, and answers; counted and timed.

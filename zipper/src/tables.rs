@@ -26,7 +26,8 @@ pub const SETTINGS: &[Setting] = &[
     remote::access::settings::READERS,
     remote::access::settings::TRUSTED_PROXIES,
     remote::access::settings::PASS_HEADERS,
-    cluster::CLUSTER,
+    cluster::CLUSTER.reload(),
+    cluster::CLUSTER_CHECK_INTERVAL,
     Setting::new(
         "node",
         Kind::Text,
@@ -36,11 +37,12 @@ pub const SETTINGS: &[Setting] = &[
          replication is given; otherwise every node is asked for everything.",
     )
     .value_name("URL[=INSTANCE]")
-    .list(),
-    cluster::RING,
-    cluster::COLLISION,
-    cluster::REPLICAS,
-    cluster::REPLICATION,
+    .list()
+    .reload(),
+    cluster::RING.reload(),
+    cluster::COLLISION.reload(),
+    cluster::REPLICAS.reload(),
+    cluster::REPLICATION.reload(),
     Setting::new(
         "timeout",
         Kind::Duration,

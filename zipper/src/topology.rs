@@ -49,6 +49,17 @@ impl Topology {
         self.rings.first().map_or(0, |view| view.ring.fingerprint().as_u64())
     }
 
+    /// The fingerprint of the ring that is being left, while files move; else empty.
+    pub(crate) fn leaving(&self) -> String {
+        let left = self.rings.get(1).map(|view| view.ring.fingerprint().to_string());
+        left.unwrap_or_default()
+    }
+
+    /// Whether a node that follows this ring holds what the rings here say it holds.
+    pub(crate) fn knows(&self, fingerprint: u64) -> bool {
+        self.rings.iter().any(|view| view.ring.fingerprint().as_u64() == fingerprint)
+    }
+
     /// How many nodes hold each series; 1 when that is not known.
     #[must_use]
     pub fn copies(&self) -> usize {

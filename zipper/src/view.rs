@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::Context;
-use remote::{Deadline, FindRequest, RemoteError};
+use parking_lot::RwLock;
+use remote::{ClientSettings, Deadline, FindRequest, RemoteError};
 use serde_json::Value;
-use wire::reply::{FindReply, InfoReply};
+use wire::reply::{Caps, FindReply, InfoReply};
 
 use crate::budget::RetryBudget;
-use crate::config::{Config, Limits};
+use crate::config::{Config, Destination, Limits};
 use crate::failure::Failure;
 use crate::fan_out::{Breadth, Gathered, Manner, gather};
 use crate::gate::{Gate, Pass, Refused};
@@ -30,15 +31,38 @@ pub(crate) use tally::Tally;
 /// What is kept back of a deadline for merging and sending.
 const MARGIN_MAX: Duration = Duration::from_millis(100);
 
-/// Everything that a request needs.
+/// The view in force. What a reload changes is a new view: requests that run go on with theirs.
 #[derive(Debug)]
+pub(crate) struct Views {
+    current: RwLock<Arc<View>>,
+}
+
+impl Views {
+    pub(crate) fn new(view: View) -> Self {
+        Self { current: RwLock::new(Arc::new(view)) }
+    }
+
+    pub(crate) fn current(&self) -> Arc<View> {
+        Arc::clone(&self.current.read())
+    }
+
+    /// From now on these nodes are asked.
+    pub(crate) fn replace(&self, destinations: &[Destination], topology: Topology) {
+        let mut current = self.current.write();
+        *current = Arc::new(current.with(destinations, topology));
+    }
+}
+
+/// Everything that a request needs.
+#[derive(Debug, Clone)]
 pub(crate) struct View {
     pub(crate) nodes: Vec<Arc<Node>>,
-    pub(crate) topology: Topology,
+    pub(crate) topology: Arc<Topology>,
     pub(crate) limits: Limits,
     pub(crate) partial_allowed: bool,
     pub(crate) context: Context,
-    pub(crate) divergences: Divergences,
+    pub(crate) divergences: Arc<Divergences>,
+    client: ClientSettings,
     timeout: Duration,
     find_timeout: Duration,
     hedge_delay_min: Duration,
@@ -48,34 +72,61 @@ pub(crate) struct View {
 
 impl View {
     pub(crate) fn new(config: Config, context: &Context) -> Self {
-        let node = |destination| Arc::new(Node::new(destination, &config, context));
-        let nodes: Vec<Arc<Node>> = config.nodes.iter().map(node).collect();
-        for node in &nodes {
-            let watched = Arc::clone(node);
-            context.metrics.callback(
-                "plumbago_zipper_node_suspect_state",
-                &[&node.name],
-                move || f64::from(u8::from(watched.health.is_suspect())),
-            );
-        }
         let gate = Gate::new(config.limits.weight_max, config.limits.waiting_max);
         let watched = Arc::clone(&gate);
         let waiting = move || watched.waiting() as f64;
         context.metrics.callback("plumbago_zipper_waiting_requests", &[], waiting);
-        let names = nodes.iter().map(|node| node.name.clone()).collect();
-        Self {
-            divergences: Divergences::new(names, context),
-            nodes,
-            topology: config.topology,
+        let items_max = config.limits.matches_max.max(config.limits.series_max);
+        let client = ClientSettings {
+            connect_timeout: config.connect_timeout,
+            reply: Caps { bytes_max: config.limits.reply_bytes_max, items_max },
+            ..ClientSettings::default()
+        };
+        let nobody = Self {
+            nodes: Vec::new(),
+            topology: Arc::new(Topology::of(0, None)),
             limits: config.limits,
             partial_allowed: config.partial_allowed,
             context: context.clone(),
+            divergences: Arc::new(Divergences::new(context)),
+            client,
             timeout: config.timeout,
             find_timeout: config.find_timeout,
             hedge_delay_min: config.hedge_delay_min,
             gate,
             retries: Arc::new(RetryBudget::new()),
+        };
+        nobody.with(&config.nodes, config.topology)
+    }
+
+    /// The same over other nodes. One that stays keeps its connections, its health and its history.
+    fn with(&self, destinations: &[Destination], topology: Topology) -> Self {
+        let metric = "plumbago_zipper_node_suspect_state";
+        let metrics = &self.context.metrics;
+        for node in &self.nodes {
+            metrics.remove(metric, &[&node.name]);
         }
+        let node = |destination: &Destination| {
+            let is_same = |node: &&Arc<Node>| {
+                let endpoint = node.client.endpoint();
+                node.name == destination.name && *endpoint == destination.endpoint
+            };
+            let known = self.nodes.iter().find(is_same).map(Arc::clone);
+            known.unwrap_or_else(|| Arc::new(Node::new(destination, self.client, &self.context)))
+        };
+        let nodes: Vec<Arc<Node>> = destinations.iter().map(node).collect();
+        for node in &nodes {
+            let watched = Arc::clone(node);
+            let is_suspect = move || f64::from(u8::from(watched.health.is_suspect()));
+            metrics.callback(metric, &[&node.name], is_suspect);
+        }
+        let ring = match topology.fingerprint() {
+            0 => "unknown".to_owned(),
+            fingerprint => format!("{fingerprint:016x}"),
+        };
+        self.context.facts.set("ring_fingerprint", ring);
+        self.context.facts.set("ring_leaving", topology.leaving());
+        Self { nodes, topology: Arc::new(topology), ..self.clone() }
     }
 
     /// Waits until it is this request's turn; it goes on while the pass is kept.

@@ -83,7 +83,7 @@ impl Render {
         };
         let (hits, cost) = reader.run(&asker, job).await??;
         let meta = Meta {
-            ring_fingerprint: reader.ring_fingerprint,
+            ring_fingerprint: reader.ring_fingerprint(),
             series_pruned: cost.pruned,
             index_nodes_visited: cost.visited,
             nodes_asked: 1,

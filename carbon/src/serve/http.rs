@@ -247,7 +247,7 @@ impl Service {
         let asker = &reader.asker(waits, params.caller.within.clone());
         let (replies, cost) = find::find(reader, queries, window, asker).await?;
         let meta = Meta {
-            ring_fingerprint: reader.ring_fingerprint,
+            ring_fingerprint: reader.ring_fingerprint(),
             series_pruned: cost.pruned,
             index_nodes_visited: cost.visited,
             nodes_asked: 1,

@@ -8,7 +8,7 @@
 use std::path::Path;
 use std::str::FromStr;
 
-use daemon::{Fault, Kind, Setting, Values};
+use daemon::{Fault, Kind, Setting, Values, Watched};
 use ring::cluster::{Cluster, ClusterError};
 use ring::{RingSpec, UnknownName};
 
@@ -21,6 +21,15 @@ pub const CLUSTER: Setting = Setting::new(
      and replication.",
 )
 .value_name("FILE");
+
+/// How soon a changed cluster file is taken up.
+pub const CLUSTER_CHECK_INTERVAL: Setting = Setting::new(
+    "cluster_check_interval",
+    Kind::Duration,
+    "5s",
+    "How often the cluster file is looked at: one that has changed is taken up as at SIGHUP; 0s \
+     leaves it to SIGHUP.",
+);
 
 /// How names are hashed.
 pub const RING: Setting = Setting::new(
@@ -76,6 +85,13 @@ pub fn file(values: &Values) -> Result<Option<Cluster>, Vec<Fault>> {
         return Err(vec![values.fault("cluster", problem)]);
     }
     read(&path).map(Some).map_err(|fault| vec![fault])
+}
+
+/// The cluster file as a file to follow.
+#[must_use]
+pub fn watched(values: &Values) -> Watched {
+    let files = values.opt_path("cluster").into_iter().collect();
+    Watched { files, interval: values.duration(CLUSTER_CHECK_INTERVAL.key) }
 }
 
 /// A cluster file, whoever names it.

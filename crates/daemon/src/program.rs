@@ -13,6 +13,7 @@ use crate::log;
 use crate::metrics::Metric;
 use crate::settings::{self, Command, Fault, Setting, Sources, Values};
 use crate::threads::{PanicPolicy, set_panic_policy};
+use crate::watch::{Watch, Watched};
 
 /// Exit code for settings and flags that are not sound (EX_USAGE of sysexits).
 pub const EXIT_USAGE: u8 = 64;
@@ -39,6 +40,8 @@ pub struct Program {
     pub metrics: &'static [Metric],
     /// What `--check` and every start check beyond single values.
     pub check: fn(&Values) -> Result<(), Vec<Fault>>,
+    /// Files whose change has everything read again.
+    pub watched: fn(&Values) -> Watched,
     /// What the program does besides running as a daemon.
     pub actions: &'static [Action],
     /// What a panic does.
@@ -143,6 +146,7 @@ async fn run(
     }
     let clock = inputs.now_unix_ms().map_or_else(System::new, System::set_to);
     let context = Context::new(program.name, program.metrics).with_clock(Arc::new(clock));
+    let mut watch = Watch::new((program.watched)(&values));
     let running = tokio::select! {
         running = start(values.clone(), context.clone()) => running?,
         _ = signals.stop_again() => {
@@ -155,8 +159,20 @@ async fn run(
     }
     info!(version = context.version, "plumbago-{} is up", program.name);
     let mut values = values;
-    while signals.next(&context).await == Request::Reload {
+    loop {
+        let request = tokio::select! {
+            request = signals.next(&context) => request,
+            () = watch.changed() => {
+                info!("a followed file has changed");
+                Request::Reload
+            }
+        };
+        if request == Request::Stop {
+            break;
+        }
+        watch.reading();
         inputs.reload(&running, &mut values);
+        watch.follow((program.watched)(&values));
     }
     let deadline = values.duration("stop_deadline");
     let stopped = tokio::select! {

@@ -4,9 +4,11 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::Duration;
 
 use plumbago_daemon::{
     Context, Kind, PanicPolicy, Program, Running, SETTINGS_FAULTS, Setting, StartError, Values,
+    Watched,
 };
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -17,6 +19,7 @@ const PROGRAM: Program = Program {
     about: "Shows what a daemon does.",
     settings: &[
         Setting::new("admin", Kind::Address, "127.0.0.1:0", "Where the admin routes answer."),
+        Setting::new("book", Kind::Path, "", "A file that is followed."),
         Setting::new("greeting", Kind::Text, "hello", "What a reload says.").reload(),
         Setting::new(
             "mode",
@@ -27,6 +30,10 @@ const PROGRAM: Program = Program {
     ],
     metrics: &[SETTINGS_FAULTS],
     check,
+    watched: |values| Watched {
+        files: values.opt_path("book").into_iter().collect(),
+        interval: Duration::from_millis(5),
+    },
     actions: &[],
     panics: PanicPolicy::Abort,
 };
@@ -64,6 +71,7 @@ fn main() -> ExitCode {
     sigterm_stops_in_order();
     a_stuck_stage_is_cut_off_at_the_deadline();
     a_reload_applies_sound_settings_and_keeps_the_old_ones_otherwise();
+    a_file_that_is_followed_is_a_reload_when_it_changes();
     a_panic_aborts_where_the_policy_says_so();
     ExitCode::SUCCESS
 }
@@ -165,6 +173,20 @@ fn a_reload_applies_sound_settings_and_keeps_the_old_ones_otherwise() {
     demo.signal(Signal::HUP);
     demo.expect("did you mean `greeting`?");
     demo.expect("the old ones stay");
+    demo.signal(Signal::TERM);
+    assert_eq!(demo.end().0, Some(0));
+}
+
+fn a_file_that_is_followed_is_a_reload_when_it_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("book");
+    let mut demo = Demo::start(&["--book", path.to_str().unwrap()]);
+    demo.expect("plumbago-demo is up");
+    for text in ["one", "two"] {
+        std::fs::write(&path, text).unwrap();
+        demo.expect("a followed file has changed");
+        demo.expect("greeting is now hello");
+    }
     demo.signal(Signal::TERM);
     assert_eq!(demo.end().0, Some(0));
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use daemon::settings::{Document, Placed};
-use daemon::{Fault, Values};
+use daemon::{Fault, Values, Watched};
 use ring::cluster::{Cluster as ClusterFile, ClusterNode};
 use ring::{Node, Ring, RingSpec, check_zones};
 use toml::Spanned;
@@ -39,6 +39,18 @@ pub(crate) fn build(values: &Values) -> Result<Clusters, Vec<Fault>> {
         faults.push(cluster::no_node(values));
     }
     if faults.is_empty() { Ok(clusters) } else { Err(faults) }
+}
+
+/// The cluster files of all clusters.
+pub(crate) fn watched(values: &Values) -> Watched {
+    let mut watched = cluster::watched(values);
+    if let Some(document) = values.document("clusters") {
+        // Faults are the business of who builds the clusters.
+        let tables: Vec<Placed<ClusterText>> = document.read(&mut Vec::new());
+        let files = tables.into_iter().filter_map(|table| table.value.cluster_file);
+        watched.files.extend(files.map(|path| path.into_inner().into()));
+    }
+    watched
 }
 
 /// The cluster of `cluster` or `node`, if either is given.

@@ -160,7 +160,7 @@ impl Run for Reap {
         let mut progress = Progress::new("put away", context.json);
         let ended = block_on(end_transition(&job, unverified))?;
         if ended {
-            let next = "The transition is over in the cluster file: reload relays, restart zippers, then reap again.";
+            let next = "The transition is over in the cluster file: reload relays and zippers, then reap again.";
             context.say(next);
             return Err(Failure::silent(crate::invocation::EXIT_PARTIAL));
         }

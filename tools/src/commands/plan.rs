@@ -174,7 +174,7 @@ async fn make(args: PlanArgs, draft: Draft, context: &mut Context<'_>) -> Result
     if !context.json {
         let next = match (is_changed, begun) {
             (true, true) => {
-                "The cluster file has the transition: reload relays, restart zippers, then apply."
+                "The cluster file has the transition: reload relays and zippers, then apply."
             }
             (true, false) => "The cluster file is unchanged: plan with --yes to begin.",
             (false, _) => "Nothing has been moved: apply carries it out.",

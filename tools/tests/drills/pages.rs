@@ -45,7 +45,7 @@ impl Drill {
         match words[..] {
             ["systemctl", "reload", "plumbago-relay"] => self.reload_relay(),
             // There is no zipper in a drill.
-            ["systemctl", "restart", "plumbago-zipper"] => {}
+            ["systemctl", "reload", "plumbago-zipper"] => {}
             ["plumbago", ref words @ ..] => {
                 let said = self.ends(*code, words);
                 // With --nocapture this is what the pages show.

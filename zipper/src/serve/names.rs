@@ -15,7 +15,7 @@ use wire::reply::{Format, encode_find, encode_info};
 use super::asked::{plan_of, weight_of};
 use super::{Answer, Asked};
 use crate::failure::Failure;
-use crate::view::View;
+use crate::view::{View, Views};
 
 /// What the zipper speaks, best first: carbonapi looks at the first alone.
 const PROTOCOLS: [&str; 6] = [
@@ -88,12 +88,12 @@ pub(super) async fn list(view: Arc<View>, asked: Asked) -> Result<Answer, Failur
 /// Answers in v3 where that is asked for, with nothing where the old protocol is (which carbonapi
 /// reads as just that), and otherwise in JSON.
 pub(super) async fn capabilities(
-    State(view): State<Arc<View>>,
+    State(views): State<Arc<Views>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
     let supported_protocols = PROTOCOLS.map(str::to_owned).to_vec();
-    let name = format!("plumbago-{}", view.context.name);
+    let name = format!("plumbago-{}", views.current().context.name);
     let capabilities =
         pb_v3::CapabilityResponse { supported_protocols, name, ..Default::default() };
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());

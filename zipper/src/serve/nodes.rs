@@ -11,13 +11,14 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::node::{Kind, Node};
-use crate::view::View;
+use crate::view::{View, Views};
 
 /// A node that needs longer to say its name is as good as away.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// One row a node, in config order, and what holds for all.
-pub(super) async fn nodes(State(view): State<Arc<View>>) -> impl IntoResponse {
+pub(super) async fn nodes(State(views): State<Arc<Views>>) -> impl IntoResponse {
+    let view = views.current();
     let mut asked = JoinSet::new();
     for (place, node) in view.nodes.iter().enumerate() {
         let (view, node) = (Arc::clone(&view), Arc::clone(node));

@@ -15,9 +15,8 @@ const SAMPLES_MAX: usize = 100;
 /// All divergences since the start.
 #[derive(Debug)]
 pub(crate) struct Divergences {
-    names: Vec<String>,
     context: Context,
-    pairs: Mutex<BTreeMap<(usize, usize), Pair>>,
+    pairs: Mutex<BTreeMap<(String, String), Pair>>,
 }
 
 #[derive(Debug)]
@@ -40,19 +39,25 @@ struct Sample {
 }
 
 impl Divergences {
-    /// None yet, of nodes with these names in config order.
-    pub(crate) fn new(names: Vec<String>, context: &Context) -> Self {
-        Self { names, context: context.clone(), pairs: Mutex::default() }
+    /// None yet.
+    pub(crate) fn new(context: &Context) -> Self {
+        Self { context: context.clone(), pairs: Mutex::default() }
     }
 
-    /// Counts the divergence of two copies of a series.
-    pub(crate) fn add(&self, series: &SeriesData, divergence: &Divergence) {
-        let Divergence { nodes: (one, two), slots, first_s, values } = *divergence;
-        // Which of the two is trusted more differs from series to series.
+    /// Counts the divergence of two copies of a series, which these nodes hold.
+    pub(crate) fn add(
+        &self,
+        series: &SeriesData,
+        (one, two): (&str, &str),
+        divergence: &Divergence,
+    ) {
+        let Divergence { slots, first_s, values, .. } = *divergence;
+        // Which of the two is trusted more differs from series to series: a pair has the order of names.
         let (nodes, values) =
             if one <= two { ((one, two), values) } else { ((two, one), (values.1, values.0)) };
         let mut pairs = self.pairs.lock();
-        let pair = pairs.entry(nodes).or_insert_with(|| self.pair(nodes));
+        let key = (nodes.0.to_owned(), nodes.1.to_owned());
+        let pair = pairs.entry(key).or_insert_with(|| self.pair(nodes));
         pair.slots.add(slots);
         pair.taken += 1;
         let sample = Sample { taken: pair.taken, slot_s: first_s, step_s: series.step, values };
@@ -64,17 +69,16 @@ impl Divergences {
         }
     }
 
-    fn pair(&self, (one, two): (usize, usize)) -> Pair {
-        let labels = [self.names[one].as_str(), self.names[two].as_str()];
-        let slots =
-            self.context.metrics.counter_with("plumbago_zipper_divergent_points_total", &labels);
+    fn pair(&self, (one, two): (&str, &str)) -> Pair {
+        let metric = "plumbago_zipper_divergent_points_total";
+        let slots = self.context.metrics.counter_with(metric, &[one, two]);
         Pair { slots, samples: BTreeMap::new(), taken: 0 }
     }
 
     /// For `/admin/divergence`.
     pub(crate) fn report(&self) -> Value {
         let pairs = self.pairs.lock();
-        let pair = |((one, two), pair): (&(usize, usize), &Pair)| {
+        let pair = |((one, two), pair): (&(String, String), &Pair)| {
             let sample = |(name, sample): (&String, &Sample)| {
                 json!({
                     "series": name,
@@ -84,7 +88,7 @@ impl Divergences {
                 })
             };
             json!({
-                "nodes": [self.names[*one], self.names[*two]],
+                "nodes": [one, two],
                 "slots": pair.slots.get(),
                 "samples": pair.samples.iter().map(sample).collect::<Vec<_>>(),
             })
@@ -100,20 +104,20 @@ mod tests {
     #[test]
     fn a_pair_is_one_whoever_is_trusted_and_its_samples_are_bounded() {
         let context = Context::new("zipper", crate::METRICS);
-        let divergences = Divergences::new(vec!["a".to_owned(), "b".to_owned()], &context);
+        let divergences = Divergences::new(&context);
         let add = |name: &str, nodes, values| {
-            let divergence = Divergence { nodes, slots: 2, first_s: 60, values };
-            divergences.add(&SeriesData::new(name, 0, 60, vec![]), &divergence);
+            let divergence = Divergence { nodes: (0, 1), slots: 2, first_s: 60, values };
+            divergences.add(&SeriesData::new(name, 0, 60, vec![]), nodes, &divergence);
         };
-        add("first", (0, 1), (1.0, 2.0));
-        add("second", (1, 0), (1.0, 2.0));
+        add("first", ("a", "b"), (1.0, 2.0));
+        add("second", ("b", "a"), (1.0, 2.0));
         let report = divergences.report();
         assert_eq!(report["pairs"].as_array().unwrap().len(), 1);
         let pair = &report["pairs"][0];
         assert_eq!((&pair["nodes"], &pair["slots"]), (&json!(["a", "b"]), &json!(4)));
         assert_eq!(pair["samples"][1]["values"], json!([2.0, 1.0]));
-        add("first", (0, 1), (1.0, 2.0));
-        (0..SAMPLES_MAX - 1).for_each(|n| add(&format!("s{n}"), (0, 1), (1.0, 2.0)));
+        add("first", ("a", "b"), (1.0, 2.0));
+        (0..SAMPLES_MAX - 1).for_each(|n| add(&format!("s{n}"), ("a", "b"), (1.0, 2.0)));
         let report = divergences.report();
         let samples = report["pairs"][0]["samples"].as_array().unwrap();
         let kept = |name: &str| samples.iter().any(|sample| sample["series"] == name);

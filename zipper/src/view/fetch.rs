@@ -231,7 +231,9 @@ impl View {
         }
         for divergence in &merged.divergences {
             tally.divergent_points = tally.divergent_points.saturating_add(divergence.slots);
-            self.divergences.add(&series, divergence);
+            let (one, two) = divergence.nodes;
+            let nodes = (self.nodes[one].name.as_str(), self.nodes[two].name.as_str());
+            self.divergences.add(&series, nodes, divergence);
         }
         Some(series)
     }

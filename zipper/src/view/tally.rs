@@ -68,11 +68,11 @@ impl Tally {
         if meta.partial {
             self.missing.insert(node);
         }
-        let ours = view.topology.fingerprint();
-        if ours != 0 && meta.ring_fingerprint != 0 && meta.ring_fingerprint != ours {
+        let theirs = meta.ring_fingerprint;
+        if view.topology.fingerprint() != 0 && theirs != 0 && !view.topology.knows(theirs) {
             // Who holds what is then not known, and so nothing is proven complete.
             self.missing.insert(node);
-            self.note(format!("{name}: knows another ring, {:016x}", meta.ring_fingerprint));
+            self.note(format!("{name}: knows another ring, {theirs:016x}"));
         }
     }
 

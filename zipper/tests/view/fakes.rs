@@ -1,17 +1,20 @@
 //! Fake storage nodes that speak carbonapi_v3_pb, and a zipper over them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::ConnectInfo;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use daemon::{Context, Running, Shutdown, Values};
 use metric::{Glob, SeriesData, Window};
+use parking_lot::Mutex;
 use plumbago_zipper as zipper;
 use prost::Message as _;
 use serde_json::{Value, json};
@@ -38,6 +41,8 @@ pub(crate) struct Fake {
     pub(crate) renders: Arc<AtomicU32>,
     /// Series given out.
     served: Arc<AtomicU32>,
+    /// Where requests came from.
+    clients: Arc<Mutex<BTreeSet<SocketAddr>>>,
 }
 
 /// Four slots from 60 on.
@@ -64,11 +69,14 @@ impl Fake {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let renders = Arc::new(AtomicU32::new(0));
         let served = Arc::new(AtomicU32::new(0));
+        let clients = Arc::new(Mutex::<BTreeSet<SocketAddr>>::default());
         let series = Arc::new(series);
         let render = {
             let (series, mood) = (Arc::clone(&series), mood.clone());
             let (renders, served) = (Arc::clone(&renders), Arc::clone(&served));
-            any(move |body: Bytes| async move {
+            let clients = Arc::clone(&clients);
+            any(move |ConnectInfo(client): ConnectInfo<SocketAddr>, body: Bytes| async move {
+                clients.lock().insert(client);
                 renders.fetch_add(1, SeqCst);
                 let holes = [("x-plumbago-holes", holes_header(meta.as_ref()))];
                 (holes, behave(&mood, || rendered(&series, body, meta, &served)).await)
@@ -96,11 +104,16 @@ impl Fake {
             .route("/_internal/capabilities/", any(async move || capabilities.encode_to_vec()));
         let limits = daemon::http::Limits::default();
         tokio::spawn(daemon::http::serve(listener, router, Shutdown::new(), limits));
-        Self { url, renders, served }
+        Self { url, renders, served, clients }
     }
 
     pub(crate) fn renders(&self) -> u32 {
         self.renders.load(SeqCst)
+    }
+
+    /// How many connections requests came over.
+    pub(crate) fn connections(&self) -> usize {
+        self.clients.lock().len()
     }
 
     pub(crate) fn served(&self) -> u32 {
