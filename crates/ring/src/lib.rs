@@ -10,6 +10,7 @@ mod dialect;
 mod fingerprint;
 mod hashes;
 mod jump;
+mod md5_lanes;
 mod node;
 mod owners;
 mod placement;

@@ -41,6 +41,19 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
+    fn many_names_lie_where_each_of_them_does(
+        spec in any_spec(),
+        nodes in any_nodes(),
+        keys in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..130), 0..70),
+    ) {
+        let ring = Ring::new(spec, nodes).unwrap();
+        let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+        let each: Option<Vec<u16>> = keys.iter().map(|key| ring.position(key)).collect();
+        // Of no names there is nothing that could have no position.
+        prop_assert!(keys.is_empty() || ring.positions(&keys) == each);
+    }
+
+    #[test]
     fn owners_are_distinct_and_begin_with_the_primary(
         spec in any_spec(),
         nodes in any_nodes(),

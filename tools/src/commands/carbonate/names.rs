@@ -38,7 +38,7 @@ impl Separator {
 
     /// The names of a block, without the white space around them; empty lines are none.
     pub(super) fn names(self, block: &[u8]) -> impl Iterator<Item = &[u8]> {
-        let lines = block.split(move |&byte| byte == self.byte());
+        let lines = Lines { rest: block, separator: self.byte() };
         lines.map(move |line| self.name(line)).filter(|name| !name.is_empty())
     }
 
@@ -118,8 +118,32 @@ impl NameList {
     }
 }
 
+/// What stands between the separators of a block.
+struct Lines<'a> {
+    rest: &'a [u8],
+    separator: u8,
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let end = memchr::memchr(self.separator, self.rest).unwrap_or(self.rest.len());
+        let (line, rest) = self.rest.split_at(end);
+        self.rest = rest.get(1..).unwrap_or_default();
+        Some(line)
+    }
+}
+
 /// Without the white space around it, which for text is Unicode's.
 fn trimmed(name: &[u8]) -> &[u8] {
+    let is_bare = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
+    if is_bare(name.first()) && is_bare(name.last()) {
+        return name;
+    }
     str::from_utf8(name).map_or_else(|_binary| name.trim_ascii(), |text| text.trim().as_bytes())
 }
 

@@ -42,15 +42,20 @@ impl Run for Sieve {
         let (sieve, wanted) = (&self, &Wanted::new(&cluster, &wanted));
         let workers = thread::available_parallelism().map_or(1, NonZero::get);
         let json = context.json;
+        let mut sifted = vec![Vec::new(); workers];
         self.names.for_each_blocks(workers, |blocks| {
-            let sifted = thread::scope(|scope| {
-                let spawn = |block| scope.spawn(move || sieve.sift(wanted, json, block));
-                let running: Vec<_> = blocks.iter().map(Vec::as_slice).map(spawn).collect();
+            let outcomes = thread::scope(|scope| {
+                let each = blocks.iter().zip(&mut sifted);
+                let running: Vec<_> = each
+                    .map(|(block, passed)| {
+                        scope.spawn(move || sieve.sift(wanted, json, block, passed))
+                    })
+                    .collect();
                 running.into_iter().map(|worker| worker.join()).collect::<Vec<_>>()
             });
-            for passed in sifted {
-                let passed = passed.map_err(|_panic| Failure::new("a worker failed"))?;
-                context.out.write_all(&passed?)?;
+            for (outcome, passed) in outcomes.into_iter().zip(&sifted) {
+                outcome.map_err(|_panic| Failure::new("a worker failed"))??;
+                context.out.write_all(passed)?;
             }
             Ok(())
         })
@@ -58,22 +63,27 @@ impl Run for Sieve {
 }
 
 impl Sieve {
-    /// The names of a block that pass, as they are printed.
-    fn sift(&self, wanted: &Wanted<'_>, json: bool, block: &[u8]) -> io::Result<Vec<u8>> {
+    /// Leaves the names of a block that pass in `passed`, as they are printed.
+    fn sift(
+        &self,
+        wanted: &Wanted<'_>,
+        json: bool,
+        block: &[u8],
+        passed: &mut Vec<u8>,
+    ) -> io::Result<()> {
         let separator = self.names.separator();
-        let mut passed = Vec::with_capacity(block.len());
-        for name in separator.names(block) {
-            if wanted.owns(name) == self.invert {
-                continue;
-            }
+        let names: Vec<&[u8]> = separator.names(block).collect();
+        let owned = wanted.owned(&names);
+        passed.clear();
+        for (name, _) in names.iter().zip(owned).filter(|(_, owned)| *owned != self.invert) {
             if json {
                 let (metric, nodes) = (lossy(name), wanted.owners(name));
                 writeln!(passed, "{}", json!({"metric": metric, "nodes": nodes}))?;
             } else {
-                separator.print(&mut passed, name)?;
+                separator.print(passed, name)?;
             }
         }
-        Ok(passed)
+        Ok(())
     }
 }
 
@@ -97,11 +107,13 @@ impl<'a> Wanted<'a> {
         Self { cluster, nodes, positions }
     }
 
-    fn owns(&self, name: &[u8]) -> bool {
-        match self.cluster.ring.position(name) {
-            Some(position) => self.positions[usize::from(position)],
-            None => self.cluster.owners(name).iter().any(|&node| self.nodes[usize::from(node)]),
+    /// Of each name, whether one of the nodes owns it.
+    fn owned(&self, names: &[&[u8]]) -> Vec<bool> {
+        if let Some(positions) = self.cluster.ring.positions(names) {
+            return positions.iter().map(|&at| self.positions[usize::from(at)]).collect();
         }
+        let is_wanted = |&node: &u16| self.nodes[usize::from(node)];
+        names.iter().map(|name| self.cluster.owners(name).iter().any(is_wanted)).collect()
     }
 
     fn owners(&self, name: &[u8]) -> Vec<&'a str> {
