@@ -1,15 +1,14 @@
 //! Death and full journals: what a sender was told is safe is in the answers and in the files.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::thread::{self, park_timeout};
+use std::process::Command;
+use std::thread::park_timeout;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
-use testkit::{ANY_PORT, Batches, PATIENCE, wait_until, wait_until_async};
+use testkit::{ANY_PORT, Batches, PATIENCE, Process, wait_until, wait_until_async};
 use wire::reply::{Format, decode_render};
 
 use crate::harness::{CAPS, NOW, file_of, node};
@@ -23,39 +22,21 @@ const BEGIN: i64 = 946_684_800;
 const SLOT: i64 = 3600;
 
 /// A storage node as a process of its own.
-struct Process {
-    child: Child,
-    addresses: BTreeMap<String, SocketAddr>,
-}
+struct Node(Process);
 
-impl Process {
+impl Node {
     fn start(data: &Path, schemas: &Path) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_plumbago-carbon"));
         command.arg("--data").arg(data).arg("--schemas").arg(schemas);
-        for door in ["--line", "--read", "--carbonlink", "--link", "--admin"] {
-            command.args([door, ANY_PORT]);
-        }
+        let doors = ["--line", "--read", "--carbonlink", "--link", "--admin"];
+        command.args(doors.iter().flat_map(|door| [door, ANY_PORT]));
         command.args(["--self-metrics-interval", "0s", "--scan-interval", "0s"]);
         command.args(["--free-space-min", "0B", "--free-inodes-min", "0", "--log-format", "json"]);
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut addresses = BTreeMap::new();
-        while addresses.len() < 5 {
-            let line = log.next().expect("a node that starts").unwrap();
-            let entry: serde_json::Value = serde_json::from_str(&line).unwrap();
-            let entry = entry.get("fields").unwrap_or(&entry);
-            if let (Some(door), Some(address)) =
-                (entry["setting"].as_str(), entry["address"].as_str())
-            {
-                addresses.insert(door.to_owned(), address.parse().unwrap());
-            }
-        }
-        thread::spawn(move || log.for_each(drop));
-        Self { child, addresses }
+        Self(Process::start(&mut command, doors.len()))
     }
 
     fn request(&self, door: &str, method_path: &str) -> (u16, Vec<u8>) {
-        let mut stream = TcpStream::connect(self.addresses[door]).unwrap();
+        let mut stream = TcpStream::connect(self.0.addresses()[door]).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         write!(stream, "{method_path} HTTP/1.0\r\nContent-Length: 0\r\n\r\n").unwrap();
         let mut answer = Vec::new();
@@ -108,17 +89,6 @@ impl Process {
             (begun == ended + self.number("points_pending")).then_some(())
         });
     }
-
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    fn terminate(mut self) {
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, Signal::TERM).unwrap();
-        assert!(self.child.wait().unwrap().success());
-    }
 }
 
 /// The lines of a batch: the same series in a new slot, and one that is new.
@@ -149,10 +119,10 @@ fn what_a_sender_was_told_survives_twenty_deaths_at_any_moment() {
     let mut promised: Vec<i64> = Vec::new();
     let mut random = 0x2545_F491_4F6C_DD1D_u64;
     for life in 0..LIVES {
-        let node = Process::start(data.path(), &schemas);
+        let node = Node::start(data.path(), &schemas);
         // Not ready yet, perhaps; it answers and takes points all the same.
         assert_eq!(node.request("read", "GET /metrics/find?query=*").0, 200);
-        batches.send_while(node.addresses["line"], PACE, lines, || {
+        batches.send_while(node.0.addresses()["line"], PACE, lines, || {
             if life > 0 {
                 node.wait_until_ready();
                 check(&node.points("usual.*", batches.begun()), &promised, "usual", life);
@@ -161,13 +131,13 @@ fn what_a_sender_was_told_survives_twenty_deaths_at_any_moment() {
             random ^= random >> 7;
             random ^= random << 17;
             park_timeout(Duration::from_millis(5 + random % 60));
-            node.kill();
+            drop(node);
         });
         // Also those of the last moment: the kernel resets the connections of a node that dies.
         promised.extend(batches.take_confirmed());
     }
     assert!(promised.len() >= 20, "{} batches", promised.len());
-    let node = Process::start(data.path(), &schemas);
+    let node = Node::start(data.path(), &schemas);
     node.wait_until_ready();
     check(&node.points("*.*", batches.begun()), &promised, "", LIVES);
     println!("{LIVES} deaths, {} points", promised.len() * (SERIES as usize + 1));
@@ -182,7 +152,7 @@ fn what_a_sender_was_told_survives_twenty_deaths_at_any_moment() {
             assert!(fetched.values().any(|value| value == Some(number as f64)), "{name} {time}");
         }
     }
-    node.terminate();
+    node.0.stop();
     let left = std::fs::read_dir(data.path().join("journal")).unwrap().count();
     assert_eq!(left, 0, "segments after a stop");
 }

@@ -9,12 +9,14 @@
 mod batches;
 mod http;
 mod lines;
+mod process;
 mod tls;
 mod wait;
 
 pub use batches::Batches;
 pub use http::{Answer, ask};
 pub use lines::{LineSink, send_lines, send_lines_and_wait_for_close};
+pub use process::{Process, role, this_program_as};
 pub use tls::{tls_connector, tls_file};
 pub use wait::{PATIENCE, wait_until, wait_until_async};
 

@@ -100,12 +100,15 @@ impl Run for Repair {
         let node =
             node.ok_or_else(|| Failure::new(format!("no node is called `{}`", self.node)))?;
         jobs::block_on(async {
+            let manner = self.settle.manner();
             let since = match self.since {
                 Some(since) => Some(since),
                 None => {
                     let holes: Vec<Hole> =
                         fleet.client(node).get_json("/admin/holes", WAIT).await?;
-                    holes.iter().map(|hole| hole.from).min()
+                    // What came in the hole was younger than it, or on its way for so long.
+                    let first = holes.iter().map(|hole| hole.from).min();
+                    first.map(|from| from.saturating_sub(manner.settle_s))
                 }
             };
             if since.is_none() {
@@ -114,7 +117,6 @@ impl Run for Repair {
                 return Ok(());
             }
             let scope = Scope { node: Some(node), one_in: 1 };
-            let manner = self.settle.manner();
             Sweep { cluster, fleet, scope, since, manner, mends: self.yes }.run(context).await
         })
     }

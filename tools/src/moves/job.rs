@@ -134,24 +134,19 @@ impl Job {
         Ok(cluster)
     }
 
-    /// Refuses to go on unless cluster file, nodes and relays follow the plan's rings. `moving` says whether the old
-    /// ring, if there is one, must still get points too.
+    /// Refuses to go on unless cluster file, nodes and relays follow the plan's rings. While series are `moving` points
+    /// may go to the old ring, too: until the transition is over, and what is copied after it harms nobody.
     pub(crate) async fn check(&self, moving: bool) -> Result<(), Failure> {
         let cluster = self.cluster()?;
         let rings = self.header.rings();
         self.fleet.check_nodes(&rings).await?;
         let leaving = cluster.transition().map(|old| old.ring().fingerprint().to_string());
-        let expected = if moving { rings.leaving.clone() } else { None };
-        if leaving != expected {
+        if leaving.is_some() && !(moving && leaving == rings.leaving) {
             let shown = self.header.cluster.display();
-            return Err(Failure::new(match expected {
-                Some(_) => {
-                    format!("{shown} has not the transition of the plan; plan it with --yes")
-                }
-                None => format!("{shown} has a transition that the plan does not know"),
-            }));
+            let problem = format!("{shown} has a transition that the plan does not know");
+            return Err(Failure::new(problem));
         }
-        check_relays(&self.header.relays, &Rings { leaving: expected, ..rings }).await
+        check_relays(&self.header.relays, &Rings { leaving, ..rings }).await
     }
 
     /// What is still to be copied: step, target, source.
@@ -330,7 +325,7 @@ impl Job {
             tally.faults.extend(verdicts.faults);
             let (node, source) = (batch.target, batch.source);
             let differs = |&step: &u32| Record::Differs { step, node, source };
-            self.journal.add(&verdicts.unproved.iter().map(differs).collect::<Vec<_>>())?;
+            self.journal.add(&verdicts.refuted.iter().map(differs).collect::<Vec<_>>())?;
         }
         Ok(proved.into_iter().collect())
     }
@@ -408,9 +403,12 @@ pub(crate) fn compare_all(fleet: &Arc<Fleet>, batches: Vec<Batch>, view: View) -
 }
 
 /// What a comparison says about the steps of a batch.
+#[derive(Default)]
 struct Verdicts {
     /// The target lacks something that can be fetched.
     lacking: Vec<u32>,
+    /// Compared, and found not to be proof.
+    refuted: Vec<u32>,
     /// Not proved, for whatever reason.
     unproved: Vec<u32>,
     faults: Vec<String>,
@@ -418,7 +416,7 @@ struct Verdicts {
 
 impl Verdicts {
     fn of(fleet: &Fleet, batch: &Batch, outcome: Result<CompareReply, RemoteError>) -> Self {
-        let mut verdicts = Self { lacking: Vec::new(), unproved: Vec::new(), faults: Vec::new() };
+        let mut verdicts = Self::default();
         let reply = match outcome {
             Ok(reply) => reply,
             Err(error) => {
@@ -435,6 +433,7 @@ impl Verdicts {
                 continue;
             }
             verdicts.unproved.push(step);
+            verdicts.refuted.push(step);
             let (target, source) = (fleet.name(batch.target), fleet.name(batch.source));
             let problem = match found {
                 Some(one) if one.state == Comparison::Missing => {

@@ -1,12 +1,13 @@
-//! The drills: each types a page of docs/operate.
+//! The drills that type a page of docs/operate.
 
 use std::process::Output;
 
 use testkit::wait_until;
 
 use crate::cluster::Drill;
+use crate::readers::Watch;
 
-const GROW: &str = include_str!("../../../docs/operate/grow.md");
+pub(crate) const GROW: &str = include_str!("../../../docs/operate/grow.md");
 const SHRINK: &str = include_str!("../../../docs/operate/shrink.md");
 const REPLACE: &str = include_str!("../../../docs/operate/replace.md");
 const REPAIR: &str = include_str!("../../../docs/operate/repair.md");
@@ -16,13 +17,13 @@ const RELAY: &str = "10.0.0.1:9100";
 const SINCE: &str = "1763790000";
 
 /// One line that an operator types, and the exit code that the page tells.
-struct Typed {
-    line: String,
+pub(crate) struct Typed {
+    pub(crate) line: String,
     code: i32,
 }
 
 /// What a page has an operator type.
-fn typed(page: &str) -> Vec<Typed> {
+pub(crate) fn typed(page: &str) -> Vec<Typed> {
     let blocks = page.split("```console\n").skip(1);
     let lines = blocks.flat_map(|block| block.split("```").next().unwrap().lines());
     let mut typed: Vec<Typed> = Vec::new();
@@ -39,25 +40,19 @@ fn typed(page: &str) -> Vec<Typed> {
 
 impl Drill {
     /// Does what a line of a page says; returns what the tool printed.
-    fn type_line(&self, Typed { line, code }: &Typed, since: i64) -> String {
+    pub(crate) fn type_line(&self, Typed { line, code }: &Typed, since: i64) -> String {
         let line = line.replace(RELAY, &self.relay_admin()).replace(SINCE, &since.to_string());
         let words: Vec<&str> = line.split(' ').collect();
         match words[..] {
             ["systemctl", "reload", "plumbago-relay"] => self.reload_relay(),
-            // There is no zipper in a drill.
-            ["systemctl", "reload", "plumbago-zipper"] => {}
-            ["plumbago", ref words @ ..] => {
-                let said = self.ends(*code, words);
-                // With --nocapture this is what the pages show.
-                println!("$ {line}\n{said}");
-                return said;
-            }
+            ["systemctl", "reload", "plumbago-zipper"] => self.readers.reload_zipper(),
+            ["plumbago", ref words @ ..] => return self.ends(*code, words),
             _ => panic!("{line}"),
         }
         String::new()
     }
 
-    fn type_page(&self, page: &str, since: i64) {
+    pub(crate) fn type_page(&self, page: &str, since: i64) {
         typed(page).iter().for_each(|line| drop(self.type_line(line, since)));
     }
 
@@ -65,10 +60,8 @@ impl Drill {
     fn kill_in_the_middle(&self, plan: &str) {
         let slow = ["apply", plan, "--yes", "--series-per-second", "300"];
         let mut killed = self.spawn(&slow);
-        let journal = self.path(&format!("{plan}.journal"));
         wait_until("the first series to be copied", testkit::PATIENCE, || {
-            let text = std::fs::read_to_string(&journal).ok()?;
-            text.contains("copied").then_some(())
+            (self.copied(plan) > 0).then_some(())
         });
         killed.kill().unwrap();
         let Output { status, .. } = killed.wait_with_output().unwrap();
@@ -76,13 +69,29 @@ impl Drill {
         let said = self.ends(2, &["reap", plan]);
         assert!(said.contains("not verified"), "{said}");
     }
+
+    /// How many copies the journal of a plan tells of.
+    pub(crate) fn copied(&self, plan: &str) -> usize {
+        let journal = std::fs::read_to_string(self.path(&format!("{plan}.journal")));
+        journal.unwrap_or_default().matches("\"copied\"").count()
+    }
+
+    /// Ends load and watch, looks at everything, and stops. No answer may have lacked anything.
+    pub(crate) async fn end(mut self, watch: Watch, but: Option<&str>) {
+        self.settle(but).await;
+        let answers = watch.end().await;
+        println!("{answers:?}");
+        assert!(answers.whole > 0 && answers.marked == 0, "{answers:?}");
+        self.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_is_added_and_the_tool_is_killed_in_the_middle() {
     let mut drill = Drill::start(4).await;
-    drill.add_node().await;
-    drill.write_wanted();
+    let watch = drill.watch().await;
+    drill.add_node();
+    drill.write_wanted(&[0, 1, 2, 3, 4]);
     let page = typed(GROW);
     let of_first = |word: &str| page.iter().position(|typed| typed.line.contains(word)).unwrap();
     let [reload, apply] = ["systemctl reload", "apply grow.plan --yes"].map(of_first);
@@ -100,42 +109,59 @@ async fn a_node_is_added_and_the_tool_is_killed_in_the_middle() {
     assert!(drill.ends(0, &["apply", "grow.plan"]).contains("would copy 0"));
     let again = ["plan", "rebalance", "--cluster", "cluster.toml", "--out", "again.plan"];
     assert!(drill.ends(0, &again).starts_with("0 series"));
-    drill.settle(None).await;
-    drill.stop().await;
+    drill.end(watch, None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_order_of_the_nodes_changes_and_with_it_who_holds_the_copies() {
+    let drill = Drill::start(4).await;
+    let watch = drill.watch().await;
+    drill.write_wanted(&[2, 0, 1, 3]);
+    drill.type_page(&GROW.replace("grow.plan", "reorder.plan"), 0);
+    drill.end(watch, None).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_is_drained_and_taken_out() {
-    let mut drill = Drill::start(4).await;
+    let drill = Drill::start(4).await;
+    let watch = drill.watch().await;
     drill.type_page(SHRINK, 0);
-    drill.settle(Some("store-4")).await;
-    drill.stop().await;
+    drill.end(watch, Some("store-4")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_decommissioned_node_gives_up_all_that_it_held() {
+    let drill = Drill::start(4).await;
+    let watch = drill.watch().await;
+    drill.type_page(&SHRINK.replace("plan drain", "plan decommission"), 0);
+    drill.end(watch, None).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_comes_back_with_an_empty_disk() {
     let mut drill = Drill::start(4).await;
-    drill.stop_node(2).await;
+    let watch = drill.watch().await;
+    drill.nodes[2].stop();
     drill.lose_disk(2);
-    drill.start_node(2).await;
+    drill.nodes[2].run();
     drill.type_page(REPLACE, 0);
-    drill.settle(None).await;
-    drill.stop().await;
+    drill.end(watch, None).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_comes_back_with_an_old_state_and_is_repaired() {
     let mut drill = Drill::start(4).await;
+    let since = drill.load.first();
     let quiet = drill.pause().await;
-    drill.stop_node(1).await;
+    drill.nodes[1].stop();
     drill.keep_disk(1);
-    drill.start_node(1).await;
-    let since = drill.send_between().await;
-    drill.stop_node(1).await;
+    drill.nodes[1].run();
+    drill.send_between().await;
+    drill.nodes[1].stop();
     drill.restore_disk(1);
-    drill.start_node(1).await;
+    drill.nodes[1].run();
+    let watch = drill.watch().await;
     drop(quiet);
     drill.type_page(REPAIR, since);
-    drill.settle(None).await;
-    drill.stop().await;
+    drill.end(watch, None).await;
 }
