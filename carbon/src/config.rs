@@ -55,6 +55,8 @@ pub struct Config {
     pub data: PathBuf,
     /// The address that answers readers.
     pub read: String,
+    /// The address that answers readers over gRPC, if any.
+    pub grpc: Option<String>,
     /// Who may read there.
     pub access: AccessSettings,
     /// Where carbonlink answers, if anywhere.
@@ -121,6 +123,7 @@ impl Config {
         };
         Ok(Self {
             read: values.address("read").to_owned(),
+            grpc: values.opt_address("grpc").map(str::to_owned),
             access,
             carbonlink: optional_port("carbonlink"),
             link: optional_port("link"),

@@ -30,6 +30,8 @@ pub mod tail;
 
 use std::sync::Arc;
 
+use axum::Router;
+use daemon::http::{HttpListener, Version};
 use daemon::{Context, PanicPolicy, Program, Registry, Running, StartError, Values};
 use ingest::{Counters, Listeners, Refusals, SelfMetrics, Service};
 use remote::access::Door;
@@ -117,6 +119,7 @@ pub async fn run(config: Config, context: Context) -> Result<Running, StartError
     let reader = Arc::new(reader.map_err(|error| StartError::io("reading threads", error))?);
     let door = Door::new(config.access, &mut running)?;
     serve_readers(&mut running, (&door, &config.read), Arc::clone(&reader), Arc::clone(&keeper))?;
+    serve_grpc(&mut running, &door, config.grpc.as_deref(), Arc::clone(&reader))?;
     serve_carbonlink(&mut running, config.carbonlink, Arc::clone(&reader))?;
     sealer::start(&mut running, Arc::clone(&engine), &context)?;
     let scanner = scanner(&keeper, &context);
@@ -341,15 +344,37 @@ fn serve_readers(
     reader: Arc<Reader>,
     keeper: Arc<Keeper>,
 ) -> Result<(), StartError> {
-    let Context { metrics, shutdown, .. } = running.context.clone();
+    let routes = serve::http::router(reader, keeper, Arc::clone(&running.context.metrics));
     let listener = door.listen("read", address)?;
+    serve_routes(running, ("read", "readers"), listener, door.guard(routes))
+}
+
+/// Opens the port that answers readers over gRPC, if there is to be one.
+fn serve_grpc(
+    running: &mut Running,
+    door: &Arc<Door>,
+    address: Option<&str>,
+    reader: Arc<Reader>,
+) -> Result<(), StartError> {
+    let Some(address) = address else { return Ok(()) };
+    let routes = serve::grpc::router(reader, Arc::clone(&running.context.metrics));
+    let listener = HttpListener { version: Version::Http2, ..door.listen("grpc", address)? };
+    serve_routes(running, ("grpc", "grpc"), listener, door.guard(routes))
+}
+
+fn serve_routes(
+    running: &mut Running,
+    (setting, stage): (&'static str, &'static str),
+    listener: HttpListener,
+    routes: Router,
+) -> Result<(), StartError> {
     let bound = listener.tcp.local_addr();
-    running.add_address("read", bound.map_err(|error| StartError::io("binding `read`", error))?);
-    let routes = door.guard(serve::http::router(reader, keeper, metrics));
-    let limits = daemon::http::Limits::default();
+    let bound = bound.map_err(|error| StartError::io(format!("binding `{setting}`"), error))?;
+    running.add_address(setting, bound);
+    let (shutdown, limits) = (running.context.shutdown.clone(), daemon::http::Limits::default());
     let server = tokio::spawn(daemon::http::serve(listener, routes, shutdown, limits));
     // A panic in a server was logged where it happened.
-    running.add_stage("readers", async move { drop(server.await) });
+    running.add_stage(stage, async move { drop(server.await) });
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod carbonlink;
+pub(crate) mod grpc;
 pub(crate) mod http;
 pub(crate) mod moves;
 mod params;

@@ -40,6 +40,13 @@ pub const SETTINGS: &[Setting] = &[
         "Answers find, render, info and tags here, over HTTP.",
     ),
     Setting::new(
+        "grpc",
+        Kind::Address,
+        "",
+        "Answers readers over gRPC here (CarbonV2: Render, Find, Info), with the readers and the \
+         certificate of `read`; empty: nowhere.",
+    ),
+    Setting::new(
         "carbonlink",
         Kind::Address,
         "127.0.0.1:7002",

@@ -8,6 +8,9 @@ pub(crate) enum ReadFault {
     /// The request cannot be understood.
     #[error("{0}")]
     Bad(String),
+    /// The request is packed in a way that is not read here.
+    #[error("{0}")]
+    Unsupported(String),
     /// There is nothing of this name.
     #[error("{0}")]
     NotFound(String),
@@ -54,6 +57,7 @@ impl ReadFault {
             Self::Forbidden => 403,
             Self::NotFound(_) => 404,
             Self::Limit { setting: "request_bytes_max", .. } => 413,
+            Self::Unsupported(_) => 415,
             Self::Limit { .. } => 422,
             Self::Lost => 500,
             Self::Busy | Self::NotDeleted(_) => 503,
@@ -68,6 +72,7 @@ impl ReadFault {
             Self::Busy => Some("read_queue_max"),
             Self::Late => Some("deadline"),
             Self::Bad(_)
+            | Self::Unsupported(_)
             | Self::Forbidden
             | Self::NotFound(_)
             | Self::NotDeleted(_)

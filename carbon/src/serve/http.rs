@@ -118,6 +118,11 @@ pub(super) struct Watch {
 }
 
 impl Watch {
+    pub(super) fn new(registry: Arc<Registry>, clock: Arc<dyn Clock>, label: &'static str) -> Self {
+        let began = clock.monotonic();
+        Self { registry, clock, label, began }
+    }
+
     /// The answer has been given.
     pub(super) fn end(self, status: StatusCode) {
         self.count(status.as_str());
@@ -147,9 +152,7 @@ impl Watch {
 
 impl Service {
     async fn answer(&self, endpoint: Endpoint, label: &'static str, request: Request) -> Response {
-        let clock = Arc::clone(&self.reader.clock);
-        let began = clock.monotonic();
-        let watch = Watch { registry: Arc::clone(&self.registry), clock, label, began };
+        let watch = Watch::new(Arc::clone(&self.registry), Arc::clone(&self.reader.clock), label);
         let answered = match Params::read(request, self.reader.limits).await {
             Ok(params) if endpoint == Endpoint::Render => {
                 return match self.render(&params, watch).await {
@@ -360,6 +363,16 @@ fn wait(reader: &Reader, params: &Params, plan: Option<&Plan>) -> Option<Duratio
     params.wait.or(planned)
 }
 
+/// Refuses a window that ends before it begins.
+pub(super) fn check_windows(windows: &[Window]) -> Result<(), ReadFault> {
+    match windows.iter().find(|window| window.until < window.from) {
+        None => Ok(()),
+        Some(Window { from, until }) => {
+            Err(ReadFault::bad(format!("from {from} is later than until {until}")))
+        }
+    }
+}
+
 fn render_request(
     reader: &Reader,
     params: &Params,
@@ -381,10 +394,7 @@ fn render_request(
             (texts, windows)
         }
     };
-    if let Some(window) = windows.iter().find(|window| window.until < window.from) {
-        let Window { from, until } = window;
-        return Err(ReadFault::bad(format!("from {from} is later than until {until}")));
-    }
+    check_windows(&windows)?;
     let queries = find::parse_all(reader, texts.into_iter(), "target")?;
     let fetches = queries.into_iter().zip(windows);
     let mut fetches: Vec<Fetch> =

@@ -90,7 +90,11 @@ pub(super) async fn render(
 type PieceResult = Result<Bytes, ReadFault>;
 
 /// Reads one piece ahead of the client, and no further once it is gone.
-fn send_pieces(head: Vec<u8>, mut render: Render, watch: Watch) -> mpsc::Receiver<PieceResult> {
+pub(super) fn send_pieces(
+    head: Vec<u8>,
+    mut render: Render,
+    watch: Watch,
+) -> mpsc::Receiver<PieceResult> {
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
         let mut piece = Ok(Bytes::from(head));

@@ -4,6 +4,7 @@
 mod deaths;
 mod doors;
 mod formats;
+mod grpc;
 mod harness;
 mod life;
 mod limits;

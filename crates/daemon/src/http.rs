@@ -1,4 +1,4 @@
-//! An HTTP/1 server for an axum router, with limits on what a stranger can hold, a graceful stop
+//! An HTTP server for an axum router (HTTP/1, or HTTP/2 where a port is meant for it), with limits on what a stranger can hold, a graceful stop
 //! and a 500 in place of a panic.
 
 mod received;
@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
@@ -21,10 +21,10 @@ use axum::extract::ConnectInfo;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -68,11 +68,30 @@ pub struct HttpListener {
     pub tcp: TcpListener,
     /// Its certificate.
     pub seal: Option<Arc<Seal>>,
+    /// What is spoken there.
+    pub version: Version,
 }
+
+/// The version of HTTP that a port speaks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Version {
+    /// What browsers, agents and dashboards speak.
+    #[default]
+    Http1,
+    /// What gRPC speaks: many requests share one connection, and replies end with trailers.
+    Http2,
+}
+
+/// A client of HTTP/2 that has vanished is noticed by an unanswered ping.
+const PING_INTERVAL: Duration = Duration::from_secs(60);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Requests under way on one connection of HTTP/2; a client waits with more.
+const STREAMS_MAX: u32 = 100;
 
 impl From<TcpListener> for HttpListener {
     fn from(tcp: TcpListener) -> Self {
-        Self { tcp, seal: None }
+        Self { tcp, seal: None, version: Version::default() }
     }
 }
 
@@ -84,7 +103,7 @@ pub async fn serve(
     shutdown: Shutdown,
     limits: Limits,
 ) {
-    let HttpListener { tcp: listener, seal } = listener.into();
+    let HttpListener { tcp: listener, seal, version } = listener.into();
     let graceful = GracefulShutdown::new();
     let slots = Arc::new(Semaphore::new(limits.connections_max));
     loop {
@@ -107,10 +126,14 @@ pub async fn serve(
         };
         let (Ok(peer), Ok(())) = (stream.peer_addr(), listen::tune(&stream)) else { continue };
         let (router, watcher, shutdown) = (router.clone(), graceful.watcher(), shutdown.clone());
-        let acceptor = seal.as_ref().map(|seal| seal.acceptor());
+        let acceptor = seal.as_ref().map(|seal| match version {
+            Version::Http1 => seal.acceptor(),
+            Version::Http2 => seal.acceptor_for(b"h2"),
+        });
+        let client = Client { peer, router, version, limits };
         tokio::spawn(async move {
             let ended = match acceptor {
-                None => watcher.watch(connection(stream, peer, router, limits)).await,
+                None => client.serve(stream, watcher).await,
                 Some(acceptor) => {
                     let shaken = tokio::select! {
                         shaken = timeout(limits.header_timeout, acceptor.accept(stream)) => shaken,
@@ -119,7 +142,7 @@ pub async fn serve(
                     let Ok(Ok(stream)) = shaken else {
                         return debug!(%peer, "TLS handshake failed");
                     };
-                    watcher.watch(connection(stream, peer, router, limits)).await
+                    client.serve(stream, watcher).await
                 }
             };
             if let Err(error) = ended {
@@ -131,6 +154,53 @@ pub async fn serve(
     drop(listener);
     if timeout(limits.stop_timeout, graceful.shutdown()).await.is_err() {
         error!("requests under way were cut off by the stop");
+    }
+}
+
+/// Who has connected, and what he finds.
+struct Client {
+    peer: SocketAddr,
+    router: Router,
+    version: Version,
+    limits: Limits,
+}
+
+impl Client {
+    async fn serve<I>(self, stream: I, watcher: Watcher) -> hyper::Result<()>
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Self { peer, router, version, limits } = self;
+        if version == Version::Http1 {
+            return watcher.watch(connection(stream, peer, router, limits)).await;
+        }
+        let asked = Arc::new(AtomicBool::new(false));
+        let silence = {
+            let asked = Arc::clone(&asked);
+            async move {
+                tokio::time::sleep(limits.header_timeout).await;
+                if asked.load(Relaxed) {
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
+        let service = service_fn(move |request| {
+            asked.store(true, Relaxed);
+            answer(request, peer, router.clone())
+        });
+        let heads_max = u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX);
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_TIMEOUT)
+            .max_header_list_size(heads_max)
+            .max_concurrent_streams(STREAMS_MAX);
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        tokio::select! {
+            ended = watcher.watch(connection) => ended,
+            () = silence => Ok(()),
+        }
     }
 }
 
@@ -172,12 +242,7 @@ fn connection<I>(
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(peer));
-        let path = request.uri().path().to_owned();
-        let answer = router.clone().call(request);
-        CatchPanic { answer: Box::pin(answer), path }
-    });
+    let service = service_fn(move |request| answer(request, peer, router.clone()));
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
@@ -187,6 +252,16 @@ where
         // A client that closes wants no answer any more: its request is cancelled, down to the files.
         .half_close(false);
     builder.serve_connection(TokioIo::new(stream), service)
+}
+
+fn answer(
+    mut request: hyper::Request<Incoming>,
+    peer: SocketAddr,
+    mut router: Router,
+) -> CatchPanic<impl Future<Output = Result<Response, Infallible>> + Send> {
+    request.extensions_mut().insert(ConnectInfo(peer));
+    let path = request.uri().path().to_owned();
+    CatchPanic { answer: Box::pin(router.call(request)), path }
 }
 
 /// Answers 500 with a number that also stands in the log, where the handler panics.

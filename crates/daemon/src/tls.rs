@@ -92,6 +92,14 @@ impl Seal {
         self.acceptor.read().clone()
     }
 
+    /// The same for a protocol that clients want to be told by name, such as `h2`.
+    #[must_use]
+    pub fn acceptor_for(&self, protocol: &[u8]) -> TlsAcceptor {
+        let mut config = ServerConfig::clone(self.acceptor().config());
+        config.alpn_protocols = vec![protocol.to_vec()];
+        TlsAcceptor::from(Arc::new(config))
+    }
+
     /// Reads the files again; those that cannot be used change nothing.
     ///
     /// # Errors

@@ -8,6 +8,7 @@
 pub mod carbonlink;
 pub mod carbonpb;
 pub mod framing;
+pub mod grpc;
 pub mod line;
 pub mod link;
 pub mod measurements;

@@ -90,7 +90,7 @@ impl Door {
     /// An address that cannot be listened on.
     pub fn listen(&self, setting: &str, address: &str) -> Result<HttpListener, StartError> {
         let tcp = daemon::listen::tcp(setting, address)?;
-        Ok(HttpListener { tcp, seal: self.seal.clone() })
+        Ok(HttpListener { seal: self.seal.clone(), ..tcp.into() })
     }
 
     /// Puts the door before all routes.
