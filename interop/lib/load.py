@@ -21,7 +21,7 @@ class Load(threading.Thread):
         super().__init__(daemon=True)
         self.names, self.points_each = names, points_each
         self.rng = random.Random(seed)
-        self.connection = socket.create_connection((HOST, port), timeout=30)
+        self.connection = self.connect(port)
         self.over = threading.Event()
         self.first = int(time.time()) + 1
         self.last = self.first - 1
@@ -29,6 +29,12 @@ class Load(threading.Thread):
         self.lines = 0
         self.behind = 0.0
         self.failure = None
+
+    def connect(self, port):
+        return socket.create_connection((HOST, port), timeout=30)
+
+    def send(self, text):
+        self.connection.sendall(text)
 
     def run(self):
         try:
@@ -61,7 +67,7 @@ class Load(threading.Thread):
             self.behind = max(self.behind, -due)
             places = range(count * part // SLICES, count * (part + 1) // SLICES)
             lines = (f"{self.names[place]} {values[stamp][place]} {stamp}\n" for stamp in stamps for place in places)
-            self.connection.sendall("".join(lines).encode())
+            self.send("".join(lines).encode())
         self.sent |= values
         self.lines += count * len(stamps)
         self.last = second

@@ -1,5 +1,5 @@
 """The whole pipeline, one process a part, with storage nodes that can be killed and brought back."""
-from plumbago import ApiDaemon, Carbon, Relay, Zipper, lookup, metric, node_flags, write_cluster, write_rules
+from plumbago import ApiDaemon, Carbon, Relay, Zipper, lookup, metric, node_flags, wait_ready, write_cluster, write_rules
 from stage import HOST, wait_for
 
 BACKLOG_SECONDS = 15
@@ -29,6 +29,12 @@ class Pipeline:
 
     def start(self, node):
         node.start(*self.flags, "--self", node.name, "--lag", self.lag)
+
+    def restart(self, label, part):
+        """SIGTERM and a clean exit, then the same program at the same addresses, until it is ready."""
+        self.stage.stop(part.process)
+        part.process = self.stage.spawn(label.replace(" ", "-"), part.process.args)
+        wait_ready(self.stage, part.process, part.admin)
 
     def backlog(self):
         return metric(self.relay.admin, "plumbago_relay_backlog_lines")

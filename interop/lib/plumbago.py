@@ -71,7 +71,8 @@ class Up:
         self.api = Api(f"http://{address(listen)}")
         stage.wait_port(self.process, listen)
         stage.wait_port(self.process, self.line)
-        with open(os.path.join(data, "cluster.toml"), "rb") as file:
+        self.cluster_file = os.path.join(data, "cluster.toml")
+        with open(self.cluster_file, "rb") as file:
             self.cluster = tomllib.load(file)
         self.nodes = [Node(node["name"], os.path.join(data, f"node-{place}", "whisper"), node["read"], node["admin"])
                       for place, node in enumerate(self.cluster["node"], 1)]

@@ -1,4 +1,4 @@
-"""graphite-web in front of our storage nodes, all four of a cluster and one alone: its /render answers as our api does."""
+"""graphite-web in front of our storage nodes, all four of a cluster and one alone, and of our zipper: its /render answers as our api does."""
 import os
 import random
 import sys
@@ -6,7 +6,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 import peers  # noqa: E402
-from plumbago import Api, Carbon, Up, metric, send_lines, write_rules  # noqa: E402
+from plumbago import Api, Carbon, Up, Zipper, metric, send_lines, write_rules  # noqa: E402
 from series import describe, differences, of_render  # noqa: E402
 from stage import Failed, Stage, wait_for  # noqa: E402
 
@@ -109,7 +109,9 @@ def main():
         sent = text.count("\n")
         wait_for("every point on the lone node", lambda: metric(alone.admin, "plumbago_carbon_points_received_total") == sent, 30)
         compared = 0
-        fronts = {"four nodes, pickle": [node.read for node in up.nodes], "one node, msgpack": [f"{alone.read}?format=msgpack"]}
+        zipper = Zipper(stage, ["--cluster", up.cluster_file])
+        fronts = {"four nodes, pickle": [node.read for node in up.nodes], "one node, msgpack": [f"{alone.read}?format=msgpack"],
+                  "our zipper, pickle": [zipper.listen]}
         for number, (label, servers) in enumerate(fronts.items(), 1):
             web = Api(peers.graphite_web(stage, f"graphite-web-{number}", servers, up.api.base))
             compared += compare(stage, label, web, up.api, start, until)
