@@ -33,11 +33,15 @@ LOG_TMPFS = "256m"
 
 
 class Store(Plumbago):
-    """One of several storage nodes."""
+    """One of several storage nodes, with a port for the acknowledged link."""
 
     def __init__(self, rig, label):
-        self.label = label
-        super().__init__(rig, ["--lag", "2s"])
+        self.label, self.link, self.lives = label, free_port(), 0
+        super().__init__(rig, ["--lag", "2s", "--link", address(self.link)])
+
+    def start(self):
+        self.lives += 1
+        return super().start()
 
 
 class Relay(Plumbago):
@@ -46,17 +50,21 @@ class Relay(Plumbago):
     label = "relay"
     prefix = "plumbago_relay_"
 
-    def __init__(self, rig, nodes, probe, wrap=(), segment="64MiB", rule=""):
-        self.rig, self.options, self.probe, self.segment, self.rule = rig, {}, probe, segment, rule
+    def __init__(self, rig, nodes, probe, is_plain, wrap=(), segment="64MiB", rule=""):
+        self.rig, self.options, self.probe, self.is_plain, self.segment, self.rule = rig, {}, probe, is_plain, segment, rule
         self.line, self.admin = free_port(), address(free_port())
         self.log_folder = rig.path("relay-log")
         self.argv = [*wrap, plumbago.binary("plumbago-relay"), "--config", self.configure(nodes)]
 
     def configure(self, nodes):
         """Writes the settings for these nodes; gives their path."""
-        owners = ", ".join(f"'{HOST}:{node.line}={node.label}'" for node in nodes)
+        owners = ", ".join(self.owner(node) for node in nodes)
         return self.rig.write("relay.toml", RELAY_TOML.format(line=address(self.line), admin=self.admin, log=self.log_folder, copies=COPIES, nodes=owners,
                                                               probe=address(self.probe), segment=self.segment, rule=self.rule))
+
+    def owner(self, node):
+        link = "" if self.is_plain else f", link = '{address(node.link)}'"
+        return f"{{ line = '{address(node.line)}', instance = '{node.label}'{link} }}"
 
     def reload(self):
         self.process.send_signal(signal.SIGHUP)
@@ -71,7 +79,7 @@ class Relay(Plumbago):
         count = self.metrics()
         left = {"routed": sum(count.get(f'cluster_lines_total{{cluster="{name}"}}', 0) * copies for name, copies in (("default", COPIES), ("probe", 1))),
                 "log_lines_found_total": self.sum(count, "log_lines_found_total")}
-        right = {name: self.sum(count, name) for name in ("lines_sent_total", "backlog_lines", "node_lines_dropped_total")}
+        right = {name: self.sum(count, name) for name in ("lines_sent_total", "link_lines_known_total", "backlog_lines", "node_lines_dropped_total")}
         right["lines_resent_total"] = -self.sum(count, "lines_resent_total")
         text = " = ".join(" ".join(f"{value:+,.0f} {name.removeprefix('lines_').removesuffix('_total')}" for name, value in side.items()) for side in (left, right))
         return sum(left.values()), sum(right.values()), text
@@ -117,14 +125,14 @@ def percentile(ranked, share):
 
 
 class Chain:
-    """A relay, three storage nodes of which two own each series, and a probe."""
+    """A relay, three storage nodes of which two own each series, and a probe. Relay and nodes speak by the acknowledged link, unless it is plain."""
 
-    def __init__(self, rig, wrap=(), segment="64MiB", rule=""):
+    def __init__(self, rig, is_plain=False, **relay):
         self.rig = rig
         # What else runs on this machine is no fault of the relay's; all that the case starts has this priority.
         os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
         self.nodes = [Store(rig, label) for label in ("a", "b", "c")]
-        self.relay = Relay(rig, self.nodes, free_port(), wrap, segment, rule)
+        self.relay = Relay(rig, self.nodes, free_port(), is_plain, **relay)
         self.probe = Probe(rig, self.relay.probe, self.relay.line)
         self.tracks = []
 
@@ -172,11 +180,19 @@ class Chain:
         found = collections.Counter()
         for track in self.tracks:
             found += self.copies_of(track)
+        if not self.relay.is_plain:
+            self.check_once(found)
         self.rig.check(found["lost"] == 0, f"{found['lost']:,} copies lost of {found['promised'] * COPIES:,}")
         self.rig.check(found["wrong"] == 0, f"{found['wrong']:,} wrong points")
         self.rig.check(found["spread"] == 0, f"{found['spread']:,} points on more nodes than they have owners")
         self.rig.check(found["promised"] > 0, "nothing was promised: this proves nothing")
         self.rig.note(f"{found['lost']:,} of {found['promised']:,} points lost, each on {COPIES} nodes; {self.resent():,.0f} lines were sent twice")
+
+    def check_once(self, found):
+        """Over the link a node takes nothing twice: it received as many points as its files have. A node that died has lost its count."""
+        for node in self.nodes:
+            received = node.received(None)
+            self.rig.check(node.lives > 1 or received == found[node.label], f"{node.label} received {received:,} points, and has {found[node.label]:,} in its files")
 
     def wait_for_quiet(self):
         """What the relay has handed to a connection, a node may still be reading."""
@@ -190,13 +206,14 @@ class Chain:
         return self.relay.metric("lines_resent_total")
 
     def copies_of(self, track):
-        """How many points are promised, lost, wrong, and on too many nodes."""
+        """How many points are promised, lost, wrong, on too many nodes, and in the files of each node."""
         found = collections.Counter(promised=sum(until - first for first, until in track.must))
         ticks = -(-track.next // track.series)
         for place in range(track.series):
             rows = [read_ticks(track, track.file_of(node.whisper, place), 0, ticks) for node in self.nodes] if ticks else []
             for tick in range(ticks):
                 number, stamp = tick * track.series + place, track.stamp(tick)
+                found.update(node.label for node, row in zip(self.nodes, rows) if stamp in row)
                 values = [row[stamp] for row in rows if stamp in row]
                 copies = values.count(number)
                 found["wrong"] += len(values) - copies
@@ -232,9 +249,13 @@ def dead_node(rig):
     chain.probe.check()
 
 
-def killed_node(rig):
+def killed_node_of_plain_lines(rig):
+    killed_node(rig, is_plain=True)
+
+
+def killed_node(rig, is_plain=False):
     """kill -9 in the middle of a load, started again a second later."""
-    chain = Chain(rig).start()
+    chain = Chain(rig, is_plain).start()
     seconds = rig.long_or_quick(60, 8)
     with chain.probe:
         sender = chain.sender(seconds=seconds)
@@ -265,9 +286,9 @@ def stopped_reader(rig):
 
 
 def slow_node(rig):
-    """A node whose listener takes a fifth of what comes for it, until it is started again without that limit."""
+    """A node whose listener of plain lines takes a fifth of what comes for it, until it is started again without that limit."""
     rate = rig.options.rate
-    chain = Chain(rig)
+    chain = Chain(rig, is_plain=True)
     node = chain.node("b")
     argv, limit = list(node.argv), rate * COPIES // len(chain.nodes) // 5
     config = rig.write("slow.toml", f"line = []\n[[listener]]\naddress = '{address(node.line)}'\nlines_per_second_max = {limit}\n")
@@ -319,7 +340,7 @@ PARTITIONS = {"both ways": ("--dport", "--sport"), "towards the node": ("--dport
 
 def partition(rig):
     chain = Chain(rig).start()
-    port = chain.node("b").line
+    port = chain.node("b").link
     for what, ends in PARTITIONS.items():
         rules = [["INPUT", "-p", "tcp", end, str(port), "-j", "DROP"] for end in ends]
         with chain.probe:

@@ -5,6 +5,7 @@
 
 mod build;
 mod placement;
+mod remembered;
 mod sets;
 mod text;
 

@@ -4,6 +4,7 @@
 
 mod format;
 mod identity;
+mod passes;
 mod places;
 mod replayer;
 mod settings;

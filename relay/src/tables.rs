@@ -297,6 +297,12 @@ pub const METRICS: &[Metric] = &[
         "Lines of which a node has said over the acknowledged link that they survive its loss of power.",
     )
     .labels(&["node"]),
+    Metric::counter(
+        "plumbago_relay_link_lines_known_total",
+        "Lines that waited for a node and that it has, as it said at the start of a connection of the \
+         acknowledged link: they do not go out again.",
+    )
+    .labels(&["node"]),
     Metric::counter("plumbago_relay_connects_total", "Connections made to a node.")
         .labels(&["node"]),
     Metric::counter(

@@ -178,6 +178,20 @@ fn lines(range: std::ops::Range<usize>) -> Vec<String> {
     range.map(|i| format!("web{}.cpu.user {i} 1700000000", i % 500)).collect()
 }
 
+/// Waits until each of `routed` lines is counted once: as sent and not sent again, or as one that the node had.
+async fn wait_for_balance(relay: &Running, routed: f64) {
+    let value = |what| {
+        let name = format!("plumbago_relay_{what}");
+        relay.context.metrics.value(&name, &["a"]).unwrap_or(0.0)
+    };
+    wait_until_async("a ledger that balances", PATIENCE, async || {
+        let sent = value("lines_sent_total") - value("lines_resent_total");
+        let ends = sent + value("link_lines_known_total") + value("backlog_lines");
+        (ends == routed && value("backlog_lines") == 0.0).then_some(())
+    })
+    .await;
+}
+
 async fn wait_for_value(running: &Running, name: &str, wanted: f64) {
     wait_until_async(name, PATIENCE, async || {
         (running.context.metrics.value(name, &["a"]) == Some(wanted)).then_some(())
@@ -200,6 +214,7 @@ async fn connections_that_end_within_a_batch_or_with_its_answer_cost_nothing_and
             send(&relay, round * 1_000..round * 1_000 + 1_000).await;
         }
         assert_eq!(node.wait_for(5_000).await, lines(0..5_000), "{with_log} {packing}");
+        wait_for_balance(&relay, 5_000.0).await;
         wait_for_value(&relay, "plumbago_relay_link_lines_synced_total", 5_000.0).await;
         wait_for_value(&relay, "plumbago_relay_link_lines_written_total", 5_000.0).await;
         wait_for_value(&relay, "plumbago_relay_backlog_lines", 0.0).await;

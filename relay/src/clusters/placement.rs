@@ -3,6 +3,7 @@
 use ring::{Hash, Ring};
 
 use super::Place;
+use super::remembered::Remembered;
 use super::sets::Sets;
 
 /// Where the names of one cluster go.
@@ -31,12 +32,13 @@ pub(super) struct RingPlacement {
     old: Option<Members>,
     /// For each position of the circle the set of owners, where one circle decides.
     by_position: Option<Box<[u32]>>,
+    remembered: Remembered,
 }
 
 impl RingPlacement {
     /// The placement by `now`, and by `old` as well while files move.
     pub(super) fn new(now: Members, old: Option<Members>, sets: &Sets) -> Self {
-        let mut placement = Self { now, old, by_position: None };
+        let mut placement = Self { now, old, by_position: None, remembered: Remembered::new() };
         let one_circle =
             placement.old.as_ref().is_none_or(|old| same_positions(&placement.now.ring, &old.ring));
         if one_circle && placement.now.ring.owners_at(0).is_some() {
@@ -55,11 +57,15 @@ impl RingPlacement {
     }
 
     fn set(&self, key: &[u8], sets: &Sets) -> usize {
+        self.remembered.set(key, || self.placed(key, sets)) as usize
+    }
+
+    fn placed(&self, key: &[u8], sets: &Sets) -> u32 {
         if let (Some(sets), Some(position)) = (&self.by_position, self.now.ring.position(key)) {
-            return sets[usize::from(position)] as usize;
+            return sets[usize::from(position)];
         }
         let owners = |members: &Members| members.of(&members.ring.owners(key));
-        sets.number(&union(owners(&self.now), self.old.as_ref().map(owners)))
+        sets.number(&union(owners(&self.now), self.old.as_ref().map(owners))) as u32
     }
 }
 

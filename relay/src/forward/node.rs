@@ -28,6 +28,7 @@ pub(super) struct NodeMetrics {
     pub(super) connect_failures: Counter,
     pub(super) link_written: Counter,
     pub(super) link_synced: Counter,
+    link_known: Counter,
 }
 
 impl NodeMetrics {
@@ -40,6 +41,7 @@ impl NodeMetrics {
             connect_failures: counter("plumbago_relay_connect_failures_total"),
             link_written: counter("plumbago_relay_link_lines_written_total"),
             link_synced: counter("plumbago_relay_link_lines_synced_total"),
+            link_known: counter("plumbago_relay_link_lines_known_total"),
         }
     }
 }
@@ -189,6 +191,7 @@ impl Node {
 
     /// The node has these already.
     pub(super) fn passed_over(&self, taken: &Taken) {
+        self.metrics.link_known.add(taken.lines);
         self.hub.change(|stream| stream.delivered(self.id, taken.lines, taken.bytes));
     }
 

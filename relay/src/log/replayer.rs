@@ -1,6 +1,5 @@
 //! The thread that reads the log back for nodes that memory cannot feed, at a bounded rate.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{JoinHandle, park_timeout};
@@ -8,11 +7,12 @@ use std::time::Duration;
 
 use daemon::Clock;
 use parking_lot::Mutex;
-use segments::{LogReader, Position, ReadStep};
+use segments::Position;
 use tokio::sync::oneshot;
 
 use super::RelayLog;
 use super::format::lines_of;
+use super::passes::{Passes, Step};
 use crate::forward::LineBatch;
 
 /// Lines of one answer.
@@ -71,7 +71,7 @@ impl Replayer {
         is_pressed: impl Fn() -> bool + Send + 'static,
     ) -> std::io::Result<Self> {
         let (requests, received) = channel();
-        let worker = Worker { log, clock, readers: HashMap::new(), ahead: Duration::ZERO };
+        let worker = Worker { log, clock, passes: Passes::default(), ahead: Duration::ZERO };
         let work = move || worker.work(&received, &is_pressed);
         let thread = daemon::threads::spawn("relay-replay", work)?;
         Ok(Self { requests: Mutex::new(Some(requests)), thread: Mutex::new(Some(thread)) })
@@ -101,8 +101,7 @@ impl Replayer {
 struct Worker {
     log: Arc<RelayLog>,
     clock: Arc<dyn Clock>,
-    /// By key; a node that has come to the end has none.
-    readers: HashMap<u64, LogReader>,
+    passes: Passes,
     /// The time at which the rate allows what was read so far.
     ahead: Duration,
 }
@@ -126,23 +125,23 @@ impl Worker {
         }
     }
 
+    /// The answer, and how much had to be read for it.
     fn read(&mut self, request: &Request) -> (ReadBack, usize) {
         let Request { key, after, until, .. } = *request;
-        let known = self.readers.remove(&key).filter(|reader| reader.position() == after);
-        let mut reader = known.unwrap_or_else(|| self.log.segments.read_after(after));
+        let mut turn = self.passes.turn(key, after, &self.log.segments);
         let mut lines = LineBatch::default();
         let (mut up_to, mut at_end, mut bytes) = (after, false, 0);
         while !at_end && lines.as_bytes().len() < ANSWER_BYTES_MAX && bytes < READ_BYTES_MAX {
-            let step = reader.step(&mut |at, body| {
-                bytes += body.len();
-                if until.is_none_or(|until| at <= until) {
-                    let own = lines_of(body).filter(|lines| lines.keys().any(|one| one == key));
-                    own.for_each(|own| lines.add(own.bytes, own.lines.into()));
+            match turn.step() {
+                Ok(Step::Frame(position, body)) => {
+                    up_to = position;
+                    bytes += body.len();
+                    if until.is_none_or(|until| position <= until) {
+                        let own = lines_of(body).filter(|lines| lines.keys().any(|one| one == key));
+                        own.for_each(|own| lines.add(own.bytes, own.lines.into()));
+                    }
                 }
-            });
-            match step {
-                Ok(ReadStep::Frame(position)) => up_to = position,
-                Ok(ReadStep::End(position)) => (up_to, at_end) = (position, true),
+                Ok(Step::End(position)) => (up_to, at_end) = (position, true),
                 Err(error) => {
                     tracing::error!(%error, "a segment of the relay's log cannot be read");
                 }
@@ -151,10 +150,11 @@ impl Worker {
                 (up_to, at_end) = (until, true);
             }
         }
-        if !at_end {
-            self.readers.insert(key, reader);
+        let bytes_read = turn.bytes_read;
+        if at_end {
+            self.passes.leave(key);
         }
-        (ReadBack { batch: lines, up_to, at_end }, bytes)
+        (ReadBack { batch: lines, up_to, at_end }, bytes_read)
     }
 
     /// Rests until the rate allows what was read.
