@@ -5,7 +5,6 @@ mod dygraph;
 pub(crate) mod image;
 pub(crate) mod json;
 mod peers;
-mod pretty;
 mod raw;
 mod rickshaw;
 
@@ -14,8 +13,6 @@ use daemon::pieces::Source;
 use jiff::tz::TimeZone;
 use metric::Window;
 use query::Series;
-
-pub(crate) use pretty::Pretty;
 
 use crate::pieces::{self, Wrapping};
 

@@ -36,9 +36,9 @@ use crate::cache::{Cache, Server};
 use crate::config::Config;
 use crate::errors::Refusal;
 use crate::events::Events;
-use crate::format::{Pretty, json};
+use crate::format::json;
 use crate::params::Params;
-use crate::pieces::Wrapping;
+use crate::pieces::{Pretty, Wrapping};
 use crate::queries::{Queries, Query, Ticket};
 use crate::turns::Turns;
 

@@ -1,9 +1,11 @@
 //! What a JSON answer may be wrapped in, piece by piece.
 
+mod pretty;
+
 use axum::body::Body;
 use daemon::pieces::{self, Source};
 
-use crate::format::Pretty;
+pub(crate) use self::pretty::Pretty;
 
 /// What JSON answers are wrapped in.
 #[derive(Debug, Default)]

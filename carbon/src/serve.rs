@@ -7,3 +7,4 @@ pub(crate) mod http;
 pub(crate) mod moves;
 mod params;
 mod reply;
+mod watch;

@@ -25,8 +25,9 @@ use wire::pb;
 use wire::pb_v2::{GlobRequest, InfoRequest, MultiFetchRequest};
 use wire::reply::{Format, encode_find, encode_info};
 
-use super::http::{Watch, check_windows};
+use super::http::check_windows;
 use super::reply::send_pieces;
+use super::watch::Watch;
 use crate::read::render::{Fetch, Render, RenderRequest};
 use crate::read::{Asker, ReadFault, Reader, find, info};
 

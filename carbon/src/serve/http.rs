@@ -8,7 +8,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use daemon::{Clock, Registry};
+use daemon::Registry;
 use metric::Window;
 use prost::Message;
 use serde_json::json;
@@ -19,6 +19,7 @@ use wire::reply::{Format, encode_find, encode_info};
 
 use super::params::{self, Params};
 use super::reply;
+use super::watch::Watch;
 use crate::keeper::Keeper;
 use crate::read::details::Details;
 use crate::read::find::Query;
@@ -106,48 +107,6 @@ pub(crate) fn router(reader: Arc<Reader>, keeper: Arc<Keeper>, registry: Arc<Reg
     let other = || async { (StatusCode::METHOD_NOT_ALLOWED, "expected GET or POST\n") };
     let router = router.fallback(unknown).method_not_allowed_fallback(other);
     router.with_state(Arc::new(Service { reader, keeper, registry }))
-}
-
-/// Counts one request when it ends, however that is.
-#[derive(Debug)]
-pub(super) struct Watch {
-    registry: Arc<Registry>,
-    clock: Arc<dyn Clock>,
-    label: &'static str,
-    began: Duration,
-}
-
-impl Watch {
-    pub(super) fn new(registry: Arc<Registry>, clock: Arc<dyn Clock>, label: &'static str) -> Self {
-        let began = clock.monotonic();
-        Self { registry, clock, label, began }
-    }
-
-    /// The answer has been given.
-    pub(super) fn end(self, status: StatusCode) {
-        self.count(status.as_str());
-    }
-
-    /// The answer broke off after its status had been sent.
-    pub(super) fn cut_off(self) {
-        self.count("cut_off");
-    }
-
-    /// The answer met a limit.
-    pub(super) fn met(&self, fault: &ReadFault) {
-        if let Some(limit) = fault.limit_label() {
-            self.registry.counter_with("plumbago_carbon_read_refused_total", &[limit]).inc();
-        }
-    }
-
-    fn count(&self, status: &str) {
-        let labels = [self.label, status];
-        self.registry.counter_with("plumbago_carbon_read_requests_total", &labels).inc();
-        let took = self.clock.monotonic().saturating_sub(self.began);
-        self.registry
-            .histogram_with("plumbago_carbon_read_seconds", &[self.label])
-            .observe(took.as_secs_f64());
-    }
 }
 
 impl Service {

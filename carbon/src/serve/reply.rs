@@ -5,7 +5,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::mpsc;
 
-use super::http::Watch;
+use super::watch::Watch;
 use crate::read::ReadFault;
 use crate::read::render::Render;
 

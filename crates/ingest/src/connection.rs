@@ -1,44 +1,29 @@
-//! One connection: read, let a protocol cut the bytes into points, until the end.
+//! One connection: greeted, then read until its end, while a protocol cuts the bytes into points.
 
 use std::io;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
-use wire::line::Rules;
+use wire::proxy;
 
 use crate::door::Door;
+use crate::frames::{Content, FrameIntake};
+use crate::intake::Intake;
 use crate::metrics::Closed;
 use crate::point::Sink;
-use crate::socket::Socket;
+use crate::protocol::Protocol;
+use crate::settings;
+use crate::socket::{Peer, Socket};
+use crate::stream::Stream;
+use crate::unpack::Unpacked;
 
 /// Where a connection's buffer starts: a whole longest line and then some.
 const BUFFER_BYTES_MIN: usize = 32 * 1024;
 
 /// Where it stops growing while lines keep completing: one batch is at most this many bytes.
 const BUFFER_BYTES_MAX: usize = 256 * 1024;
-
-/// What one look at a buffer took from it.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Taken {
-    /// Bytes that are done with.
-    pub(crate) bytes: usize,
-    /// Points read, handed on or refused.
-    pub(crate) points: u64,
-}
-
-/// How a connection's bytes become points.
-pub(crate) trait Protocol: Send {
-    /// Hands on what is complete in `buffer`.
-    fn take(&mut self, buffer: &[u8], rules: &Rules) -> Taken;
-
-    /// Whether the stream cannot be understood any further.
-    fn should_close(&self) -> bool;
-
-    /// Accounts for the bytes that a closing stream leaves behind.
-    fn end(&mut self, rest: &[u8]);
-}
 
 /// Once the daemon stops, a connection that is silent for this long has been read to its end.
 const DRAIN_QUIET: Duration = Duration::from_millis(20);
@@ -49,11 +34,112 @@ const DRAIN_MAX: Duration = Duration::from_secs(1);
 /// How long a closing connection may keep its descriptor while the sink cannot commit.
 const COMMIT_WAIT_MAX: Duration = Duration::from_secs(30);
 
+/// How long a PROXY header, and a TLS handshake, may take.
+const GREETING_MAX: Duration = Duration::from_secs(10);
+
+/// How long the last bytes of a close may take.
+const FAREWELL_MAX: Duration = Duration::from_secs(5);
+
+/// Takes an accepted connection through to its end.
+pub(crate) async fn run<S: Sink>(door: &Door<S>, socket: Socket, peer: Peer) -> io::Result<()> {
+    door.counters.connections.add(1.0);
+    let ended = match greet(door, socket.clone(), peer).await {
+        Ok((stream, peer)) => talk(door, &socket, stream, peer).await,
+        Err(error) => Err(error),
+    };
+    door.counters.connections.add(-1.0);
+    ended
+}
+
+/// The PROXY header and the handshake, in the order in which they come.
+async fn greet<S: Sink>(
+    door: &Door<S>,
+    mut socket: Socket,
+    mut peer: Peer,
+) -> io::Result<(Stream, Peer)> {
+    if door.settings.proxy_protocol {
+        let named = timeout(GREETING_MAX, proxy_source(&mut socket)).await;
+        let named = named.unwrap_or_else(|_late| Err(io::ErrorKind::TimedOut.into()));
+        let named = named.inspect_err(|_| door.counters.closed(Closed::ProxyHeader))?;
+        peer = named.map_or(peer, Peer::At);
+    }
+    let Some(seal) = &door.seal else { return Ok((Stream::Plain(socket), peer)) };
+    let shaken = timeout(GREETING_MAX, seal.acceptor().accept(socket)).await;
+    let shaken = shaken.unwrap_or_else(|_late| Err(io::ErrorKind::TimedOut.into()));
+    let stream = shaken.inspect_err(|_| door.counters.closed(Closed::Tls))?;
+    Ok((Stream::Tls(Box::new(stream)), peer))
+}
+
+async fn talk<S: Sink>(
+    door: &Door<S>,
+    socket: &Socket,
+    mut stream: Stream,
+    peer: Peer,
+) -> io::Result<()> {
+    let limits = &door.service.settings;
+    let read = match door.settings.protocol {
+        settings::Protocol::Http => {
+            let (http, context) = (door.http.clone(), &door.service.context);
+            let limits = daemon::http::Limits::default();
+            let shutdown = &context.shutdown;
+            daemon::http::serve_one(stream, peer.address(), http, shutdown, limits).await;
+            return Ok(());
+        }
+        settings::Protocol::Line => {
+            let source = door.source(peer.to_string());
+            let intake = Intake::new(source, limits.line_bytes_max);
+            unpack(door, socket, &mut stream, intake).await
+        }
+        framed => {
+            let content = match framed {
+                settings::Protocol::Protobuf => Content::Protobuf,
+                _ => Content::Pickle,
+            };
+            let source = door.source(peer.to_string());
+            let intake = FrameIntake::new(source, content, limits.frame_bytes_max);
+            unpack(door, socket, &mut stream, intake).await
+        }
+    };
+    read?;
+    // A sender over TLS waits for this as others wait for the close.
+    timeout(FAREWELL_MAX, stream.shutdown()).await.unwrap_or(Ok(()))
+}
+
+/// Reads a stream of one protocol, unpacked if need be, to its end.
+async fn unpack<S: Sink>(
+    door: &Door<S>,
+    socket: &Socket,
+    stream: &mut Stream,
+    mut protocol: impl Protocol,
+) -> io::Result<()> {
+    let Some(compression) = door.settings.compression else {
+        return read(door, socket, stream, &mut protocol).await;
+    };
+    let mut unpacked = Unpacked::new(stream, compression)?;
+    let read = read(door, socket, &mut unpacked, &mut protocol).await;
+    if unpacked.is_broken() {
+        door.counters.closed(Closed::Unpacking);
+    }
+    read
+}
+
+/// Reads the header that a balancer puts in front of a connection.
+async fn proxy_source(socket: &mut Socket) -> io::Result<Option<std::net::SocketAddr>> {
+    let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+    let mut fixed = [0; proxy::FIXED_BYTES];
+    socket.read_exact(&mut fixed).await?;
+    let head = proxy::Head::read(&fixed).map_err(invalid)?;
+    let mut rest = [0; proxy::REST_BYTES_MAX];
+    let rest = &mut rest[..head.rest_bytes];
+    socket.read_exact(rest).await?;
+    head.source(rest).map_err(invalid)
+}
+
 /// Reads one connection to its end. After the stop signal, what the kernel has already taken in
 /// is still read: its sender believes it delivered. `socket` is what `stream` is read from: its
 /// close says that what was sent is kept, and is a reset, which says the opposite, where the sink
 /// cannot keep it in time.
-pub(crate) async fn serve<S: Sink>(
+async fn read<S: Sink>(
     door: &Door<S>,
     socket: &Socket,
     stream: &mut (impl AsyncRead + Unpin),

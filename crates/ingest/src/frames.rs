@@ -6,9 +6,10 @@ use wire::framing::frames;
 use wire::line::Rules;
 use wire::pickle::Document;
 
-use crate::connection::{Protocol, Taken};
-use crate::intake::{Batch, Source};
+use crate::intake::Batch;
 use crate::point::Sink;
+use crate::protocol::{Protocol, Taken};
+use crate::source::Source;
 
 /// What the frames hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -24,10 +24,10 @@ use daemon::{Context, Counter};
 use serde_json::json;
 use tokio::time::timeout;
 
-use crate::listeners::Service;
 use crate::metrics::{HTTP_REQUESTS, HTTP_SECONDS, RAMP_REFUSED};
 use crate::point::Sink;
 use crate::ramp::Ramp;
+use crate::service::Service;
 use body::Memory;
 use collect::{CollectLimits, Collected};
 use payload::{PATHS, Packing, Path};

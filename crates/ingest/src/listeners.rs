@@ -7,25 +7,22 @@ use std::time::Duration;
 use axum::Router;
 use daemon::listen::{ListenError, SocketFile};
 use daemon::tls::{Seal, TlsError};
-use daemon::{Clock, Context, Counter, Running, Shutdown, StartError};
-use metric::Limits;
+use daemon::{Clock, Running, Shutdown, StartError};
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, UdpSocket, UnixListener};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tracing::debug;
-use wire::line::Rules;
 
 use crate::door::Door;
 use crate::http::Http;
-use crate::intake::Source;
 use crate::metrics::{Closed, ListenerCounters};
 use crate::point::Sink;
 use crate::ramp::Ramp;
-use crate::refusals::Refusals;
-use crate::settings::{ListenerSettings, Place, Protocol, Settings};
+use crate::service::Service;
+use crate::settings::{ListenerSettings, Place, Protocol};
 use crate::socket::{Peer, Socket};
-use crate::{http, udp};
+use crate::{connection, http, udp};
 
 /// How long an accept loop rests when the system has no descriptor left.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -35,40 +32,6 @@ const DATAGRAM_BUFFER_BYTES: usize = 8 << 20;
 
 /// How often the system may choose a port that turns out to be half taken.
 const CHOICES_MAX: u32 = 16;
-
-/// What every connection of a daemon shares.
-#[derive(Debug)]
-pub struct Service<S> {
-    /// Takes the points over.
-    pub sink: Arc<S>,
-    /// Counts what is read and keeps what is refused.
-    pub refusals: Arc<Refusals>,
-    /// The daemon's clock, metrics and stop signal.
-    pub context: Context,
-    /// What a name may hold.
-    pub limits: Limits,
-    /// What is accepted, and where.
-    pub settings: Settings,
-}
-
-impl<S: Sink> Service<S> {
-    /// The rules for lines at this moment.
-    pub(crate) fn rules(&self) -> Rules {
-        let future_s_max = i64::try_from(self.settings.future_max.as_secs()).unwrap_or(i64::MAX);
-        Rules { future_s_max, ..Rules::at(self.context.clock.now_unix_seconds()) }
-    }
-
-    /// What judges the points of one sender, which are counted in `points` too.
-    pub(crate) fn source(&self, peer: String, points: Counter) -> Source<S> {
-        Source {
-            sink: Arc::clone(&self.sink),
-            refusals: Arc::clone(&self.refusals),
-            limits: self.limits,
-            peer,
-            points,
-        }
-    }
-}
 
 /// The listeners of one daemon. They stop when the service's shutdown fires.
 pub struct Listeners<S> {
@@ -205,7 +168,7 @@ impl<S: Sink> Listeners<S> {
                 let mut tasks = tasks.lock();
                 while tasks.try_join_next().is_some() {}
                 tasks.spawn(async move {
-                    let ended = door.connection(socket, peer).await;
+                    let ended = connection::run(&door, socket, peer).await;
                     drop(place);
                     debug!(%peer, ?ended, "connection ended");
                 });

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use tokio::net::UdpSocket;
 use tracing::warn;
 
-use crate::connection::Protocol;
 use crate::door::Door;
 use crate::intake::Intake;
 use crate::point::Sink;
+use crate::protocol::Protocol;
 
 /// No datagram is larger.
 const DATAGRAM_BYTES_MAX: usize = 64 * 1024;

@@ -1,6 +1,7 @@
 //! Names, tags, globs, points and windows: what a series is called and where its points lie in time.
 #![forbid(unsafe_code)]
 
+mod error;
 pub mod glob;
 pub mod map;
 pub mod name;
@@ -13,9 +14,10 @@ pub mod tags;
 pub mod window;
 pub mod within;
 
+pub use error::NameError;
 pub use glob::{Glob, GlobError, NodeMatcher};
 pub use map::{Map, Set};
-pub use name::{Limits, NameError, canonicalise, canonicalise_text};
+pub use name::{Limits, canonicalise, canonicalise_text};
 pub use point::Point;
 pub use series::{Consolidation, SeriesData};
 pub use tag_expr::{TagExpr, TagExprError, TagQuery};

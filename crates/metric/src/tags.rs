@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::name::NameError;
+use crate::error::NameError;
 
 /// The key under which a series' own name answers to tag expressions; no tag may use it.
 pub const NAME_KEY: &str = "name";

@@ -392,7 +392,7 @@ fn series_of(fetched: &Fetched, pattern: &str, scope: &Scope) -> Series {
     Series {
         name: fetched.name.clone(),
         path_expression: pattern.to_owned(),
-        tags: crate::names::tags_of(&fetched.name),
+        tags: crate::tags::tags_of(&fetched.name),
         start: fetched.start,
         end: fetched.start.saturating_add(fetched.step.saturating_mul(length)),
         step: fetched.step,

@@ -22,6 +22,7 @@ pub mod pattern;
 pub mod plan;
 pub mod request;
 pub mod series;
+pub mod tags;
 pub mod time_expr;
 pub mod value;
 

@@ -1,14 +1,12 @@
 //! A series: a name, its tags and a column of values on a regular grid of seconds.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
 pub use metric::Consolidation;
 
-/// Tags of a series; every series has at least `name`.
-pub type Tags = BTreeMap<String, String>;
+use crate::tags::{Tags, tags_of};
 
 /// A column of values, NaN for "no point". Clones share the column until one of them writes.
 #[derive(Clone, Debug, Default)]
@@ -118,7 +116,7 @@ impl Series {
         let name = name.into();
         Self {
             path_expression: name.clone(),
-            tags: crate::names::tags_of(&name),
+            tags: tags_of(&name),
             name,
             start,
             end,

@@ -4,9 +4,9 @@ use wire::RefusalReason;
 use wire::line::Rules;
 
 use super::refusal::Refusal;
-use crate::intake::Source;
 use crate::point::{Point, Sink};
 use crate::refusals::Refusals;
+use crate::source::Source;
 
 /// How many rejected items an answer names; the rest is only counted.
 const NAMED_MAX: usize = 100;

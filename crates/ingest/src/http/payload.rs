@@ -10,8 +10,8 @@ use wire::{carbonpb, remote_write};
 
 use super::collect::Collected;
 use super::refusal::Refusal;
-use crate::intake::Source;
 use crate::point::{Point, Sink};
+use crate::source::Source;
 
 /// What a body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

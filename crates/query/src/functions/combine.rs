@@ -10,7 +10,8 @@ use crate::function::{
 use crate::names::path_expressions;
 use crate::normalize::{Normalized, normalize};
 use crate::number::format_g;
-use crate::series::{Series, Tags};
+use crate::series::Series;
+use crate::tags::Tags;
 use crate::value::Value;
 
 use super::group::grouped;
@@ -363,7 +364,7 @@ fn count_series(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
         let mut line = call.apply("constantLine", vec![Value::Int(0)])?;
         for series in &mut line {
             series.name = "0".to_owned();
-            series.tags = crate::names::tags_of("0");
+            series.tags = crate::tags::tags_of("0");
             series.path_expression = "countSeries()".to_owned();
         }
         return Ok(line);

@@ -9,7 +9,8 @@ use crate::function::{
     Body, Example, Function, Group, Literal, Param, ParamKind, SERIES_LIST, SERIES_LISTS, find,
 };
 use crate::names::{node_key, python_index, python_slice};
-use crate::series::{Series, Tags};
+use crate::series::Series;
+use crate::tags::Tags;
 use crate::value::Value;
 
 use super::combine::combine;
