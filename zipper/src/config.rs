@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use daemon::settings::Source;
 use daemon::{Fault, Values};
-use remote::Endpoint;
 use remote::access::AccessSettings;
+use remote::{BadEndpoint, Endpoint};
 use ring::cluster::{Cluster, ClusterNode};
 use ring::{Node, Ring};
+use tokio::sync::Semaphore;
 
 use crate::topology::{RingView, Topology};
 
@@ -44,6 +45,36 @@ pub struct Limits {
     pub waiting_max: usize,
 }
 
+/// Another Graphite endpoint to compare with.
+#[derive(Debug, Clone)]
+pub struct ShadowSettings {
+    /// Where it answers.
+    pub endpoint: Endpoint,
+    /// The share of the questions that it is asked, 0 to 1.
+    pub share: f64,
+    /// Comparisons that run at a time.
+    pub running_max: usize,
+    /// How long one may take.
+    pub timeout: Duration,
+}
+
+impl ShadowSettings {
+    fn from_values(values: &Values) -> Result<Option<Self>, Fault> {
+        let Some(text) = values.opt_text("shadow") else { return Ok(None) };
+        let endpoint = text.parse();
+        let endpoint =
+            endpoint.map_err(|error: BadEndpoint| values.fault("shadow", error.to_string()))?;
+        let share = values.float("shadow_share");
+        if !(0.0..=1.0).contains(&share) {
+            return Err(values.fault("shadow_share", "expected 0 to 1"));
+        }
+        let running_max = usize::try_from(values.count("shadow_running_max"));
+        let running_max = running_max.unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        let timeout = values.duration("shadow_timeout");
+        Ok(Some(Self { endpoint, share, running_max, timeout }))
+    }
+}
+
 /// Everything the zipper needs to start.
 #[derive(Debug)]
 pub struct Config {
@@ -69,6 +100,8 @@ pub struct Config {
     pub partial_allowed: bool,
     /// What a request may cost.
     pub limits: Limits,
+    /// Who is compared with.
+    pub shadow: Option<ShadowSettings>,
 }
 
 impl Config {
@@ -90,6 +123,7 @@ impl Config {
             connect_timeout: values.duration("connect_timeout"),
             hedge_delay_min: values.duration("hedge_delay_min"),
             partial_allowed: values.text("partial") == "allow",
+            shadow: ShadowSettings::from_values(values).map_err(|fault| vec![fault])?,
             limits: Limits {
                 request_bytes_max: number(values.bytes("request_bytes_max")),
                 targets_max: number(values.count("targets_max")),

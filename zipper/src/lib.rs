@@ -17,6 +17,7 @@ mod health;
 mod merge;
 mod node;
 mod serve;
+mod shadow;
 mod tables;
 mod topology;
 mod view;
@@ -25,7 +26,7 @@ use std::sync::Arc;
 
 use daemon::{Context, PanicPolicy, Program, Running, StartError, Values, http};
 
-pub use config::{Config, Destination, Limits};
+pub use config::{Config, Destination, Limits, ShadowSettings};
 pub use tables::{METRICS, SETTINGS};
 pub use topology::{RingView, Topology};
 

@@ -24,6 +24,7 @@ use crate::node::Kind;
 use crate::view::{Tally, View, Views};
 
 use asked::Asked;
+pub(crate) use asked::weight_of;
 
 /// Response header that marks an incomplete answer and names the nodes whose share is missing.
 const PARTIAL_HEADER: &str = "x-plumbago-partial";
@@ -79,7 +80,15 @@ pub(crate) fn admin(views: Arc<Views>) -> Router {
         let report = views.current().divergences.report();
         ([(header::CONTENT_TYPE, "application/json")], report.to_string())
     };
-    Router::new().route("/admin/divergence", get(divergence)).with_state(views)
+    let shadow = async |State(views): State<Arc<Views>>| {
+        let report = views.current().shadow.as_ref().map(|shadow| shadow.report());
+        let report = report.unwrap_or_else(|| serde_json::json!({"endpoint": null}));
+        ([(header::CONTENT_TYPE, "application/json")], report.to_string())
+    };
+    Router::new()
+        .route("/admin/divergence", get(divergence))
+        .route("/admin/shadow", get(shadow))
+        .with_state(views)
 }
 
 /// Reads a request, has it worked on, and answers; counted and timed.

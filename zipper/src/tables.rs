@@ -91,6 +91,23 @@ pub const SETTINGS: &[Setting] = &[
          the queues take turns.",
     ),
     Setting::new("waiting_max", Kind::Count, "1000", "Most requests of one tenant that wait."),
+    Setting::new(
+        "shadow",
+        Kind::Text,
+        "",
+        "Another Graphite endpoint (go-carbon, carbonapi, graphite-web, a zipper) that is asked a \
+         share of the renders and finds, too, after they were answered; /admin/shadow tells what \
+         differs. Empty: none.",
+    )
+    .value_name("URL"),
+    Setting::new("shadow_share", Kind::Float, "0.01", "The share that it is asked, 0 to 1."),
+    Setting::new(
+        "shadow_running_max",
+        Kind::Count,
+        "2",
+        "Most comparisons at a time; a question beyond it is left out.",
+    ),
+    Setting::new("shadow_timeout", Kind::Duration, "30s", "How long a comparison may take."),
 ];
 
 /// Every metric of the zipper.
@@ -161,6 +178,17 @@ pub const METRICS: &[Metric] = &[
          samples.",
     )
     .labels(&["node", "other"]),
+    Metric::counter(
+        "plumbago_zipper_shadow_queries_total",
+        "Questions compared with the shadow's answer: same, different, failed (one side gave no \
+         whole answer), skipped (too many at a time).",
+    )
+    .labels(&["outcome"]),
+    Metric::counter(
+        "plumbago_zipper_shadow_differences_total",
+        "Differences found: names missing there or here, other steps, and slots with other values.",
+    )
+    .labels(&["what"]),
     Metric::counter(
         "plumbago_zipper_limits_hit_total",
         "Requests refused because a limit was passed, by its setting.",

@@ -22,6 +22,7 @@ use crate::fan_out::{Breadth, Gathered, Manner, gather};
 use crate::gate::{Gate, Pass, Refused};
 use crate::merge::{merge_finds, merge_infos, merge_names};
 use crate::node::{Kind, Node};
+use crate::shadow::Shadow;
 use crate::topology::Topology;
 
 use divergence::Divergences;
@@ -62,6 +63,7 @@ pub(crate) struct View {
     pub(crate) partial_allowed: bool,
     pub(crate) context: Context,
     pub(crate) divergences: Arc<Divergences>,
+    pub(crate) shadow: Option<Arc<Shadow>>,
     client: ClientSettings,
     timeout: Duration,
     find_timeout: Duration,
@@ -89,6 +91,7 @@ impl View {
             partial_allowed: config.partial_allowed,
             context: context.clone(),
             divergences: Arc::new(Divergences::new(context)),
+            shadow: config.shadow.as_ref().map(|shadow| Arc::new(Shadow::new(shadow, context))),
             client,
             timeout: config.timeout,
             find_timeout: config.find_timeout,

@@ -123,7 +123,7 @@ impl Asked {
 }
 
 /// What names and patterns weigh.
-pub(super) fn weight_of<'p>(patterns: impl Iterator<Item = &'p str>) -> u64 {
+pub(crate) fn weight_of<'p>(patterns: impl Iterator<Item = &'p str>) -> u64 {
     let is_pattern = |text: &str| text.contains(['*', '?', '[', '{', '(']);
     patterns.map(|text| if is_pattern(text) { PATTERN_WEIGHT } else { 1 }).sum()
 }

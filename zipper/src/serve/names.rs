@@ -50,7 +50,12 @@ pub(super) async fn find(view: Arc<View>, asked: Asked) -> Result<Answer, Failur
     view.within("targets_max", request.patterns.len(), view.limits.targets_max)?;
     let weight = weight_of(request.patterns.iter().map(String::as_str));
     let _pass = view.enter(&asked.tenant, weight, &asked.deadline).await?;
+    let shadow = view.shadow.as_ref();
+    let turn = shadow.and_then(|shadow| shadow.take_find(&request, &asked.deadline));
     let (replies, tally) = view.find(request, &asked.deadline).await?;
+    if let Some(turn) = turn {
+        turn.begin(&view);
+    }
     let body = encode_find(asked.format, &replies, Some(tally.meta(&view)));
     Ok(Answer { content_type: asked.format.content_type(), body: body.into(), tally })
 }

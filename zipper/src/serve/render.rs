@@ -28,8 +28,14 @@ pub(super) async fn render(view: Arc<View>, asked: Asked) -> Result<Answer, Fail
     let weight = weight_of(targets.map(|target| target.pattern.as_str()));
     let pass = view.enter(&asked.tenant, weight, &asked.deadline).await?;
     let manner = (asked.format, asked.partial_allowed);
+    let shadow = view.shadow.as_ref();
+    let turn = shadow.and_then(|shadow| shadow.take_render(&requests, &asked.deadline));
     let (mergings, tally) = fetch_all(&view, &asked, requests).await?;
-    let (body, tally) = Pump::new(view, manner, mergings, tally, pass).body().await?;
+    let pump = Pump::new(Arc::clone(&view), manner, mergings, tally, pass);
+    let (body, tally) = pump.body().await?;
+    if let Some(turn) = turn {
+        turn.begin(&view);
+    }
     Ok(Answer { content_type: asked.format.content_type(), body, tally })
 }
 

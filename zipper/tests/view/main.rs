@@ -6,6 +6,8 @@ mod fakes;
 mod holes;
 #[cfg(test)]
 mod reload;
+#[cfg(test)]
+mod shadow;
 
 use axum::http::StatusCode;
 use daemon::Shutdown;
