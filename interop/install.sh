@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 # no service is started by an installation
 
-declare -A package=([chromium]=chromium [collectd]=collectd-core [carbon-c-relay]=carbon-c-relay [nc]=netcat-openbsd [prometheus]=prometheus [haproxy]=haproxy [redis-server]=redis-server [flock]=util-linux [pgrep]=procps)
+declare -A package=([chromium]=chromium [collectd]=collectd-core [carbon-c-relay]=carbon-c-relay [nc]=netcat-openbsd [prometheus]=prometheus [haproxy]=haproxy [redis-server]=redis-server [rsync]=rsync [flock]=util-linux [pgrep]=procps)
 export PATH="$PATH:/usr/sbin:/sbin"
 
 missing=()

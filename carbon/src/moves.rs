@@ -38,6 +38,9 @@ use crate::series::SeriesId;
 /// Threads for it: reading and merging wait for the disk, and ingest goes first.
 const THREADS: usize = 2;
 
+/// How much they give way to those that take points in.
+const NICENESS: u8 = 10;
+
 /// Requests that may wait for a thread.
 const QUEUE_MAX: usize = 64;
 
@@ -91,7 +94,7 @@ pub(crate) struct Moves {
 impl Moves {
     pub(crate) fn new(keeper: Arc<Keeper>, trash: PathBuf, context: &Context) -> io::Result<Self> {
         let (clock, registry) = (Arc::clone(&context.clock), Arc::clone(&context.metrics));
-        let pool = Pool::new("carbon-moves", THREADS, QUEUE_MAX)?;
+        let pool = Pool::nice("carbon-moves", THREADS, QUEUE_MAX, NICENESS)?;
         let lease = Lease::new(Arc::clone(&clock));
         Ok(Self { keeper, clock, registry, lease, pool, trash })
     }

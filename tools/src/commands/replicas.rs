@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use remote::{AdminClient, RemoteError};
 use ring::cluster::Cluster;
 use serde::Deserialize;
 use serde_json::json;
@@ -19,6 +20,15 @@ use crate::moves::sweep::{Findings, Scope, sweep};
 
 /// How long a node may take to tell its holes.
 const WAIT: Duration = Duration::from_secs(20);
+
+/// How long a node may take to start: reading a long journal takes minutes.
+const START_WAIT: Duration = Duration::from_secs(1_800);
+
+/// A hole that ended longer ago does not belong to the start of now.
+const HOLE_AGE_MAX_S: i64 = 3_600;
+
+/// Rest between two looks at it.
+const START_REST: Duration = Duration::from_secs(1);
 
 /// Most series that are named one by one.
 const NAMED_MAX: usize = 20;
@@ -59,6 +69,9 @@ pub(crate) struct Repair {
     /// Since when, seconds since 1970 (default: since the first hole that the node knows of).
     #[arg(long, value_name = "EPOCH")]
     since: Option<i64>,
+    /// Wait until the node has started, then look at its last hole only: for a unit that runs with the node's.
+    #[arg(long, conflicts_with = "since")]
+    after_start: bool,
     /// Do it; without, only say what differs.
     #[arg(long)]
     yes: bool,
@@ -88,9 +101,11 @@ impl Run for Check {
 }
 
 /// An interval of which a node may have missed points.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize)]
 struct Hole {
     from: i64,
+    /// None while it takes no points.
+    until: Option<i64>,
 }
 
 impl Run for Repair {
@@ -99,16 +114,18 @@ impl Run for Repair {
         let node = fleet.number(&self.node);
         let node =
             node.ok_or_else(|| Failure::new(format!("no node is called `{}`", self.node)))?;
+        let manner = self.settle.manner();
         jobs::block_on(async {
-            let manner = self.settle.manner();
             let since = match self.since {
                 Some(since) => Some(since),
                 None => {
-                    let holes: Vec<Hole> =
-                        fleet.client(node).get_json("/admin/holes", WAIT).await?;
+                    let client = fleet.client(node);
+                    let hole = match self.after_start {
+                        true => last_hole(client, &manner).await?,
+                        false => holes(client).await?.first().copied(),
+                    };
                     // What came in the hole was younger than it, or on its way for so long.
-                    let first = holes.iter().map(|hole| hole.from).min();
-                    first.map(|from| from.saturating_sub(manner.settle_s))
+                    hole.map(|hole| hole.from.saturating_sub(manner.settle_s))
                 }
             };
             if since.is_none() {
@@ -119,6 +136,33 @@ impl Run for Repair {
             let scope = Scope { node: Some(node), one_in: 1 };
             Sweep { cluster, fleet, scope, since, manner, mends: self.yes }.run(context).await
         })
+    }
+}
+
+/// What a node says of its holes, oldest first.
+async fn holes(client: &AdminClient) -> Result<Vec<Hole>, RemoteError> {
+    client.get_json("/admin/holes", WAIT).await
+}
+
+/// The hole of a node that has just started, once it is ready and all that the others got meanwhile is old enough to be
+/// compared.
+async fn last_hole(client: &AdminClient, manner: &Manner) -> Result<Option<Hole>, Failure> {
+    let begin = manner.clock.monotonic();
+    while let Err(error) = client.get("/ready", WAIT).await {
+        if manner.clock.monotonic().saturating_sub(begin) > START_WAIT {
+            return Err(error.into());
+        }
+        tokio::time::sleep(START_REST).await;
+    }
+    loop {
+        let Some(hole) = holes(client).await?.last().copied() else { return Ok(None) };
+        let age_s = hole.until.map(|until| manner.clock.now_unix_seconds().saturating_sub(until));
+        match age_s {
+            // It is of a former start: the last one took too little time to make one.
+            Some(age_s) if age_s > HOLE_AGE_MAX_S.max(2 * manner.settle_s) => return Ok(None),
+            Some(age_s) if age_s > manner.settle_s => return Ok(Some(hole)),
+            _ => tokio::time::sleep(START_REST).await,
+        }
     }
 }
 
@@ -145,11 +189,13 @@ impl Sweep {
         }
         let found = findings.lacking.len() + findings.differing.len();
         let is_mended = self.mends || found == 0;
+        let scope = self.scope;
         if self.mends && found > 0 {
             let tally = self.mend(&findings, view).await?;
             jobs::report(context, &tally)?;
         }
-        if is_mended && findings.strays.is_empty() {
+        // Of the repair of one node they are none of the business.
+        if is_mended && (scope.node.is_some() || findings.strays.is_empty()) {
             return Ok(());
         }
         Err(Failure::silent(EXIT_PARTIAL))

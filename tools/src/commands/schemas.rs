@@ -151,7 +151,11 @@ impl ApplySchemas {
         for batch in series.chunks(self.rate.min(BATCH_MAX) as usize) {
             let due = clock.monotonic() + Duration::from_secs(batch.len() as u64) / self.rate;
             let names: Vec<&str> = batch.iter().map(|drifted| drifted.name.as_str()).collect();
-            let answer = nodes.post(node, "/admin/schema-apply", &Order { names: &names });
+            // No other job may change the node's series meanwhile.
+            let leased = nodes.lease(node);
+            let answer = leased.and_then(|_holder| {
+                nodes.post(node, "/admin/schema-apply", &Order { names: &names })
+            });
             match answer {
                 Ok(answer) => done += count(context, node, answer),
                 Err(error) => context.skip(&format!("{} series", names.len()), &error),
@@ -161,6 +165,7 @@ impl ApplySchemas {
                 park_timeout(rest);
             }
         }
+        nodes.release(node);
         done
     }
 }

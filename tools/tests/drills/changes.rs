@@ -61,11 +61,13 @@ async fn a_node_that_was_away_for_longer_than_the_relay_keeps_its_lines_is_repai
     .await;
     drill.nodes[1].run();
     drill.wait_for_relay().await;
+    let common = ["repair", "store-2", "--cluster", "cluster.toml", "--settle", "1"];
     // Its own hole tells since when.
-    let repair = ["repair", "store-2", "--cluster", "cluster.toml", "--settle", "1"];
-    let said = drill.ends(2, &repair);
+    let said = drill.ends(2, &common);
     assert!(said.contains("with different points"), "{said}");
-    drill.ends(0, &[&repair[..], &["--yes"]].concat());
+    // So the unit that is started with the node does it.
+    drill.ends(0, &[&common[..], &["--after-start", "--yes"]].concat());
+    assert!(drill.ends(0, &common).contains(" 0 with different points"));
     drill.ends(0, &["check", "replicas", "--cluster", "cluster.toml"]);
     drill.end(watch, None).await;
 }
