@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use daemon::{Clock, Counter, Registry};
 use metric::{Glob, SeriesData, TaggedName, Window};
-use query::{Answer, Fetch};
+use query::{Answer, Fetch, Folded};
 use remote::access::Caller;
 use remote::{
     Allowance, Budget, Client, ClientSettings, Deadline, FetchPlan, FetchReply, FetchRequest,
@@ -106,6 +106,24 @@ pub(crate) struct Backend {
     series: Counter,
     points: Counter,
     kept: Cache<Answer>,
+    folds: Folds,
+}
+
+/// What came of reads that were to be folded.
+#[derive(Debug)]
+struct Folds {
+    folded: Counter,
+    /// To be asked again as series.
+    refused: Counter,
+    /// Answered with the series.
+    unfolded: Counter,
+}
+
+impl Folds {
+    fn new(metrics: &Registry) -> Self {
+        let of = |outcome| metrics.counter_with("plumbago_api_folds_total", &[outcome]);
+        Self { folded: of("folded"), refused: of("refused"), unfolded: of("unfolded") }
+    }
 }
 
 impl Backend {
@@ -132,6 +150,7 @@ impl Backend {
             series: metrics.counter("plumbago_api_series_read_total"),
             points: metrics.counter("plumbago_api_points_read_total"),
             kept: Cache::new("fetches", config.caching.fetch_bytes_max, clock, metrics),
+            folds: Folds::new(metrics),
         })
     }
 
@@ -150,46 +169,58 @@ impl Backend {
         asking: &Asking,
     ) -> Result<(Vec<(Fetch, Answer)>, Completeness), Refusal> {
         let mut answers = Vec::with_capacity(fetches.len());
-        let mut windows: Vec<(Window, Vec<Fetch>)> = Vec::new();
+        let mut groups: Vec<Vec<Fetch>> = Vec::new();
         for fetch in fetches {
             if is_impossible(&fetch) {
                 answers.push((fetch, Answer::new(Vec::new())));
                 continue;
             }
-            if let Some(kept) = self.kept(&fetch, asking) {
-                answers.push((fetch, kept));
+            if let Some(kept) = self.kept_or_unfolded(&fetch, asking) {
+                answers.push(kept);
                 continue;
             }
-            match windows.iter_mut().find(|(window, _)| *window == fetch.window) {
-                Some((_, group)) => group.push(fetch),
-                None => windows.push((fetch.window, vec![fetch])),
+            // What is to be folded is asked for alone.
+            let is_asked_with = |first: &Fetch| {
+                (fetch.fold.is_none(), first.fold.is_none(), first.window)
+                    == (true, true, fetch.window)
+            };
+            match groups.iter_mut().find(|group| group.first().is_some_and(is_asked_with)) {
+                Some(group) => group.push(fetch),
+                None => groups.push(vec![fetch]),
             }
         }
         // Dropping the set, as an aborted request does, ends its tasks.
         let mut requests = JoinSet::new();
-        for (window, group) in windows {
+        for group in groups {
             self.fetches.add(group.len() as u64);
-            let asked: BTreeSet<&str> = group.iter().map(store_pattern).collect();
-            let targets = asked.into_iter().map(Target::new).collect();
-            let request = FetchRequest { targets, window, plan: asking.plan.clone() };
+            let request = request_of(&group, asking);
             let (client, deadline) = (Arc::clone(&self.client), asking.deadline.clone());
             let query = asking.query.clone();
             requests.spawn(async move {
                 let unlimited = Allowance::new(u64::MAX);
                 let allowance = query.as_ref().map_or(&unlimited, |query| &query.memory);
-                let reply = client.fetch_within(&request, &deadline, allowance).await?;
-                Ok::<_, RemoteError>((group, reply))
+                (group, client.fetch_within(&request, &deadline, allowance).await)
             });
         }
         let mut completeness = Completeness::default();
         while let Some(joined) = requests.join_next().await {
-            let (group, FetchReply { series, meta }) =
-                joined.or(Err(Refusal::Lost))?.map_err(refusal)?;
-            self.count(&series, asking);
+            let (group, reply) = joined.or(Err(Refusal::Lost))?;
+            let (found, meta) = match group.as_slice() {
+                [fetch] if fetch.fold.is_some() => match self.folded(fetch, reply) {
+                    Some((answer, meta)) => (vec![answer], meta),
+                    // What is not here is asked for as it is, and then told if it fails.
+                    None => continue,
+                },
+                _ => {
+                    let FetchReply { series, meta, .. } = reply.map_err(refusal)?;
+                    let shared = share_out(group, series).into_iter();
+                    (shared.map(|(fetch, series)| (fetch, Answer::new(series))).collect(), meta)
+                }
+            };
             let is_whole = meta.as_ref().is_none_or(|meta| !meta.partial);
             completeness.add(meta);
-            for (fetch, series) in share_out(group, series) {
-                let answer = Answer::new(series);
+            for (fetch, answer) in found {
+                self.count(&answer, asking);
                 if is_whole {
                     self.keep(&fetch, &answer, asking);
                 }
@@ -199,14 +230,49 @@ impl Backend {
         Ok((answers, completeness))
     }
 
-    fn count(&self, series: &[SeriesData], asking: &Asking) {
-        let points = series.iter().map(|s| s.values.len() as u64).sum();
-        self.series.add(series.len() as u64);
+    /// What came of a fold: what the series come to, or the series of a backend that cannot fold; none
+    /// if it must not be folded, or could not.
+    fn folded(
+        &self,
+        fetch: &Fetch,
+        reply: Result<FetchReply, RemoteError>,
+    ) -> Option<((Fetch, Answer), Option<Meta>)> {
+        let Ok(FetchReply { series, meta, folded }) = reply else {
+            self.folds.refused.inc();
+            return None;
+        };
+        let Some(message) = folded else {
+            self.folds.unfolded.inc();
+            return Some(((fetch.unfolded(), Answer::new(series)), meta));
+        };
+        let mut whole = Folded::default();
+        let fold = fetch.fold.as_ref()?.fold;
+        let mut ranges = message.ranges.into_iter();
+        let is_folded = message.refused.is_empty()
+            && ranges.all(|range| whole.merge_messages(fold, range.groups).is_ok());
+        if is_folded {
+            self.folds.folded.inc()
+        } else {
+            self.folds.refused.inc()
+        }
+        is_folded.then(|| ((fetch.clone(), Answer::folded(whole)), meta))
+    }
+
+    fn count(&self, answer: &Answer, asking: &Asking) {
+        let (series, points) = (answer.series(), answer.points());
+        self.series.add(series);
         self.points.add(points);
         if let Some(query) = &asking.query {
-            query.series.fetch_add(series.len() as u64, Ordering::Relaxed);
+            query.series.fetch_add(series, Ordering::Relaxed);
             query.points.fetch_add(points, Ordering::Relaxed);
         }
+    }
+
+    /// What a fetch answered a moment ago, or what was to be folded did as series.
+    fn kept_or_unfolded(&self, fetch: &Fetch, asking: &Asking) -> Option<(Fetch, Answer)> {
+        let kept = |fetch: Fetch| self.kept(&fetch, asking).map(|answer| (fetch, answer));
+        let unfolded = || fetch.fold.is_some().then(|| kept(fetch.unfolded())).flatten();
+        kept(fetch.clone()).or_else(unfolded)
     }
 
     /// What a fetch answered a moment ago.
@@ -295,7 +361,18 @@ impl Backend {
 /// What the answer to a fetch depends on.
 fn cache_key(fetch: &Fetch, asking: &Asking) -> String {
     let (Window { from, until }, waiting) = (fetch.window, asking.deadline.waiting());
-    format!("{from} {until} {}{}", store_pattern(fetch), waiting.key())
+    let fold = fetch.fold.as_ref().map(|fold| format!("{fold:?}")).unwrap_or_default();
+    format!("{from} {until} {fold}{}{}", store_pattern(fetch), waiting.key())
+}
+
+/// One request for reads of one window, or for one that is to be folded.
+fn request_of(group: &[Fetch], asking: &Asking) -> FetchRequest {
+    let asked: BTreeSet<&str> = group.iter().map(store_pattern).collect();
+    let targets = asked.into_iter().map(Target::new).collect();
+    let first = group.first();
+    let fold = first.and_then(|fetch| fetch.fold.as_ref()).map(query::FoldSpec::to_message);
+    let window = first.map_or(Window::new(0, 0), |fetch| fetch.window);
+    FetchRequest { targets, window, plan: FetchPlan { fold, ..asking.plan.clone() } }
 }
 
 /// Whether no series can have this name, because its tags are none; stores refuse such a request.
@@ -365,7 +442,7 @@ mod tests {
     use super::*;
 
     fn fetch(pattern: &str) -> Fetch {
-        Fetch { pattern: pattern.to_owned(), window: Window::new(0, 60) }
+        Fetch::new(pattern, Window::new(0, 60))
     }
 
     fn series(name: &str, expression: &str) -> SeriesData {

@@ -52,6 +52,8 @@ pub struct Config {
     pub caching: Caching,
     /// Where events are kept.
     pub events: Events,
+    /// Whether nodes are asked to fold series.
+    pub push_down: bool,
     /// Whether requests may delete series.
     pub deletes_allowed: bool,
 }
@@ -179,6 +181,7 @@ impl Config {
                 server,
                 server_timeout: values.duration("cache_server_timeout"),
             },
+            push_down: values.flag("push_down"),
             deletes_allowed: values.flag("deletes_allowed"),
             events: Events {
                 path: values.opt_path("events_path"),

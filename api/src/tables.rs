@@ -57,6 +57,15 @@ pub const SETTINGS: &[Setting] = &[
         "60s",
         "How long a request may take; the backend is told when it is over.",
     ),
+    Setting::new(
+        "push_down",
+        Kind::Flag,
+        "true",
+        "Has storage nodes add up, average or count series, or take the least or the greatest, where \
+         a function needs nothing else of them (sumSeries and the like, aggregate, groupByNode, \
+         groupByNodes), so that few bytes travel. Sums may differ from graphite-web's in the last \
+         digits: they carry what rounding takes away.",
+    ),
     Setting::new("targets_max", Kind::Count, "1000", "Targets of one request."),
     Setting::new("target_bytes_max", Kind::Bytes, "256KiB", "Bytes of one target."),
     Setting::new("fetches_max", Kind::Count, "10000", "Different reads that one request may need."),
@@ -181,6 +190,12 @@ pub const METRICS: &[Metric] = &[
     Metric::counter("plumbago_api_series_deleted_total", "Series deleted."),
     Metric::counter("plumbago_api_events_total", "Events taken in."),
     Metric::counter("plumbago_api_fetches_total", "Reads asked of the backend."),
+    Metric::counter(
+        "plumbago_api_folds_total",
+        "Reads that storage nodes were to fold: folded; refused, and so asked again as series; or \
+         unfolded, as the backend answered with series.",
+    )
+    .labels(&["outcome"]),
     Metric::counter("plumbago_api_series_read_total", "Series that the backend answered with."),
     Metric::counter("plumbago_api_points_read_total", "Points that the backend answered with."),
 ];

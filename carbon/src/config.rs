@@ -13,6 +13,7 @@ use crate::engine::EngineConfig;
 use crate::index::FindLimits;
 use crate::journal::Durability;
 use crate::keeper::KeeperConfig;
+use crate::placement::Placement;
 use crate::specs::Rules;
 
 /// What gives way to all others.
@@ -67,8 +68,8 @@ pub struct Config {
     pub admin: String,
     /// What kinds of files new series get.
     pub rules: Rules,
-    /// Fingerprint of the ring that this node belongs to.
-    pub fingerprint: Option<ring::Fingerprint>,
+    /// The ring that this node belongs to.
+    pub placement: Option<Placement>,
     /// Its name there.
     pub self_name: Option<String>,
     /// How points wait and are written.
@@ -97,7 +98,7 @@ impl Config {
     pub fn from_values(values: &Values) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
         let rules = Rules::from_values(values).map_err(|found| faults.extend(found)).ok();
-        let fingerprint = fingerprint(values).map_err(|found| faults.extend(found)).ok().flatten();
+        let placement = placement(values).map_err(|found| faults.extend(found)).ok().flatten();
         let intake =
             ingest::Settings::from_values(values).map_err(|found| faults.extend(found)).ok();
         let access = AccessSettings::from_values(values).map_err(|found| faults.extend(found)).ok();
@@ -129,7 +130,7 @@ impl Config {
             link: optional_port("link"),
             admin: values.address("admin").to_owned(),
             rules,
-            fingerprint,
+            placement,
             self_name: values.opt_text("self").map(str::to_owned),
             engine: engine(values, &data),
             journal: journal(values),
@@ -215,8 +216,8 @@ fn limits(values: &Values) -> ReadLimits {
     }
 }
 
-/// The fingerprint of the cluster file, which must know this node.
-pub(crate) fn fingerprint(values: &Values) -> Result<Option<ring::Fingerprint>, Vec<Fault>> {
+/// The ring of the cluster file, which must know this node.
+pub(crate) fn placement(values: &Values) -> Result<Option<Placement>, Vec<Fault>> {
     let name = values.opt_text("self");
     let Some(cluster) = cluster::file(values)? else {
         return match name {
@@ -232,7 +233,7 @@ pub(crate) fn fingerprint(values: &Values) -> Result<Option<ring::Fingerprint>, 
             let problem = format!("`self` is {name}, and its nodes are {}", names.join(", "));
             Err(vec![cluster::fault(values, &problem)])
         }
-        _ => Ok(Some(cluster.ring().fingerprint())),
+        _ => Ok(Some(Placement::of(cluster, name))),
     }
 }
 
@@ -276,7 +277,7 @@ mod tests {
         let values = Values::defaults(SETTINGS)
             .with("data", "data")
             .with("cluster", &path.display().to_string());
-        assert!(Config::from_values(&values).unwrap().fingerprint.is_some());
+        assert!(Config::from_values(&values).unwrap().placement.is_some());
         let faults = Config::from_values(&values.with("self", "b")).unwrap_err();
         assert!(faults[0].problem.contains("`self` is b, and its nodes are a"), "{faults:?}");
     }

@@ -46,6 +46,7 @@ use self::pending::Pending;
 pub use self::quotas::QuotaUse;
 use self::quotas::Quotas;
 pub use self::read::ReadError;
+pub(crate) use self::read::Reading;
 use self::recovery::Recovery;
 pub(crate) use self::reshape::Reshaped;
 use crate::index::{Index, NameIndex, ScanReport, hour_of};

@@ -3,7 +3,7 @@
 //! A point's way: `ingest` reads and judges it, `keeper` turns its name into a number and puts it into the [`journal`]
 //! and into the [`engine`], which holds it until it is in a file. A question's way: `serve` understands it, `read` finds through [`index`] and reads through [`engine`].
 //!
-//! What the node is not: it does not know who else has its series. The ring is only a fingerprint here.
+//! What the node is not: it serves what it has, whoever else has it. The ring says only which of several nodes reads a series that they fold.
 #![deny(unsafe_code)]
 
 mod accept;
@@ -15,6 +15,7 @@ mod keeper;
 mod link;
 mod lock;
 mod moves;
+mod placement;
 mod prefixes;
 pub mod queue;
 mod read;
@@ -50,6 +51,7 @@ use journal::{Journal, JournalCounters, Replay};
 use keeper::holes::Holes;
 use keeper::{Keeper, KeeperCounters};
 use link::Link;
+use placement::Placement;
 use prefixes::Busy;
 use read::Reader;
 use scan::Scanner;
@@ -97,8 +99,7 @@ pub async fn run(config: Config, context: Context) -> Result<Running, StartError
     let holes = Holes::open(engine.index_folder(), context.clock.now_unix_seconds());
     let keeper = start_keeper(&engine, journal, (config.keeper, holes), &context)?;
     let host = config.self_name.clone().unwrap_or_else(ingest::self_metrics::host_name);
-    let fingerprint = config.fingerprint.map_or(0, ring::Fingerprint::as_u64);
-    tell_facts(config.fingerprint, config.self_name.as_deref(), &context);
+    tell_facts(config.placement.as_ref(), config.self_name.as_deref(), &context);
     let refusals = refusals(&context);
     let sink = Arc::new(sink(&keeper, &refusals, &context));
     let service = Arc::new(Service {
@@ -114,7 +115,7 @@ pub async fn run(config: Config, context: Context) -> Result<Running, StartError
         Arc::clone(&engine),
         (Arc::clone(&context.clock), &context.metrics),
         config.limits,
-        (host.clone(), fingerprint, Arc::clone(&keeper.holes)),
+        (host.clone(), config.placement, Arc::clone(&keeper.holes)),
     );
     let reader = Arc::new(reader.map_err(|error| StartError::io("reading threads", error))?);
     let door = Door::new(config.access, &mut running)?;
@@ -151,28 +152,28 @@ fn reload_with(running: &mut Running, specs: Arc<Specs>, engine: Arc<Engine>, re
     let context = running.context.clone();
     running.on_reload(move |values| {
         let rules = Rules::from_values(values)?;
-        let fingerprint = config::fingerprint(values)?;
+        let placement = config::placement(values)?;
         let quotas = rules.quotas().clone();
         specs.replace(rules);
         engine.set_quotas(&quotas);
-        reader.follow_ring(fingerprint);
-        tell_ring(fingerprint, &context);
+        tell_ring(placement.as_ref(), &context);
+        reader.follow_ring(placement);
         Ok(())
     });
 }
 
 /// What `/health` shows besides.
-fn tell_facts(fingerprint: Option<ring::Fingerprint>, name: Option<&str>, context: &Context) {
-    tell_ring(fingerprint, context);
+fn tell_facts(placement: Option<&Placement>, name: Option<&str>, context: &Context) {
+    tell_ring(placement, context);
     if let Some(name) = name {
         context.facts.set("node", name.to_owned());
     }
 }
 
 /// Lets tools see by `/health` whether their ring is the node's.
-fn tell_ring(fingerprint: Option<ring::Fingerprint>, context: &Context) {
-    if let Some(fingerprint) = fingerprint {
-        context.facts.set("ring_fingerprint", fingerprint.to_string());
+fn tell_ring(placement: Option<&Placement>, context: &Context) {
+    if let Some(placement) = placement {
+        context.facts.set("ring_fingerprint", placement.fingerprint().to_string());
     }
 }
 

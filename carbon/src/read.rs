@@ -5,6 +5,7 @@
 pub(crate) mod details;
 mod fault;
 pub(crate) mod find;
+pub(crate) mod fold;
 pub(crate) mod info;
 pub(crate) mod list;
 pub(crate) mod render;
@@ -13,17 +14,18 @@ pub(crate) mod usage;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use daemon::threads::{Pool, PoolError};
 use daemon::{Clock, Counter, Registry};
 use metric::Within;
+use parking_lot::RwLock;
 
 pub(crate) use self::fault::ReadFault;
 use crate::config::ReadLimits;
 use crate::engine::Engine;
 use crate::keeper::holes::Holes;
+use crate::placement::Placement;
 
 /// What reading counts besides requests.
 #[derive(Debug)]
@@ -74,8 +76,8 @@ pub(crate) struct Reader {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: ReadLimits,
     pub(crate) counters: ReadCounters,
-    /// The ring that this node belongs to, 0 for none.
-    ring_fingerprint: AtomicU64,
+    /// The ring that this node belongs to.
+    placement: RwLock<Option<Arc<Placement>>>,
     /// What the node calls itself.
     pub(crate) name: String,
     /// Of what time points may be missing.
@@ -88,23 +90,28 @@ impl Reader {
         engine: Arc<Engine>,
         (clock, registry): (Arc<dyn Clock>, &Registry),
         limits: ReadLimits,
-        (name, ring_fingerprint, holes): (String, u64, Arc<Holes>),
+        (name, placement, holes): (String, Option<Placement>, Arc<Holes>),
     ) -> io::Result<Self> {
         let pool = Pool::nice("carbon-read", limits.threads, limits.queue_max, limits.niceness)?;
         let counters = ReadCounters::new(registry);
-        let ring_fingerprint = AtomicU64::new(ring_fingerprint);
-        Ok(Self { engine, clock, limits, counters, ring_fingerprint, name, holes, pool })
+        let placement = RwLock::new(placement.map(Arc::new));
+        Ok(Self { engine, clock, limits, counters, placement, name, holes, pool })
     }
 
-    /// The ring that answers name, by which a zipper sees whether it places names as the node does.
+    /// The ring that answers name, by which a zipper sees whether it places names as the node does; 0
+    /// for none.
     pub(crate) fn ring_fingerprint(&self) -> u64 {
-        self.ring_fingerprint.load(Ordering::Relaxed)
+        self.placement().map_or(0, |placement| placement.fingerprint().as_u64())
+    }
+
+    /// The ring that this node belongs to.
+    pub(crate) fn placement(&self) -> Option<Arc<Placement>> {
+        self.placement.read().clone()
     }
 
     /// The node belongs to this ring from now on.
-    pub(crate) fn follow_ring(&self, fingerprint: Option<ring::Fingerprint>) {
-        let fingerprint = fingerprint.map_or(0, ring::Fingerprint::as_u64);
-        self.ring_fingerprint.store(fingerprint, Ordering::Relaxed);
+    pub(crate) fn follow_ring(&self, placement: Option<Placement>) {
+        *self.placement.write() = placement.map(Arc::new);
     }
 
     /// Somebody who waits so long, or as long as the settings allow, and may see these names.

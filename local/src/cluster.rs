@@ -94,7 +94,9 @@ impl Cluster {
         for number in 1..=config.nodes {
             let name = format!("node-{number}");
             let path = folder.join(&name);
-            nodes.push(StorageNode::new(name, path, node_settings(&config)));
+            let settings = node_settings(&config).with("self", &name);
+            let settings = settings.with("cluster", &folder.join(CLUSTER_FILE).to_string_lossy());
+            nodes.push(StorageNode::new(name, path, settings));
         }
         check_same_size(&folder, config.nodes)?;
         match Self::start_parts(&config, &folder, &mut nodes, context).await {
@@ -118,6 +120,8 @@ impl Cluster {
         nodes: &mut [StorageNode],
         context: &Context,
     ) -> Result<[Running; 3], StartError> {
+        // Nodes know their ring by this file; where they listen is known when they do.
+        write_cluster_file(folder, config.replication, nodes)?;
         for node in nodes.iter_mut() {
             node.start(context).await?;
         }

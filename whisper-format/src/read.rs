@@ -55,6 +55,13 @@ impl Fetched {
 
     /// The values, NaN for null.
     pub fn column(&self) -> Vec<f64> {
+        let mut column = Vec::new();
+        self.fill(&mut column);
+        column
+    }
+
+    /// The values, NaN for null, in place of what the column holds.
+    pub fn fill(&self, column: &mut Vec<f64>) {
         let count = usize::try_from(self.count).unwrap_or(usize::MAX);
         let (slots, _) = self.slots.as_chunks();
         let intervals = (0..).map(|index| self.window().interval(index));
@@ -62,10 +69,10 @@ impl Fetched {
             let point = Point::from_bytes(slot);
             if i64::from(point.interval) == interval { point.value } else { f64::NAN }
         };
-        let mut column: Vec<f64> = slots.iter().take(count).zip(intervals).map(value).collect();
+        column.clear();
+        column.extend(slots.iter().take(count).zip(intervals).map(value));
         // Of an archive without data there are no slots.
         column.resize(count, f64::NAN);
-        column
     }
 
     /// The intervals that were asked for.

@@ -138,6 +138,16 @@ pub const METRICS: &[Metric] = &[
     )
     .labels(&["node"]),
     Metric::counter(
+        "plumbago_zipper_node_received_bytes_total",
+        "Bytes of a node's answers.",
+    )
+    .labels(&["node"]),
+    Metric::counter(
+        "plumbago_zipper_folds_total",
+        "Folds asked of the nodes: folded, or refused, and so to be asked again as series.",
+    )
+    .labels(&["outcome"]),
+    Metric::counter(
         "plumbago_zipper_node_failures_total",
         "Requests that a node did not answer well: connect, broken, timeout, status, decode, \
          too_large, or late for what others had answered by then.",

@@ -60,6 +60,20 @@ impl Topology {
         self.rings.iter().any(|view| view.ring.fingerprint().as_u64() == fingerprint)
     }
 
+    /// The places of these nodes in the ring; empty for a single node without a ring, which holds
+    /// everything, and none where nobody can tell who holds what.
+    pub(crate) fn places(&self, nodes: &[usize]) -> Option<Vec<u32>> {
+        match self.rings.as_slice() {
+            [] if self.nodes == 1 => Some(Vec::new()),
+            [view] => {
+                let place = |node| view.nodes.iter().position(|other| other == node);
+                let places = nodes.iter().map(|node| place(node).and_then(|p| p.try_into().ok()));
+                places.collect()
+            }
+            _ => None,
+        }
+    }
+
     /// How many nodes hold each series; 1 when that is not known.
     #[must_use]
     pub fn copies(&self) -> usize {

@@ -2,6 +2,7 @@
 
 mod divergence;
 mod fetch;
+mod fold;
 mod merging;
 mod tally;
 

@@ -192,7 +192,7 @@ async fn by_names(
     let asked: Vec<String> = asked.into_iter().filter(|name| !name.is_empty()).collect();
     let whole = Window::new(0, i64::MAX);
     for pattern in &asked {
-        let fetch = Fetch { pattern: pattern.clone(), window: whole };
+        let fetch = Fetch::new(pattern.clone(), whole);
         check_pattern(&fetch, &api.config.query).map_err(|error| match error {
             limit @ EvalError::Limit { .. } => Refusal::Query(limit),
             wrong => Refusal::parameter("query", wrong),

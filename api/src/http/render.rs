@@ -173,6 +173,7 @@ pub(super) fn request(api: &Api, call: &Call, is_message: bool) -> Result<Reques
     request.max_step = params.get("maxStep").and_then(|text| text.parse().ok());
     request.template = params.template();
     request.limits = api.config.query.clone();
+    request.push_down = api.config.push_down;
     Ok(request)
 }
 
@@ -237,8 +238,8 @@ pub(super) struct Stats {
     pub(super) fetching: Duration,
     pub(super) evaluating: Duration,
     pub(super) rounds: usize,
-    pub(super) series_read: usize,
-    pub(super) points_read: usize,
+    pub(super) series_read: u64,
+    pub(super) points_read: u64,
     pub(super) memory_bytes: u64,
 }
 

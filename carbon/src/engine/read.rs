@@ -54,12 +54,26 @@ impl Engine {
         until: i64,
         now: i64,
     ) -> Result<Option<SeriesData>, ReadError> {
+        let Some(name) = self.store.table.name(id) else { return Ok(None) };
+        let reading = self.read_named(id, &name, (from, until), now)?;
+        Ok(reading.map(|reading| reading.into_series(name)))
+    }
+
+    /// As [`Engine::read`], of a series whose name the caller knows.
+    ///
+    /// # Errors
+    /// As [`Engine::read`].
+    pub(crate) fn read_named(
+        &self,
+        id: SeriesId,
+        name: &str,
+        (from, until): (i64, i64),
+        now: i64,
+    ) -> Result<Option<Reading>, ReadError> {
         let store = &self.store;
         let Some(path) = store.path(id) else { return Ok(None) };
-        let Some(name) = store.table.name(id) else { return Ok(None) };
         let _turn = store.turns.take(id);
-        let request = Request { from, until, now };
-        let read = store.read(id, &name, &path, request);
+        let read = store.read(id, name, &path, Request { from, until, now });
         read.map_err(|source| ReadError::file(path, source))
     }
 
@@ -82,6 +96,54 @@ impl Engine {
     }
 }
 
+/// What was read of a series.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    fetched: Fetched,
+    /// Slots, by their time, that waiting points will fill.
+    waiting: Vec<(i64, f64)>,
+    method: Method,
+    x_files_factor: f32,
+}
+
+impl Reading {
+    fn new(header: &Header, fetched: Fetched, waiting: Vec<(i64, f64)>) -> Self {
+        Self { fetched, waiting, method: header.method, x_files_factor: header.x_files_factor }
+    }
+
+    /// How many slots there are.
+    pub(crate) fn slots(&self) -> u64 {
+        self.fetched.count()
+    }
+
+    /// The time of the first slot, and the seconds from one to the next.
+    pub(crate) fn grid(&self) -> (i64, i64) {
+        (self.fetched.start, self.fetched.step.into())
+    }
+
+    /// The values, NaN for null, in place of what the column holds.
+    pub(crate) fn fill(&self, column: &mut Vec<f64>) {
+        self.fetched.fill(column);
+        let (start, step) = self.grid();
+        for &(interval, value) in self.waiting.iter().filter(|slot| slot.0 >= start) {
+            let slot = usize::try_from((interval - start) / step).ok();
+            if let Some(place) = slot.and_then(|slot| column.get_mut(slot)) {
+                *place = value;
+            }
+        }
+    }
+
+    fn into_series(self, name: String) -> SeriesData {
+        let mut column = Vec::new();
+        self.fill(&mut column);
+        let (start, step) = self.grid();
+        let mut data = SeriesData::new(name, start, step, column);
+        data.consolidation = consolidation(self.method);
+        data.x_files_factor = self.x_files_factor;
+        data
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Request {
     from: i64,
@@ -96,7 +158,7 @@ impl Store {
         name: &str,
         path: &std::path::Path,
         request: Request,
-    ) -> Result<Option<SeriesData>, whisper::Error> {
+    ) -> Result<Option<Reading>, whisper::Error> {
         let Request { from, until, now } = request;
         let look = self.pending.look(id);
         let waiting = look.batch();
@@ -106,26 +168,24 @@ impl Store {
             }
             let file = self.new_in_memory(name, &waiting, now)?;
             let fetched = file.fetch(from, until, now, None)?;
-            return Ok(fetched.map(|fetched| data(name, file.header(), &fetched)));
+            return Ok(fetched.map(|fetched| Reading::new(file.header(), fetched, Vec::new())));
         };
         let plan = file.header().plan_fetch(from, until, now, None)?;
         let Some((archive, window)) = plan else { return Ok(None) };
         let complete = archive == 0 || !self.is_owed(id, &look);
         if waiting.is_empty() && complete {
             let fetched = file.fetch(from, until, now, None)?;
-            return Ok(fetched.map(|fetched| data(name, file.header(), &fetched)));
+            return Ok(fetched.map(|fetched| Reading::new(file.header(), fetched, Vec::new())));
         }
         if archive == 0
             && let Some(slots) = slots_of_finest(&file.header().archives[0], window, &waiting, now)
         {
-            let Some(fetched) = file.fetch(from, until, now, None)? else { return Ok(None) };
-            let mut data = data(name, file.header(), &fetched);
-            lay_over(&mut data, &slots);
-            return Ok(Some(data));
+            let fetched = file.fetch(from, until, now, None)?;
+            return Ok(fetched.map(|fetched| Reading::new(file.header(), fetched, slots)));
         }
         let file = self.patched(file, id, &look, now)?;
         let fetched = file.fetch(from, until, now, None)?;
-        Ok(fetched.map(|fetched| data(name, file.header(), &fetched)))
+        Ok(fetched.map(|fetched| Reading::new(file.header(), fetched, Vec::new())))
     }
 
     /// Whether the file may lack rollups of points that it has.
@@ -226,25 +286,6 @@ fn slots_of_finest(
     let fresh = waiting.iter().filter(|point| now.saturating_sub(point.0) <= finest.retention());
     let slots = fresh.map(|&(timestamp, value)| (finest.align(timestamp), value));
     slots.map(|slot| in_round(slot.0).then_some(slot)).collect()
-}
-
-fn lay_over(data: &mut SeriesData, slots: &[(i64, f64)]) {
-    for &(interval, value) in slots {
-        let slot = interval.checked_sub(data.start).map(|distance| distance / data.step);
-        let slot = slot.and_then(|slot| usize::try_from(slot).ok());
-        if let Some(place) = slot.and_then(|slot| data.values.get_mut(slot))
-            && interval >= data.start
-        {
-            *place = value;
-        }
-    }
-}
-
-fn data(name: &str, header: &Header, fetched: &Fetched) -> SeriesData {
-    let mut data = SeriesData::new(name, fetched.start, fetched.step.into(), fetched.column());
-    data.consolidation = consolidation(header.method);
-    data.x_files_factor = header.x_files_factor;
-    data
 }
 
 fn consolidation(method: Method) -> Consolidation {

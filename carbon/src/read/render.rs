@@ -15,7 +15,7 @@ use super::{Asker, ReadFault, Reader};
 use crate::series::SeriesId;
 
 /// Series read in one piece: enough to put their files in order, few enough to be held in memory.
-const PIECE_SERIES: usize = 256;
+pub(super) const PIECE_SERIES: usize = 256;
 
 /// What a series takes in an answer besides its values, about.
 const HEAD_BYTES: usize = 256;
@@ -189,10 +189,13 @@ fn encode(
 /// Those that any of the windows touches, and those that ended lately.
 fn holes(reader: &Reader, request: &RenderRequest) -> Vec<Hole> {
     let windows = request.fetches.iter().map(|fetch| fetch.window);
-    let ends = windows.map(|window| (window.from, window.until));
-    let ends = ends.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
-    let Some((from, until)) = ends else { return Vec::new() };
-    let holes = reader.holes.within(from, until.min(request.now), request.now).into_iter();
+    let whole = windows.reduce(|a, b| Window::new(a.from.min(b.from), a.until.max(b.until)));
+    whole.map_or_else(Vec::new, |whole| holes_within(reader, whole, request.now))
+}
+
+/// Those that the window touches, and those that ended lately.
+pub(super) fn holes_within(reader: &Reader, window: Window, now: i64) -> Vec<Hole> {
+    let holes = reader.holes.within(window.from, window.until.min(now), now).into_iter();
     holes.map(|hole| Hole { from_s: hole.from_s, until_s: hole.until_s }).collect()
 }
 
@@ -254,7 +257,7 @@ fn read_piece(
     Ok(piece)
 }
 
-fn check_points(points: u64, allowed: u64) -> Result<(), ReadFault> {
+pub(super) fn check_points(points: u64, allowed: u64) -> Result<(), ReadFault> {
     if points <= allowed {
         return Ok(());
     }

@@ -23,6 +23,7 @@ use super::watch::Watch;
 use crate::keeper::Keeper;
 use crate::read::details::Details;
 use crate::read::find::Query;
+use crate::read::fold::{self, FoldRequest};
 use crate::read::render::{Fetch, Render, RenderRequest};
 use crate::read::tags::{self, COMPLETIONS_DEFAULT, Narrowing};
 use crate::read::usage::{self, Usage, UsageRequest};
@@ -175,12 +176,20 @@ impl Service {
 
     async fn render(&self, params: &Params, watch: Watch) -> Result<Response, (ReadFault, Watch)> {
         let reader = &self.reader;
-        let request = match render_request(reader, params) {
+        let (request, wait, fold) = match render_request(reader, params) {
             Ok(request) => request,
             Err(fault) => return Err((fault, watch)),
         };
-        let (request, wait) = request;
         let content_type = request.format.content_type();
+        if let Some(fold) = fold {
+            let asker = reader.asker(wait, params.caller.within.clone());
+            let reply = match fold::fold(reader, fold, &asker).await {
+                Ok(reply) => reply,
+                Err(fault) => return Err((fault, watch)),
+            };
+            watch.end(StatusCode::OK);
+            return Ok(reply::bytes(content_type, reply.encode_to_vec()));
+        }
         match Render::begin(
             Arc::clone(reader),
             request,
@@ -313,6 +322,18 @@ fn last_part(path: &str) -> Result<String, ReadFault> {
     Ok(pairs.0.into_iter().next().map(|(_, tag)| tag).unwrap_or_default())
 }
 
+/// One target to be folded; several are answered as series.
+fn fold_request(
+    message: Option<MultiFetchRequest>,
+    request: &RenderRequest,
+) -> Option<FoldRequest> {
+    let plan = message?.plan?;
+    let [fetch] = request.fetches.as_slice() else { return None };
+    let (fetch, ring_fingerprint) = (fetch.clone(), plan.ring_fingerprint);
+    let (now, points_max) = (request.now, request.points_max);
+    Some(FoldRequest { fold: plan.fold?, ring_fingerprint, fetch, now, points_max })
+}
+
 /// How long the asker waits: as its header says, or its plan.
 fn wait(reader: &Reader, params: &Params, plan: Option<&Plan>) -> Option<Duration> {
     let planned = plan.filter(|plan| plan.deadline_unix_ms > 0).map(|plan| {
@@ -335,7 +356,7 @@ pub(super) fn check_windows(windows: &[Window]) -> Result<(), ReadFault> {
 fn render_request(
     reader: &Reader,
     params: &Params,
-) -> Result<(RenderRequest, Option<Duration>), ReadFault> {
+) -> Result<(RenderRequest, Option<Duration>, Option<FoldRequest>), ReadFault> {
     let message: Option<MultiFetchRequest> = params.message()?;
     let plan = message.as_ref().and_then(|request| request.plan.as_ref());
     let (texts, windows) = match &message {
@@ -373,7 +394,9 @@ fn render_request(
         budget => budget.min(reader.limits.points_max),
     };
     let request = RenderRequest { format: params.format, fetches, now, points_max };
-    Ok((request, wait(reader, params, plan)))
+    let waits = wait(reader, params, plan);
+    let fold = fold_request(message, &request);
+    Ok((request, waits, fold))
 }
 
 fn no_such(what: &str, format: Format) -> ReadFault {

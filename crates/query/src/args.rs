@@ -3,6 +3,7 @@
 use crate::aggregate::Aggregate;
 use crate::error::EvalError;
 use crate::function::{Function, Literal, Param, ParamKind};
+use crate::names::Node;
 use crate::number::python_float;
 use crate::time_expr::parse_interval;
 use crate::value::Value;
@@ -131,6 +132,15 @@ impl BoundArgs {
     /// The value of a parameter; `None` if it is absent and has no default.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.all(name).first()
+    }
+
+    /// Places in a name, or tags.
+    pub fn nodes(&self, name: &str) -> Vec<Node> {
+        let node = |value: &Value| match value {
+            Value::Int(i) => Node::Index(*i),
+            other => Node::Tag(other.to_text()),
+        };
+        self.all(name).iter().map(node).collect()
     }
 
     /// Takes all values of a parameter out.

@@ -8,11 +8,12 @@ use crate::ast::Expr;
 use crate::brake::Brake;
 use crate::error::EvalError;
 use crate::eval::{Run, Scope};
+use crate::fold::FoldedGroup;
 use crate::function::Function;
 use crate::limits::Limits;
 use crate::names::Node;
 use crate::plan::{Fetch, Window};
-use crate::series::Series;
+use crate::series::{Grid, Series};
 use crate::time_expr::{parse_interval, parse_time};
 use crate::value::Value;
 
@@ -169,13 +170,7 @@ impl Call<'_> {
 
     /// Places in a name, or tags.
     pub fn nodes(&self, name: &str) -> Vec<Node> {
-        let values = self.args.all(name).iter();
-        values
-            .map(|v| match v {
-                Value::Int(i) => Node::Index(*i),
-                other => Node::Tag(other.to_text()),
-            })
-            .collect()
+        self.args.nodes(name)
     }
 
     /// A length of time.
@@ -302,6 +297,20 @@ impl Call<'_> {
         Ok(list_of(value))
     }
 
+    /// What another function of the table makes of a group that the store has folded, were it called
+    /// with the series of that group.
+    pub(crate) fn finish_folded(
+        &mut self,
+        function: &'static Function,
+        pattern: &str,
+        group: &FoldedGroup,
+    ) -> Result<Vec<Series>, EvalError> {
+        let folded = function.folded_alone();
+        let (folding, args) = folded.ok_or_else(|| self.error("cannot be folded"))?;
+        let mut call = Call { function, args, exprs: &[], run: self.run, scope: &mut *self.scope };
+        (folding.finish)(&mut call, pattern, &[group])
+    }
+
     /// What has been stacked so far under this name in the request; empty the first time.
     pub fn stacked_so_far(&self, stack: &str) -> Vec<f64> {
         self.run.stacks.borrow().get(stack).cloned().unwrap_or_default()
@@ -311,17 +320,6 @@ impl Call<'_> {
     pub fn set_stacked(&mut self, stack: &str, total: Vec<f64>) {
         self.run.stacks.borrow_mut().insert(stack.to_owned(), total);
     }
-}
-
-/// Where points lie in time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Grid {
-    /// First point, seconds.
-    pub start: i64,
-    /// End, seconds.
-    pub end: i64,
-    /// Seconds between points.
-    pub step: i64,
 }
 
 pub(crate) fn list_of(value: Value) -> Vec<Series> {

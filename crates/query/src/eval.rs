@@ -14,9 +14,10 @@ use crate::ast::{CallExpr, Expr, TemplateExpr};
 use crate::brake::Brake;
 use crate::call::Call;
 use crate::error::EvalError;
+use crate::fold::Folded;
 use crate::function::{Body, find};
 use crate::parse::{DEPTH_MAX, parse, parse_prefix};
-use crate::plan::{Fetch, Window};
+use crate::plan::{Fetch, Folds, Window, folds};
 use crate::request::Request;
 use crate::series::{Consolidation, SERIES_BYTES, Series, Values};
 use crate::value::Value;
@@ -31,9 +32,16 @@ struct Fetched {
     consolidation: Consolidation,
 }
 
-/// What one fetch answered, in byte order of names. Clones share it.
+/// What one fetch answered. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Answer(Arc<[Fetched]>);
+pub struct Answer(Found);
+
+#[derive(Clone, Debug)]
+enum Found {
+    /// In byte order of names.
+    Series(Arc<[Fetched]>),
+    Folded(Arc<Folded>),
+}
 
 impl Answer {
     /// Of series in any order; none say that nothing matches.
@@ -49,27 +57,41 @@ impl Answer {
             })
             .collect();
         answer.sort_by(|a, b| a.name.cmp(&b.name));
-        Self(answer.into())
+        Self(Found::Series(answer.into()))
+    }
+
+    /// Of series that the store has folded.
+    pub fn folded(folded: Folded) -> Self {
+        Self(Found::Folded(Arc::new(folded)))
     }
 
     /// How many series there are.
-    pub fn series(&self) -> usize {
-        self.0.len()
+    pub fn series(&self) -> u64 {
+        match &self.0 {
+            Found::Series(series) => series.len() as u64,
+            Found::Folded(folded) => folded.series(),
+        }
     }
 
     /// How many points they have.
-    pub fn points(&self) -> usize {
-        self.0.iter().map(|s| s.values.len()).sum()
+    pub fn points(&self) -> u64 {
+        match &self.0 {
+            Found::Series(series) => series.iter().map(|s| s.values.len() as u64).sum(),
+            Found::Folded(folded) => folded.points(),
+        }
     }
 
     /// About how much memory it takes.
     pub fn bytes(&self) -> u64 {
         let bytes = |s: &Fetched| SERIES_BYTES + (s.name.len() + s.values.len() * 8) as u64;
-        self.0.iter().map(bytes).sum()
+        match &self.0 {
+            Found::Series(series) => series.iter().map(bytes).sum(),
+            Found::Folded(folded) => folded.bytes(),
+        }
     }
 }
 
-/// Everything fetched for a request, by (pattern, window).
+/// Everything fetched for a request.
 #[derive(Clone, Debug, Default)]
 pub struct Data {
     answers: HashMap<Fetch, Answer>,
@@ -302,6 +324,9 @@ impl<'a> Run<'a> {
     }
 
     fn evaluate_call_within(&self, call: &CallExpr, scope: &mut Scope) -> Result<Value, EvalError> {
+        if let Some(value) = self.finish_folded(call, scope)? {
+            return Ok(value);
+        }
         let mut args = Vec::with_capacity(call.args.len());
         for arg in &call.args {
             args.push(self.evaluate(arg, scope)?);
@@ -313,6 +338,24 @@ impl<'a> Run<'a> {
             scope.x_files_factor = inner.x_files_factor;
         }
         self.apply(&call.name, args, kwargs, &call.args, scope)
+    }
+
+    /// The call's value, if its series have come folded.
+    fn finish_folded(
+        &self,
+        call: &CallExpr,
+        scope: &mut Scope,
+    ) -> Result<Option<Value>, EvalError> {
+        let Some(function) = find(&call.name) else { return Ok(None) };
+        let Some(folds) = folds(function, call, scope, self.request) else { return Ok(None) };
+        let Folds { fetch, folding, args } = folds;
+        let Some(answer) = self.data.answers.get(&fetch) else { return Ok(None) };
+        let Found::Folded(folded) = &answer.0 else { return Ok(None) };
+        self.brake.check()?;
+        self.charge_read(answer)?;
+        let mut call = Call { function, args, exprs: &[], run: self, scope };
+        let list = (folding.finish)(&mut call, &fetch.pattern, &folded.groups())?;
+        Ok(Some(Value::List(list)))
     }
 
     /// Calls a function of the table.
@@ -340,26 +383,31 @@ impl<'a> Run<'a> {
     }
 
     pub(crate) fn fetch(&self, pattern: String, scope: &Scope) -> Result<Value, EvalError> {
-        let fetch = Fetch { pattern, window: scope.window };
-        let Some(Answer(answer)) = self.data.answers.get(&fetch) else {
+        let fetch = Fetch::new(pattern, scope.window);
+        let found = self.data.answers.get(&fetch);
+        let Some((found, Found::Series(series))) = found.map(|found| (found, &found.0)) else {
             let mut missing = self.missing.borrow_mut();
             if !scope.fetched_only && !missing.contains(&fetch) {
                 missing.push(fetch);
             }
             return Ok(Value::List(Vec::new()));
         };
-        let limits = &self.request.limits;
-        let (asked, allowed) = (answer.len() as u64, limits.pattern_series_max);
-        if asked > allowed {
-            return Err(EvalError::Limit { limit: "pattern_series_max", asked, allowed });
-        }
-        charge(&self.series_read, answer.len() as u64, "series_max", limits.series_max)?;
-        let points = answer.iter().map(|s| s.values.len() as u64).sum();
-        charge(&self.points_read, points, "points_max", limits.points_max)?;
-        let list = answer.iter().map(|s| series_of(s, &fetch.pattern, scope)).collect();
+        self.charge_read(found)?;
+        let list = series.iter().map(|s| series_of(s, &fetch.pattern, scope)).collect();
         let list = Value::List(list);
         self.hold(list.bytes())?;
         Ok(list)
+    }
+
+    /// Counts what was read, whoever read it.
+    fn charge_read(&self, answer: &Answer) -> Result<(), EvalError> {
+        let limits = &self.request.limits;
+        let (asked, allowed) = (answer.series(), limits.pattern_series_max);
+        if asked > allowed {
+            return Err(EvalError::Limit { limit: "pattern_series_max", asked, allowed });
+        }
+        charge(&self.series_read, asked, "series_max", limits.series_max)?;
+        charge(&self.points_read, answer.points(), "points_max", limits.points_max)
     }
 
     /// Counts a call planned or evaluated.

@@ -5,9 +5,11 @@ use std::sync::LazyLock;
 use crate::args::BoundArgs;
 use crate::call::Call;
 use crate::error::EvalError;
+use crate::fold::{FoldSpec, FoldedGroup};
 use crate::plan::Window;
 use crate::request::Request;
 use crate::series::Series;
+use crate::value::Value;
 
 /// A function of the query language.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub struct Function {
     pub window: WindowRule,
     /// Whether `groupByNode` and its like take it as a callback.
     pub aggregates: bool,
+    /// How storage nodes can begin it.
+    pub fold: Option<&'static Folding>,
     /// What it does.
     pub eval: Body,
     /// Targets that show it at work; each is a test.
@@ -46,6 +50,7 @@ impl Function {
         detail: "",
         window: WindowRule::Same,
         aggregates: false,
+        fold: None,
         eval: Body::List(|_| Ok(Vec::new())),
         examples: &[],
     };
@@ -59,6 +64,27 @@ pub enum Body {
     /// A list of lists (`map` only).
     Lists(fn(&mut Call<'_>) -> Result<Vec<Vec<Series>>, EvalError>),
 }
+
+impl Function {
+    /// The arguments of a call with one list of series and nothing else, if the function can be folded
+    /// so.
+    pub(crate) fn folded_alone(&'static self) -> Option<(&'static Folding, BoundArgs)> {
+        let args = BoundArgs::bind(self, self.name, vec![Value::List(Vec::new())], Vec::new());
+        Some((self.fold?, args.ok()?))
+    }
+}
+
+/// What becomes of a call whose only series are those of one pattern, where storage nodes fold them.
+#[derive(Debug)]
+pub struct Folding {
+    /// What to fold, for these arguments; the list of series among them is empty.
+    pub spec: fn(&Function, &BoundArgs) -> Option<FoldSpec>,
+    /// What the body would have made of the series that this pattern found.
+    pub finish: Finish,
+}
+
+/// The end of a fold: of a pattern and the groups of its series.
+pub type Finish = fn(&mut Call<'_>, &str, &[&FoldedGroup]) -> Result<Vec<Series>, EvalError>;
 
 /// The groups of graphite-web's function list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

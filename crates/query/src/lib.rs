@@ -29,6 +29,7 @@ pub mod value;
 pub use brake::Brake;
 pub use error::EvalError;
 pub use eval::{Answer, Data};
+pub use fold::{FoldSpec, Folded};
 pub use limits::Limits;
 pub use plan::{Fetch, Window};
 pub use request::{Outcome, Prepared, ROUNDS_MAX, Request, check_pattern, prepare, prepare_parsed};

@@ -4,7 +4,7 @@ use crate::parse::first_path;
 use crate::series::Series;
 
 /// A part of a name by its place, or a tag.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Node {
     /// Place among the dots; negative ones count from the end.
     Index(i64),
@@ -30,24 +30,33 @@ pub fn path_expressions<'s>(list: impl IntoIterator<Item = &'s Series>) -> Strin
 ///
 /// `path` stands in for the name, where the name is a call and the parts are those of a path in it.
 pub fn node_or_tag(series: &Series, node: &Node, path: Option<&str>) -> String {
-    let tag = |name: &str| series.tags.get(name).cloned().unwrap_or_default();
+    let name = path.unwrap_or(&series.name);
+    part_or_tag(name, node, &|tag| series.tags.get(tag).cloned())
+}
+
+fn part_or_tag(name: &str, node: &Node, tag: &impl Fn(&str) -> Option<String>) -> String {
     match node {
-        Node::Tag(name) => tag(name),
+        Node::Tag(name) => tag(name).unwrap_or_default(),
         Node::Index(index) => {
-            let name = path.unwrap_or(&series.name);
             let metric = name.split(';').next().unwrap_or_default();
             let parts: Vec<&str> = metric.split('.').collect();
             let at = python_index(*index, parts.len());
-            at.map_or_else(|| tag(&index.to_string()), |at| parts[at].to_owned())
+            let otherwise = || tag(&index.to_string()).unwrap_or_default();
+            at.map_or_else(otherwise, |at| parts[at].to_owned())
         }
     }
 }
 
 /// The parts and tags that `nodes` names, joined by dots: an alias, or the key of a group.
 pub fn node_key(series: &Series, nodes: &[Node]) -> String {
-    let path = if series.name.ends_with(')') { first_path(&series.name) } else { None };
-    let parts: Vec<String> =
-        nodes.iter().map(|node| node_or_tag(series, node, path.as_deref())).collect();
+    key_of(&series.name, nodes, |tag| series.tags.get(tag).cloned())
+}
+
+/// As [`node_key`], of a name whose tags are looked up only if they are needed.
+pub fn key_of(name: &str, nodes: &[Node], tag: impl Fn(&str) -> Option<String>) -> String {
+    let path = if name.ends_with(')') { first_path(name) } else { None };
+    let name = path.as_deref().unwrap_or(name);
+    let parts: Vec<String> = nodes.iter().map(|node| part_or_tag(name, node, &tag)).collect();
     parts.join(".")
 }
 

@@ -1,7 +1,7 @@
 //! Brings series of different steps onto one grid, as graphite-web does before it combines them.
 
-use crate::call::Grid;
 use crate::fold::{Fold, Partial};
+use crate::series::Grid;
 use crate::series::Series;
 
 /// Rows put together at once, so that columns are read a stretch at a time and not point by point.

@@ -6,7 +6,8 @@ use crate::args::BoundArgs;
 use crate::ast::{CallExpr, Expr};
 use crate::error::EvalError;
 use crate::eval::{Run, Scope};
-use crate::function::{Function, WindowRule, find};
+use crate::fold::FoldSpec;
+use crate::function::{Folding, Function, WindowRule, find};
 use crate::request::Request;
 use crate::time_expr::parse_interval;
 use crate::value::Value;
@@ -33,12 +34,30 @@ pub struct Fetch {
     pub pattern: String,
     /// When.
     pub window: Window,
+    /// What the store may make of the series; if it does not, they are read without.
+    pub fold: Option<FoldSpec>,
 }
 
 /// What a read of events begins with; no path holds a parenthesis.
 const EVENTS: &str = "events()";
 
 impl Fetch {
+    /// Of series as they are.
+    pub fn new(pattern: impl Into<String>, window: Window) -> Self {
+        Self { pattern: pattern.into(), window, fold: None }
+    }
+
+    /// The same of series as they are.
+    #[must_use]
+    pub fn unfolded(&self) -> Self {
+        Self::new(self.pattern.clone(), self.window)
+    }
+
+    /// Whether it may mean more than one series.
+    fn is_pattern(&self) -> bool {
+        self.is_tag_query() || self.pattern.contains(['*', '?', '[', '{'])
+    }
+
     /// Whether the pattern is a `seriesByTag(...)` for [`metric::TagQuery::parse_call`] and not a path
     /// for [`metric::Glob::compile`]; no path holds a parenthesis after this word.
     pub fn is_tag_query(&self) -> bool {
@@ -62,15 +81,25 @@ pub(crate) struct Planner<'a> {
     run: &'a Run<'a>,
     fetches: Vec<Fetch>,
     seen: HashSet<Fetch>,
+    /// Whether a keyword argument sees what others read, which then must be read.
+    is_looked_at: bool,
 }
 
 impl<'a> Planner<'a> {
     pub(crate) fn new(run: &'a Run<'a>) -> Self {
-        Self { run, fetches: Vec::new(), seen: HashSet::new() }
+        Self { run, fetches: Vec::new(), seen: HashSet::new(), is_looked_at: false }
     }
 
+    /// What is read as it is anyway need not be folded besides.
     pub(crate) fn into_fetches(self) -> Vec<Fetch> {
-        self.fetches
+        let Self { fetches, seen, is_looked_at, .. } = self;
+        let is_needed = |fetch: &Fetch| is_looked_at || seen.contains(&fetch.unfolded());
+        let mut listed = HashSet::new();
+        let settled = fetches.into_iter().map(|fetch| match fetch.fold {
+            Some(_) if is_needed(&fetch) => fetch.unfolded(),
+            _ => fetch,
+        });
+        settled.filter(|fetch| listed.insert(fetch.clone())).collect()
     }
 
     /// Adds the fetches of an expression.
@@ -79,12 +108,12 @@ impl<'a> Planner<'a> {
             // A path that is one variable is that variable's value, and no pattern.
             Expr::Path(path) if scope.literal(expr).is_none() => {
                 if let Value::Text(pattern) = scope.replace(path) {
-                    self.add(pattern, scope.window);
+                    self.add(Fetch::new(pattern, scope.window));
                 }
                 Ok(())
             }
             Expr::Tagged { raw } => {
-                self.add(raw.clone(), scope.window);
+                self.add(Fetch::new(raw.clone(), scope.window));
                 Ok(())
             }
             Expr::Template(template) => {
@@ -100,6 +129,11 @@ impl<'a> Planner<'a> {
         self.run.charge_call()?;
         let unknown = || EvalError::UnknownFunction { name: call.name.clone() };
         let function = find(&call.name).ok_or_else(unknown)?;
+        self.is_looked_at |= call.kwargs.iter().any(|(_, arg)| scope.literal(arg).is_none());
+        if let Some(Folds { fetch, .. }) = folds(function, call, scope, self.run.request) {
+            self.add(fetch);
+            return Ok(());
+        }
         for arg in &call.args {
             self.collect(arg, scope)?;
         }
@@ -110,12 +144,43 @@ impl<'a> Planner<'a> {
         Ok(())
     }
 
-    fn add(&mut self, pattern: String, window: Window) {
-        let fetch = Fetch { pattern, window };
+    fn add(&mut self, fetch: Fetch) {
         if self.seen.insert(fetch.clone()) {
             self.fetches.push(fetch);
         }
     }
+}
+
+/// A call whose series the store may fold.
+pub(crate) struct Folds {
+    pub(crate) fetch: Fetch,
+    pub(crate) folding: &'static Folding,
+    /// Its arguments, with no series in them.
+    pub(crate) args: BoundArgs,
+}
+
+/// How a call is folded, if it can be: its series are those of one pattern, with nothing in between.
+pub(crate) fn folds(
+    function: &'static Function,
+    call: &CallExpr,
+    scope: &Scope,
+    request: &Request,
+) -> Option<Folds> {
+    let folding = function.fold.filter(|_| request.push_down && call.kwargs.is_empty())?;
+    let (first, others) = call.args.split_first()?;
+    let pattern = match first {
+        Expr::Path(path) if scope.literal(first).is_none() => scope.replace(path).to_text(),
+        Expr::Tagged { raw } => raw.clone(),
+        _ => return None,
+    };
+    let mut values = vec![Value::List(Vec::new())];
+    for arg in others {
+        values.push(scope.literal(arg)?);
+    }
+    let args = BoundArgs::bind(function, &call.name, values, Vec::new()).ok()?;
+    let fold = Some((folding.spec)(function, &args)?);
+    let fetch = Fetch { pattern, window: scope.window, fold };
+    fetch.is_pattern().then_some(Folds { fetch, folding, args })
 }
 
 /// The further windows over which a call evaluates its first argument.

@@ -44,6 +44,8 @@ pub struct Request {
     pub max_step: Option<i64>,
     /// What it may cost.
     pub limits: Limits,
+    /// Whether the store is asked to fold series where it can.
+    pub push_down: bool,
 }
 
 impl Request {
@@ -62,6 +64,7 @@ impl Request {
             template: Vec::new(),
             max_step: None,
             limits: Limits::default(),
+            push_down: false,
         }
     }
 

@@ -80,6 +80,17 @@ pub struct Style {
     pub connected_limit: Option<f64>,
 }
 
+/// Where points lie in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grid {
+    /// First point, seconds.
+    pub start: i64,
+    /// End, seconds.
+    pub end: i64,
+    /// Seconds between points.
+    pub step: i64,
+}
+
 /// One series.
 ///
 /// `end` is kept apart from `start + step * values.len()` because several functions move one without

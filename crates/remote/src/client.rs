@@ -4,6 +4,7 @@
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -62,7 +63,12 @@ pub struct FetchReply {
     pub series: Vec<SeriesData>,
     /// How complete the reply is, if the other side says so.
     pub meta: Option<Meta>,
+    /// What a fold came to, if one was asked for and the other side can fold.
+    pub folded: Option<pb_v3::Folded>,
 }
+
+/// Bytes of replies, counted while they arrive.
+pub type Received = Arc<AtomicU64>;
 
 /// A client of one read API.
 #[derive(Debug)]
@@ -73,6 +79,7 @@ pub struct Client {
     /// What the endpoint speaks, once it has said so.
     protocol: Mutex<Option<Format>>,
     clock: Arc<dyn Clock>,
+    received: Received,
 }
 
 /// One request before it has an address.
@@ -124,7 +131,8 @@ impl Client {
     #[must_use]
     pub fn new(endpoint: Endpoint, settings: ClientSettings, clock: Arc<dyn Clock>) -> Self {
         let http = connections(&settings);
-        Self { endpoint, settings, http, protocol: Mutex::new(None), clock }
+        let (protocol, received) = (Mutex::new(None), Received::default());
+        Self { endpoint, settings, http, protocol, clock, received }
     }
 
     /// Whom it asks.
@@ -137,6 +145,12 @@ impl Client {
     #[must_use]
     pub const fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
+    }
+
+    /// Bytes of all replies so far.
+    #[must_use]
+    pub fn received(&self) -> Received {
+        Arc::clone(&self.received)
     }
 
     /// Fetches series. Nothing found is an empty reply.
@@ -203,7 +217,7 @@ impl Client {
             Format::V2 | Format::Json => protocol::with_expressions(request, series),
             _ => series,
         };
-        Ok(FetchReply { series, meta: decoded.meta })
+        Ok(FetchReply { series, meta: decoded.meta, folded: decoded.folded })
     }
 
     /// Begins to fetch series. A reply that is sent in pieces is read in pieces, a short one at once.
@@ -238,7 +252,8 @@ impl Client {
                 return Ok(FetchStream::new(endpoint, &head, whole, None));
             }
             let decoder = RenderDecoder::new(answer.format, self.settings.reply);
-            let rest = Rest { body: answer.body, decoder, deadline: deadline.clone() };
+            let (deadline, received) = (deadline.clone(), self.received());
+            let rest = Rest { body: answer.body, decoder, deadline, received };
             Ok(FetchStream::new(endpoint, &head, FetchReply::default(), Some(rest)))
         };
         in_time(deadline, begun).await
@@ -508,6 +523,7 @@ impl Client {
             let frame = frame.map_err(|error| Kind::Broken(causes(&error)))?;
             let Ok(data) = frame.into_data() else { continue };
             bytes += data.len();
+            self.received.fetch_add(data.len() as u64, Ordering::Relaxed);
             if bytes > bytes_max {
                 return Err(too_large());
             }

@@ -25,7 +25,7 @@ mod stream;
 
 pub use admin::AdminClient;
 pub use allowance::Allowance;
-pub use client::{Client, ClientSettings, FetchReply};
+pub use client::{Client, ClientSettings, FetchReply, Received};
 pub use deadline::{DEADLINE_HEADER, Deadline, OnBehalf, WITHIN_HEADER};
 pub use endpoint::{BadEndpoint, Endpoint};
 pub use error::{RemoteError, RemoteErrorKind};

@@ -1,5 +1,6 @@
 //! Series of one endpoint, handed on while they arrive.
 
+use std::sync::atomic::Ordering;
 use std::vec::IntoIter;
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use metric::SeriesData;
 use wire::pb_v3::{Hole, Meta};
 use wire::reply::RenderDecoder;
 
-use crate::client::{FetchReply, causes, in_time};
+use crate::client::{FetchReply, Received, causes, in_time};
 use crate::deadline::Deadline;
 use crate::endpoint::Endpoint;
 use crate::error::{RemoteError, RemoteErrorKind as Kind};
@@ -39,6 +40,7 @@ pub(crate) struct Rest {
     pub(crate) body: Incoming,
     pub(crate) decoder: RenderDecoder,
     pub(crate) deadline: Deadline,
+    pub(crate) received: Received,
 }
 
 impl FetchStream {
@@ -99,6 +101,7 @@ impl FetchStream {
     async fn more(&mut self) -> Result<(), Kind> {
         let Some(rest) = &mut self.rest else { return Ok(()) };
         if let Some(bytes) = in_time(&rest.deadline, next_bytes(&mut rest.body)).await? {
+            rest.received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             rest.decoder.push(&bytes)?;
             self.series = shown(rest.decoder.take_series(), &rest.deadline).into_iter();
             return Ok(());

@@ -1,5 +1,6 @@
 //! The messages of carbonapi_v3_pb, field for field, and ours beside them: field 1000 of a
-//! request carries a [`Plan`], field 1000 of a reply a [`Meta`].
+//! request carries a [`Plan`], field 1000 of a reply a [`Meta`]
+//! and field 1001 a [`Folded`].
 
 use prost::Message;
 use std::collections::BTreeMap;
@@ -129,6 +130,9 @@ pub struct MultiFetchResponse {
     /// Ours: how complete the reply is; peers skip it.
     #[prost(message, optional, tag = "1000")]
     pub meta: Option<Meta>,
+    /// Ours: what a fold came to, in place of series.
+    #[prost(message, optional, tag = "1001")]
+    pub folded: Option<Folded>,
 }
 
 /// A find of several patterns. A MultiMetricsInfoRequest has the same bytes.
@@ -320,15 +324,93 @@ pub struct Plan {
     pub fold: Option<Fold>,
 }
 
-/// Ours: a combination that nodes may begin.
+/// Ours: a combination that nodes may begin. It is asked for one target alone.
 #[derive(Clone, PartialEq, Message)]
 pub struct Fold {
     /// sum, average, min, max or count.
     #[prost(string, tag = "1")]
     pub op: String,
-    /// Name parts to group by; none for one group.
-    #[prost(uint32, repeated, tag = "2")]
-    pub group_nodes: Vec<u32>,
+    /// What series of one group share; none for one group of all.
+    #[prost(message, repeated, tag = "3")]
+    pub group_by: Vec<GroupPart>,
+    /// Places in the ring of the nodes that read: each reads the series of which it is the first
+    /// owner among them. None: the one who is asked reads everything.
+    #[prost(uint32, repeated, tag = "4")]
+    pub readers: Vec<u32>,
+}
+
+/// Ours: a part of a name by its place, or a tag.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct GroupPart {
+    /// Place among the dots; negative ones count from the end. Means nothing beside a tag.
+    #[prost(sint64, tag = "1")]
+    pub index: i64,
+    /// The tag's name.
+    #[prost(string, tag = "2")]
+    pub tag: String,
+}
+
+/// Ours: what a fold came to.
+#[derive(Clone, PartialEq, Message)]
+pub struct Folded {
+    /// By ring range.
+    #[prost(message, repeated, tag = "1")]
+    pub ranges: Vec<FoldedRange>,
+    /// Why it must be asked for as series; empty if it must not.
+    #[prost(string, tag = "2")]
+    pub refused: String,
+}
+
+/// Ours: the series of one ring range.
+#[derive(Clone, PartialEq, Message)]
+pub struct FoldedRange {
+    /// Places of its owners in the ring, the primary first; none where it is not told apart.
+    #[prost(uint32, repeated, tag = "1")]
+    pub owners: Vec<u32>,
+    /// Whether the answerer reads it; if not, it says only which series it knows of.
+    #[prost(bool, tag = "2")]
+    pub is_read: bool,
+    /// Series found.
+    #[prost(uint64, tag = "3")]
+    pub series: u64,
+    /// CRC-32 of their names in order, each with a line end.
+    #[prost(fixed32, tag = "4")]
+    pub names_crc: u32,
+    /// What they come to.
+    #[prost(message, repeated, tag = "5")]
+    pub groups: Vec<FoldedGroup>,
+}
+
+/// Ours: what the series of one group come to.
+#[derive(Clone, PartialEq, Message)]
+pub struct FoldedGroup {
+    /// What they share.
+    #[prost(string, tag = "1")]
+    pub key: String,
+    /// The least of their names.
+    #[prost(string, tag = "2")]
+    pub first_name: String,
+    /// Tags that all of them have with the same value.
+    #[prost(btree_map = "string, string", tag = "3")]
+    pub tags: BTreeMap<String, String>,
+    /// Time of the first slot.
+    #[prost(int64, tag = "4")]
+    pub start: i64,
+    /// Seconds from one slot to the next.
+    #[prost(int64, tag = "5")]
+    pub step: i64,
+    /// Series that were added, with points or without.
+    #[prost(uint64, tag = "6")]
+    pub series: u64,
+    /// The running value of each slot; none for count.
+    #[prost(double, repeated, tag = "7")]
+    pub values: Vec<f64>,
+    /// What the sums above lack to be exact; none where all of it is 0.
+    #[prost(double, repeated, tag = "8")]
+    pub rest: Vec<f64>,
+    /// Points added to each slot; none where each series has one in every slot.
+    #[prost(fixed32, repeated, tag = "9")]
+    pub counts: Vec<u32>,
 }
 
 /// Ours: how complete a reply is.

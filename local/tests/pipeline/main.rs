@@ -4,6 +4,7 @@
 
 mod deaths;
 mod findings;
+mod folds;
 mod grafana;
 mod leaving;
 mod refusals;
@@ -34,14 +35,13 @@ struct Pipeline {
 
 impl Pipeline {
     async fn start(data: &Path) -> Self {
-        let values = Values::defaults(SETTINGS)
-            .with("data", data.to_str().unwrap())
-            .with("line", ANY_PORT)
-            .with("pickle", ANY_PORT)
-            .with("listen", ANY_PORT);
+        Self::start_with(&values(data)).await
+    }
+
+    async fn start_with(values: &Values) -> Self {
         let clock = std::sync::Arc::new(daemon::clock::Manual::at(NOW));
         let context = Context::new("up", &[]).with_clock(clock.clone());
-        let config = Config::from_values(&values).unwrap();
+        let config = Config::from_values(values).unwrap();
         Self { cluster: Cluster::start(config, &context).await.unwrap(), clock }
     }
 
@@ -90,6 +90,12 @@ impl Pipeline {
         })
         .await;
     }
+}
+
+/// The settings of a pipeline below this folder.
+fn values(data: &Path) -> Values {
+    let values = Values::defaults(SETTINGS).with("data", data.to_str().unwrap());
+    ["line", "pickle", "listen"].iter().fold(values, |values, key| values.with(key, ANY_PORT))
 }
 
 /// Ten minutes of points for some servers.

@@ -6,8 +6,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use metric::Window;
+use prost::Message as _;
 use remote::{FetchPlan, FetchRequest, Target};
-use wire::pb_v3;
+use wire::pb_v3::{self, Folded, FoldedRange, MultiFetchResponse};
+use wire::reply::Format;
 
 use super::asked::{plan_of, weight_of};
 use super::{Answer, Asked};
@@ -27,6 +29,11 @@ pub(super) async fn render(view: Arc<View>, asked: Asked) -> Result<Answer, Fail
     let targets = requests.iter().flat_map(|request| &request.targets);
     let weight = weight_of(targets.map(|target| target.pattern.as_str()));
     let pass = view.enter(&asked.tenant, weight, &asked.deadline).await?;
+    if let [request] = requests.as_slice()
+        && request.plan.fold.is_some()
+    {
+        return Ok(fold(&view, &asked, request.clone()).await);
+    }
     let manner = (asked.format, asked.partial_allowed);
     let shadow = view.shadow.as_ref();
     let turn = shadow.and_then(|shadow| shadow.take_render(&requests, &asked.deadline));
@@ -37,6 +44,25 @@ pub(super) async fn render(view: Arc<View>, asked: Asked) -> Result<Answer, Fail
         turn.begin(&view);
     }
     Ok(Answer { content_type: asked.format.content_type(), body, tally })
+}
+
+/// What the series come to, or why they must be asked for as they are.
+async fn fold(view: &View, asked: &Asked, request: FetchRequest) -> Answer {
+    let (ranges, refused, tally) = match view.fold(request, &asked.deadline).await {
+        Ok((folded, tally)) => {
+            let whole =
+                FoldedRange { is_read: true, series: folded.series(), ..Default::default() };
+            let whole = FoldedRange { groups: folded.into_messages(), ..whole };
+            (vec![whole], String::new(), tally)
+        }
+        Err(refusal) => (Vec::new(), refusal.to_string(), Tally::default()),
+    };
+    let outcome = if refused.is_empty() { "folded" } else { "refused" };
+    view.context.metrics.counter_with("plumbago_zipper_folds_total", &[outcome]).inc();
+    tracing::debug!(refused, "a fold");
+    let (meta, folded) = (Some(tally.meta(view)), Some(Folded { ranges, refused }));
+    let body = MultiFetchResponse { metrics: Vec::new(), meta, folded }.encode_to_vec();
+    Answer { content_type: asked.format.content_type(), body: body.into(), tally }
 }
 
 /// All windows at once, in order.
@@ -92,9 +118,8 @@ fn from_message(view: &View, asked: &Asked) -> Result<Vec<FetchRequest>, Failure
     let message: pb_v3::MultiFetchRequest = asked.decode(view)?;
     view.within("targets_max", message.metrics.len(), view.limits.targets_max)?;
     let mut plan = plan_of(view, message.plan);
-    // What a node may fold is the business of who knows the ring ranges of all nodes: not passed
-    // on until the zipper can finish what they begin.
-    plan.fold = None;
+    // Of several targets each has its own sum: they are answered as series.
+    plan.fold = plan.fold.filter(|_| message.metrics.len() == 1 && asked.format == Format::V3);
     let mut requests: Vec<FetchRequest> = Vec::new();
     for one in message.metrics {
         let window = ordered(one.start_time, one.stop_time);

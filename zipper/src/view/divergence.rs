@@ -1,6 +1,7 @@
 //! On what two nodes disagree: counted for each two of them, with samples for who repairs.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use daemon::{Context, Counter};
 use metric::SeriesData;
@@ -11,6 +12,9 @@ use crate::merge::Divergence;
 
 /// Series kept of each two nodes; beyond it the one that was seen longest ago goes.
 const SAMPLES_MAX: usize = 100;
+
+/// So long what was found once is taken for known: it may have been repaired, and reading tells.
+const KNOWN_FOR: Duration = Duration::from_secs(600);
 
 /// All divergences since the start.
 #[derive(Debug)]
@@ -32,6 +36,7 @@ struct Pair {
 #[derive(Debug)]
 struct Sample {
     taken: u64,
+    taken_at: Duration,
     slot_s: i64,
     step_s: i64,
     /// In the order of the pair.
@@ -60,13 +65,26 @@ impl Divergences {
         let pair = pairs.entry(key).or_insert_with(|| self.pair(nodes));
         pair.slots.add(slots);
         pair.taken += 1;
-        let sample = Sample { taken: pair.taken, slot_s: first_s, step_s: series.step, values };
+        let (taken, taken_at) = (pair.taken, self.context.clock.monotonic());
+        let (slot_s, step_s) = (first_s, series.step);
+        let sample = Sample { taken, taken_at, slot_s, step_s, values };
         pair.samples.insert(series.name.clone(), sample);
         if pair.samples.len() > SAMPLES_MAX {
             let oldest = pair.samples.iter().min_by_key(|(_, sample)| sample.taken);
             let oldest = oldest.map(|(name, _)| name.clone());
             oldest.and_then(|name| pair.samples.remove(&name));
         }
+    }
+
+    /// Whether a series that is asked for may be one that was found to differ lately.
+    pub(crate) fn has_any(&self, is_asked_for: impl Fn(&str) -> bool) -> bool {
+        let since = self.context.clock.monotonic().saturating_sub(KNOWN_FOR);
+        self.pairs.lock().values().any(|pair| {
+            let recent = pair.samples.iter().filter(|(_, sample)| sample.taken_at >= since);
+            let names: Vec<&String> = recent.map(|(name, _)| name).collect();
+            // Of more than are kept nobody knows the names.
+            names.len() == SAMPLES_MAX || names.into_iter().any(|name| is_asked_for(name))
+        })
     }
 
     fn pair(&self, (one, two): (&str, &str)) -> Pair {
@@ -123,5 +141,6 @@ mod tests {
         let kept = |name: &str| samples.iter().any(|sample| sample["series"] == name);
         assert_eq!(samples.len(), SAMPLES_MAX);
         assert!(kept("first") && !kept("second"), "the one seen longest ago has gone");
+        assert!(divergences.has_any(|_| false), "there may be more than are kept");
     }
 }

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod fakes;
 #[cfg(test)]
+mod folds;
+#[cfg(test)]
 mod holes;
 #[cfg(test)]
 mod reload;

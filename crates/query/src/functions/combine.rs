@@ -1,16 +1,17 @@
 //! Functions that make one series of many: a value of each row of points.
 
 use crate::aggregate::{Aggregate, has_enough, percentile, without_series};
+use crate::args::BoundArgs;
 use crate::call::Call;
 use crate::error::EvalError;
-use crate::fold::Fold;
+use crate::fold::{Fold, FoldSpec, FoldedGroup};
 use crate::function::{
-    Body, Example, Function, Group, Literal, Param, ParamKind, SERIES_LIST, SERIES_LISTS,
+    Body, Example, Folding, Function, Group, Literal, Param, ParamKind, SERIES_LIST, SERIES_LISTS,
 };
 use crate::names::path_expressions;
 use crate::normalize::{Normalized, normalize};
 use crate::number::format_g;
-use crate::series::Series;
+use crate::series::{Grid, Series};
 use crate::tags::Tags;
 use crate::value::Value;
 
@@ -27,6 +28,7 @@ const COMBINE: Function = Function {
     group: Group::Combine,
     params: &[SERIES_LISTS],
     aggregates: true,
+    fold: Some(&Folding { spec: fold_of_rows, finish: finish_rows }),
     eval: Body::List(combine_rows),
     ..Function::DEFAULT
 };
@@ -39,12 +41,14 @@ const PLAIN: Function = Function {
 const WITH_WILDCARDS: Function = Function {
     params: &[SERIES_LIST, POSITION],
     detail: "Series whose names are equal without the parts at these places become one.",
+    fold: None,
     eval: Body::List(combine_wildcards),
     ..COMBINE
 };
 const LISTS: Function = Function {
     params: &[FIRST, SECOND],
     detail: "The first of one list goes with the first of the other, and so on.",
+    fold: None,
     eval: Body::List(combine_pairs),
     ..COMBINE
 };
@@ -145,6 +149,7 @@ pub(super) const FAMILY: &[Function] = &[
         summary: "Combines series by an aggregation.",
         detail: "A point needs at least this share of series (`xFilesFactor`) to have a value.",
         aggregates: false,
+        fold: Some(&Folding { spec: fold_of_aggregate, finish: finish_aggregate }),
         eval: Body::List(aggregate),
         examples: &[Example {
             target: r#"aggregate(a.*.load,"median",0.5)"#,
@@ -233,6 +238,7 @@ pub(super) const FAMILY: &[Function] = &[
         name: "countSeries",
         params: &[Param::optional("seriesLists", ParamKind::SeriesList).multiple()],
         summary: "Shows how many series there are.",
+        fold: Some(&Folding { spec: fold_of_rows, finish: finish_count }),
         eval: Body::List(count_series),
         examples: &[Example { target: "countSeries(a.*.load)", shows: "how many hosts" }],
         ..COMBINE
@@ -264,15 +270,18 @@ pub(super) const FAMILY: &[Function] = &[
 ];
 
 /// `sum` of `sumSeries`, `sumSeriesLists` and `sumSeriesWithWildcards`.
-fn method(call: &Call<'_>) -> &'static str {
-    let name = call.name();
+fn method(name: &'static str) -> &'static str {
     name.split_once("Series").map_or(name, |(method, _)| method)
 }
 
 /// The aggregation that the call gives, or that its function is named after.
 fn func(call: &Call<'_>) -> String {
     let named = call.name().starts_with("aggregate");
-    if named { without_series(&call.string("func")).to_owned() } else { method(call).to_owned() }
+    if named {
+        without_series(&call.string("func")).to_owned()
+    } else {
+        method(call.name()).to_owned()
+    }
 }
 
 /// One series of all, by an aggregation; `None` if there are none.
@@ -294,12 +303,36 @@ pub(super) fn combine(
         Some(fold) => all.fold(fold, x_files_factor),
         None => all.map_rows(of_row),
     };
-    let name = format!("{func}Series({})", path_expressions(&all.series));
-    let mut series = call.new_series(name, all.grid, values);
-    series.x_files_factor = x_files_factor;
-    series.tags = common_tags(&all.series);
+    let (paths, tags) = (path_expressions(&all.series), common_tags(&all.series));
+    Some(combined(call, (func, x_files_factor), (&paths, tags), all.grid, values))
+}
+
+/// As [`combine`], of series of one pattern that the store has folded.
+pub(super) fn combine_folded(
+    call: &Call<'_>,
+    pattern: &str,
+    group: &FoldedGroup,
+    func: &str,
+    x_files_factor: Option<f64>,
+) -> Series {
+    let x_files_factor = x_files_factor.unwrap_or(call.x_files_factor());
+    let FoldedGroup { tags, partial, .. } = group;
+    let values = partial.finish(x_files_factor);
+    let how = (without_series(func), x_files_factor);
+    combined(call, how, (pattern, tags.clone()), partial.grid(), values)
+}
+
+fn combined(
+    call: &Call<'_>,
+    (func, x_files_factor): (&str, f64),
+    (paths, tags): (&str, Tags),
+    grid: Grid,
+    values: Vec<f64>,
+) -> Series {
+    let mut series = call.new_series(format!("{func}Series({paths})"), grid, values);
+    (series.x_files_factor, series.tags) = (x_files_factor, tags);
     series.tags.entry("name".to_owned()).or_insert_with(|| series.name.clone());
-    Some(series.tagged("aggregatedBy", func))
+    series.tagged("aggregatedBy", func)
 }
 
 /// The tags that all series have with the same value.
@@ -312,7 +345,25 @@ fn common_tags(list: &[Series]) -> Tags {
 
 fn combine_rows(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
     let lists = call.series_lists("seriesLists");
-    Ok(combine(call, lists, method(call), None).into_iter().collect())
+    Ok(combine(call, lists, method(call.name()), None).into_iter().collect())
+}
+
+/// Of all series in one group.
+fn fold_of_all(func: &str) -> Option<FoldSpec> {
+    Some(FoldSpec { fold: Fold::by_name(func)?, group_by: Vec::new() })
+}
+
+fn fold_of_rows(function: &Function, args: &BoundArgs) -> Option<FoldSpec> {
+    fold_of_all(method(function.name)).filter(|_| args.all("seriesLists").len() == 1)
+}
+
+fn finish_rows(
+    call: &mut Call<'_>,
+    pattern: &str,
+    groups: &[&FoldedGroup],
+) -> Result<Vec<Series>, EvalError> {
+    let func = method(call.name());
+    Ok(groups.iter().map(|group| combine_folded(call, pattern, group, func, None)).collect())
 }
 
 fn multiply_series(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
@@ -329,6 +380,20 @@ fn aggregate(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
     let (func, x_files_factor) = (func(call), call.float_opt("xFilesFactor"));
     let list = call.series("seriesList");
     Ok(combine(call, vec![list], &func, x_files_factor).into_iter().collect())
+}
+
+fn fold_of_aggregate(_function: &Function, args: &BoundArgs) -> Option<FoldSpec> {
+    fold_of_all(without_series(&args.get("func")?.to_text()))
+}
+
+fn finish_aggregate(
+    call: &mut Call<'_>,
+    pattern: &str,
+    groups: &[&FoldedGroup],
+) -> Result<Vec<Series>, EvalError> {
+    let (func, x_files_factor) = (func(call), call.float_opt("xFilesFactor"));
+    let one = |group: &&FoldedGroup| combine_folded(call, pattern, group, &func, x_files_factor);
+    Ok(groups.iter().map(one).collect())
 }
 
 fn combine_wildcards(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
@@ -373,6 +438,19 @@ fn count_series(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
     let name = format!("countSeries({})", path_expressions(&all.series));
     let values = all.map_rows(|row| row.len() as f64);
     Ok(vec![call.new_series(name, all.grid, values)])
+}
+
+fn finish_count(
+    call: &mut Call<'_>,
+    pattern: &str,
+    groups: &[&FoldedGroup],
+) -> Result<Vec<Series>, EvalError> {
+    let one = |group: &&FoldedGroup| {
+        let partial = &group.partial;
+        let values = vec![partial.series() as f64; partial.slots()];
+        call.new_series(format!("countSeries({pattern})"), partial.grid(), values)
+    };
+    Ok(groups.iter().map(one).collect())
 }
 
 fn pow_series(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {

@@ -1,10 +1,10 @@
 //! Functions that say how alike two series are. graphite-web has none of them: carbonapi has.
 
-use crate::call::{Call, Grid};
+use crate::call::Call;
 use crate::error::EvalError;
 use crate::function::{Body, Example, Function, Group, Literal, Param, ParamKind, SERIES_LIST};
 use crate::normalize::normalize;
-use crate::series::Series;
+use crate::series::{Grid, Series};
 
 const OTHER: Param = Param::required("otherSeriesList", ParamKind::SeriesList);
 

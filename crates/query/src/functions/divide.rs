@@ -3,12 +3,12 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::aggregate::Aggregate;
-use crate::call::{Call, Grid};
+use crate::call::Call;
 use crate::error::EvalError;
 use crate::function::{Body, Example, Function, Group, Param, ParamKind, SERIES_LIST};
 use crate::names::{Node, node_key, path_expressions};
 use crate::normalize::normalize;
-use crate::series::Series;
+use crate::series::{Grid, Series};
 use crate::value::Value;
 
 use super::combine::combine;

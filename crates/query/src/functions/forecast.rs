@@ -1,13 +1,13 @@
 //! Holt-Winters: what a series with a daily or other rhythm should do, and where it does not.
 
-use crate::call::{Call, Grid};
+use crate::call::Call;
 use crate::error::EvalError;
 use crate::function::{
     Body, Example, Function, Group, Literal, Param, ParamKind, SERIES_LIST, WindowRule,
 };
 use crate::names::python_slice;
 use crate::plan::Window;
-use crate::series::Series;
+use crate::series::{Grid, Series};
 
 /// How fast the level follows the values.
 const ALPHA: f64 = 0.1;

@@ -1,10 +1,10 @@
 //! Functions that make series out of nothing.
 
-use crate::call::{Call, Grid};
+use crate::call::Call;
 use crate::error::EvalError;
 use crate::function::{Body, Example, Function, Group, Literal, Param, ParamKind};
 use crate::number::python_repr;
-use crate::series::{Consolidation, Series};
+use crate::series::{Consolidation, Grid, Series};
 
 use super::calendar::wall_clock;
 

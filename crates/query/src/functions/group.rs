@@ -3,17 +3,21 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use crate::aggregate::without_series;
+use crate::args::BoundArgs;
 use crate::call::Call;
 use crate::error::EvalError;
+use crate::fold::{Fold, FoldSpec, FoldedGroup};
 use crate::function::{
-    Body, Example, Function, Group, Literal, Param, ParamKind, SERIES_LIST, SERIES_LISTS, find,
+    Body, Example, Folding, Function, Group, Literal, Param, ParamKind, SERIES_LIST, SERIES_LISTS,
+    find,
 };
-use crate::names::{node_key, python_index, python_slice};
+use crate::names::{Node, node_key, python_index, python_slice};
 use crate::series::Series;
 use crate::tags::Tags;
 use crate::value::Value;
 
-use super::combine::combine;
+use super::combine::{combine, combine_folded};
 
 const CALLBACK: Param = Param::required("callback", ParamKind::AggOrSeriesFunc);
 const NODES: Param = Param::optional("nodes", ParamKind::NodeOrTag).multiple();
@@ -59,6 +63,7 @@ pub(super) const FAMILY: &[Function] = &[
                 .default(Literal::Text("average")),
         ],
         summary: "Combines series that share a part of the name, or a tag.",
+        fold: Some(&Folding { spec: fold_by_node, finish: finish_groups }),
         eval: Body::List(group_by_node),
         examples: &[Example {
             target: r#"groupByNode(a.*.cpu.*,1,"sum")"#,
@@ -71,6 +76,7 @@ pub(super) const FAMILY: &[Function] = &[
         group: Group::Combine,
         params: &[SERIES_LIST, CALLBACK, NODES],
         summary: "Combines series that share several parts of the name, or tags.",
+        fold: Some(&Folding { spec: fold_by_nodes, finish: finish_groups }),
         eval: Body::List(group_by_nodes),
         examples: &[Example {
             target: r#"groupByNodes(a.*.cpu.*,"sum",0,2)"#,
@@ -180,9 +186,14 @@ fn fallback_series(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
     Ok(if list.is_empty() { call.series("fallback") } else { list })
 }
 
+/// The function that a callback names, if it is one that combines series.
+fn aggregating(callback: &str) -> Option<&'static Function> {
+    find(callback).filter(|function| function.aggregates)
+}
+
 /// One series of a group: by a function that combines series, or else by an aggregation.
 fn call_back(call: &mut Call<'_>, callback: &str, list: Vec<Series>) -> Result<Series, EvalError> {
-    let combined = if find(callback).is_some_and(|f| f.aggregates) {
+    let combined = if aggregating(callback).is_some() {
         call.apply(callback, vec![Value::List(list)])?.into_iter().next()
     } else {
         combine(call, vec![list], callback, None)
@@ -203,6 +214,45 @@ fn group_by(call: &mut Call<'_>, parameter: &str) -> Result<Vec<Series>, EvalErr
     let groups = grouped(call.series("seriesList"), |series| node_key(series, &nodes));
     let one = |(name, list)| Ok(Series { name, ..call_back(call, &callback, list)? });
     groups.into_iter().map(one).collect()
+}
+
+fn fold_by_node(_function: &Function, args: &BoundArgs) -> Option<FoldSpec> {
+    fold_by(args, "nodeNum")
+}
+
+fn fold_by_nodes(_function: &Function, args: &BoundArgs) -> Option<FoldSpec> {
+    fold_by(args, "nodes")
+}
+
+fn fold_by(args: &BoundArgs, parameter: &str) -> Option<FoldSpec> {
+    let (callback, group_by) = (args.get("callback")?.to_text(), args.nodes(parameter));
+    let fold = match aggregating(&callback) {
+        Some(function) => {
+            let (folding, args) = function.folded_alone()?;
+            (folding.spec)(function, &args)?.fold
+        }
+        None => Fold::by_name(without_series(&callback))?,
+    };
+    let is_nameless = |node: &Node| matches!(node, Node::Tag(tag) if tag.is_empty());
+    let can_be_asked = !group_by.is_empty() && !group_by.iter().any(is_nameless);
+    can_be_asked.then_some(FoldSpec { fold, group_by })
+}
+
+fn finish_groups(
+    call: &mut Call<'_>,
+    pattern: &str,
+    groups: &[&FoldedGroup],
+) -> Result<Vec<Series>, EvalError> {
+    let callback = call.string("callback");
+    let one = |group: &&FoldedGroup| {
+        let combined = match aggregating(&callback) {
+            Some(function) => call.finish_folded(function, pattern, group)?.pop(),
+            None => Some(combine_folded(call, pattern, group, &callback, None)),
+        };
+        let combined = combined.ok_or_else(|| call.error("makes nothing of a group"))?;
+        Ok(Series { name: group.key.clone(), ..combined })
+    };
+    groups.iter().map(one).collect()
 }
 
 fn group_by_tags(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {

@@ -1,10 +1,10 @@
 //! Functions that change how a graph draws series.
 
-use crate::call::{Call, Grid};
+use crate::call::Call;
 use crate::error::EvalError;
 use crate::function::{Body, Example, Function, Group, Literal, Param, ParamKind, SERIES_LIST};
 use crate::number::format_g;
-use crate::series::Series;
+use crate::series::{Grid, Series};
 
 /// The name of the stack that series without one go to.
 const DEFAULT_STACK: &str = "__DEFAULT__";

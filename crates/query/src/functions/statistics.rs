@@ -2,7 +2,7 @@
 
 use crate::aggregate::percentile;
 use crate::args::BoundArgs;
-use crate::call::{Call, Grid};
+use crate::call::Call;
 use crate::error::EvalError;
 use crate::function::{
     Body, Example, Function, Group, Literal, Param, ParamKind, SERIES_LIST, WindowRule,
@@ -10,7 +10,7 @@ use crate::function::{
 use crate::number::{format_g, python_repr};
 use crate::plan::Window;
 use crate::request::Request;
-use crate::series::Series;
+use crate::series::{Grid, Series};
 use crate::time_expr::parse_time;
 use crate::value::Value;
 

@@ -55,7 +55,7 @@ fn missing_data_are_asked_for_and_nothing_else_is_judged() {
     let prepared = prepare(&request).unwrap();
     let mut data = Data::default();
     let window = Window::new(600, 1200);
-    let fetch = |pattern: &str| Fetch { pattern: pattern.to_owned(), window };
+    let fetch = |pattern: &str| Fetch::new(pattern, window);
     assert_eq!(prepared.evaluate(&data), Ok(Outcome::Need(vec![fetch("a.1")])));
     data.insert(fetch("a.1"), vec![SeriesData::new("a.1", 660, 60, vec![1.0])]);
     assert_eq!(prepared.evaluate(&data), Ok(Outcome::Need(vec![fetch("b.1")])));

@@ -18,6 +18,8 @@ pub struct RenderReply {
     pub series: Vec<SeriesData>,
     /// How complete the reply is, where the format and the peer say so.
     pub meta: Option<pb_v3::Meta>,
+    /// What a fold came to, where one was asked for and the peer can fold.
+    pub folded: Option<pb_v3::Folded>,
 }
 
 /// Writes a reply series by series, so that it can be streamed.
@@ -163,7 +165,7 @@ pub fn decode_render(format: Format, body: &[u8], caps: Caps) -> Result<RenderRe
         }
     };
     check_items(series.len(), caps)?;
-    Ok(RenderReply { series, meta: None })
+    Ok(RenderReply { series, ..RenderReply::default() })
 }
 
 /// Puts the pieces of a series together, trusting the number of values over the stop time.

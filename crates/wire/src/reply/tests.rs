@@ -67,7 +67,7 @@ fn v3_carries_window_meta_and_consolidation() {
     let raw = pb_v3::MultiFetchResponse::decode(&body[..]).unwrap();
     assert_eq!((raw.metrics[0].request_start_time, raw.metrics[0].request_stop_time), (0, 180));
     let reply = decode_render(Format::V3, &body, CAPS).unwrap();
-    assert_eq!(reply, RenderReply { series: vec![one], meta: Some(meta) });
+    assert_eq!(reply, RenderReply { series: vec![one], meta: Some(meta), folded: None });
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn capitalised_consolidation_of_peers_is_understood() {
         step_time: 1,
         ..Default::default()
     };
-    let reply = pb_v3::MultiFetchResponse { metrics: vec![entry], meta: None };
+    let reply = pb_v3::MultiFetchResponse { metrics: vec![entry], ..Default::default() };
     let reply = decode_render(Format::V3, &reply.encode_to_vec(), CAPS).unwrap();
     assert_eq!(reply.series[0].consolidation, Consolidation::Sum);
 }
@@ -192,7 +192,7 @@ fn render_by_prost(series: &[SeriesData], meta: Option<pb_v3::Meta>) -> Vec<u8> 
         ..Default::default()
     };
     let metrics = series.iter().map(message).collect();
-    pb_v3::MultiFetchResponse { metrics, meta }.encode_to_vec()
+    pb_v3::MultiFetchResponse { metrics, meta, folded: None }.encode_to_vec()
 }
 
 fn find_by_prost(replies: &[FindReply], meta: Option<pb_v3::Meta>) -> Vec<u8> {

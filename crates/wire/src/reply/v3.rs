@@ -20,6 +20,9 @@ const ITEM_TAG: u32 = 1;
 /// Field number of the meta in both.
 const META_TAG: u32 = 1000;
 
+/// Field number of what a fold came to.
+const FOLDED_TAG: u32 = 1001;
+
 /// Field number of a series' values.
 const VALUES_TAG: u32 = 9;
 
@@ -108,7 +111,7 @@ fn push_length(out: &mut Vec<u8>, tag: u32, bytes: usize) {
 
 /// Appends the meta that ends a reply; fields of a message may come in pieces.
 pub(super) fn push_meta(out: &mut Vec<u8>, meta: Option<pb_v3::Meta>) {
-    let tail = pb_v3::MultiFetchResponse { metrics: Vec::new(), meta };
+    let tail = pb_v3::MultiFetchResponse { meta, ..Default::default() };
     out.extend_from_slice(&tail.encode_to_vec());
 }
 
@@ -163,9 +166,15 @@ impl RenderReader {
         self.items += 1;
         let caps = Caps { bytes_max: usize::MAX, items_max: self.items_max };
         check_items(self.items, caps)?;
-        let Self { reply, .. } = self;
-        read_items(field, caps, &mut reply.meta, |message| {
-            reply.series.push(read_series(message)?);
+        let RenderReply { series, meta, folded } = &mut self.reply;
+        read_items(field, caps, meta, |tag, message| {
+            if tag == ITEM_TAG {
+                series.push(read_series(message)?);
+                return Ok(());
+            }
+            check_items(groups_in(message)?, caps)?;
+            let folded = folded.get_or_insert_with(pb_v3::Folded::default);
+            folded.merge(message).map_err(PbError::from)?;
             Ok(())
         })
     }
@@ -204,7 +213,10 @@ pub(super) fn read_find(
     caps: Caps,
 ) -> Result<(Vec<FindReply>, Option<pb_v3::Meta>), ReplyError> {
     let (mut replies, mut meta, mut matches) = (Vec::new(), None, 0);
-    read_items(body, caps, &mut meta, |message| {
+    read_items(body, caps, &mut meta, |tag, message| {
+        if tag != ITEM_TAG {
+            return Ok(());
+        }
         let reply = read_found(message, caps.items_max.saturating_sub(matches))?;
         matches += reply.matches.len();
         replies.push(reply);
@@ -213,26 +225,37 @@ pub(super) fn read_find(
     Ok((replies, meta))
 }
 
-/// Hands out the items of a reply, or of a part of one, and fills in its meta.
+/// Hands out the items of a reply, or of a part of one, by their field numbers, and fills in its meta.
 fn read_items(
     body: &[u8],
     caps: Caps,
     meta: &mut Option<pb_v3::Meta>,
-    mut item: impl FnMut(&[u8]) -> Result<(), ReplyError>,
+    mut item: impl FnMut(u32, &[u8]) -> Result<(), ReplyError>,
 ) -> Result<(), ReplyError> {
     for (at, field) in Fields::new(body).enumerate() {
         check_items(at + 1, caps)?;
         match field? {
-            (ITEM_TAG, FieldValue::Bytes(message)) => item(message)?,
+            (tag @ (ITEM_TAG | FOLDED_TAG), FieldValue::Bytes(message)) => item(tag, message)?,
             (META_TAG, FieldValue::Bytes(message)) => {
                 let meta = meta.get_or_insert_with(pb_v3::Meta::default);
                 meta.merge(message).map_err(PbError::from)?;
             }
-            (ITEM_TAG | META_TAG, _) => return Err(Malformed.into()),
+            (ITEM_TAG | META_TAG | FOLDED_TAG, _) => return Err(Malformed.into()),
             _ => {}
         }
     }
     Ok(())
+}
+
+/// Ranges and groups of a fold: empty ones take two bytes there and hundreds here.
+fn groups_in(folded: &[u8]) -> Result<usize, Malformed> {
+    let mut groups = 0;
+    for field in Fields::new(folded) {
+        if let (1, FieldValue::Bytes(range)) = field? {
+            groups += 1 + Fields::new(range).count();
+        }
+    }
+    Ok(groups)
 }
 
 fn read_series(message: &[u8]) -> Result<SeriesData, ReplyError> {
