@@ -39,7 +39,7 @@ pub use self::disk::{Disk, DiskFile, FileMark, FreeSpace, OpenFile, RealDisk};
 pub use self::drift::{DriftReport, Drifted};
 pub use self::flush::{FlushReport, FlushScope};
 use self::headers::Headers;
-pub(crate) use self::image::Image;
+pub use self::image::Image;
 pub(crate) use self::moves::{Incoming, MergeError, Merged};
 pub use self::pending::JournalPosition;
 use self::pending::Pending;

@@ -39,6 +39,7 @@ use remote::access::Door;
 use segments::{LogConfig, LogCounters};
 
 pub use config::{Config, ReadLimits};
+pub use engine::Image;
 pub use keeper::KeeperConfig;
 pub use lock::{FolderLock, LockError};
 pub use moves::stream;

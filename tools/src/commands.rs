@@ -15,9 +15,13 @@ use migrate::Migrate;
 use plan::Plan;
 use query::Query;
 use replicas::Repair;
+use ring::{CheckRing, LookupNames, ShowRing};
 use schemas::{ApplySchemas, CheckSchemas};
 use send::Send;
-use series::{StaleSeries, TrashSeries, UntrashSeries};
+use series::{
+    CopySeries, DiskUse, DumpSeries, ListSeries, LoadPoints, Misplaced, StaleSeries, StatSeries,
+    TrashSeries, UntrashSeries,
+};
 use shell::{Completions, Man};
 use top::Top;
 use whisper::{
@@ -45,6 +49,9 @@ mod whisper;
 /// The program's own name; any other is looked up among the classic ones.
 const PROGRAM: &str = "plumbago";
 
+/// The group of the commands on the ring.
+const RING_GROUP: &str = "ring";
+
 /// The group of the commands on Whisper files.
 const WHISPER_GROUP: &str = "whisper";
 
@@ -55,10 +62,11 @@ const SCHEMAS_GROUP: &str = "schemas";
 const SERIES_GROUP: &str = "series";
 
 /// Every group, and what it is for.
-const GROUPS: [(&str, &str); 3] = [
+const GROUPS: [(&str, &str); 4] = [
+    (RING_GROUP, "Ask the hash ring where series live, and whether all follow the same"),
     (WHISPER_GROUP, "Read and edit Whisper files"),
     (SCHEMAS_GROUP, "Bring files and the rules of their nodes together"),
-    (SERIES_GROUP, "Find series that are silent, put them away, bring them back"),
+    (SERIES_GROUP, "Series wherever they lie: list, measure, copy, put away, bring back"),
 ];
 
 /// What may stand behind a classic name.
@@ -93,17 +101,6 @@ static COMMANDS: &[Entry] = &[
             Err(error) => usage_error(&error, caller.program),
         },
     },
-    Entry {
-        group: None,
-        name: "ring",
-        classic: &[],
-        about: "Ask the hash ring where series live",
-        arguments: ring::Ring::augment_args,
-        run: |matches, caller| match ring::Ring::from_arg_matches(matches) {
-            Ok(ring) => ring::run(ring),
-            Err(error) => usage_error(&error, caller.program),
-        },
-    },
     local::<Send>("send", &[], "Send points by hand and wait until they are kept"),
     local::<Query>("query", &[], "Ask the api for values or names by hand"),
     local::<Plan>("plan", &[], "Plan what should move between nodes; moves nothing"),
@@ -127,6 +124,40 @@ static COMMANDS: &[Entry] = &[
     local::<Backup>("backup", &[], "Write the series of live nodes into a tar file"),
     local::<Restore>("restore", &[], "Give the series of a backup to the nodes that own them"),
     local::<Import>("import", &[], "Give the files of a Whisper tree to the nodes that own them"),
+    grouped::<LookupNames>(
+        RING_GROUP,
+        "lookup",
+        "Print the nodes that own each name, the primary first",
+    ),
+    grouped::<ShowRing>(
+        RING_GROUP,
+        "show",
+        "Print the nodes, their shares of all names, and the ring's fingerprint",
+    ),
+    grouped::<CheckRing>(
+        RING_GROUP,
+        "check",
+        "Print which ring each program follows; exits 1 if any other than the cluster's",
+    ),
+    grouped::<ListSeries>(
+        SERIES_GROUP,
+        "list",
+        "Print the names of the series that the nodes have",
+    ),
+    grouped::<DiskUse>(SERIES_GROUP, "du", "Print how many bytes and series each branch has"),
+    grouped::<StatSeries>(
+        SERIES_GROUP,
+        "stat",
+        "Print what each node's file of a series is and holds",
+    ),
+    grouped::<Misplaced>(
+        SERIES_GROUP,
+        "misplaced",
+        "Print what lies elsewhere than the ring says; exits 1 if anything does",
+    ),
+    grouped::<CopySeries>(SERIES_GROUP, "copy", "Copy series to another cluster or to other names"),
+    grouped::<DumpSeries>(SERIES_GROUP, "dump", "Write points into a CSV or Parquet file"),
+    grouped::<LoadPoints>(SERIES_GROUP, "load", "Send the points of CSV or Parquet files"),
     grouped::<StaleSeries>(
         SERIES_GROUP,
         "stale",

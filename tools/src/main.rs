@@ -9,6 +9,7 @@ mod invocation;
 mod moves;
 mod nodes;
 mod progress;
+mod table;
 
 fn main() -> ExitCode {
     commands::main(std::env::args_os().collect())

@@ -1,7 +1,7 @@
 //! The storage nodes of a cluster, asked at their admin addresses.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -50,6 +50,11 @@ pub(crate) struct Nodes {
 }
 
 impl NodesArgs {
+    /// The nodes of a cluster file, and further programs.
+    pub(crate) fn of(cluster: &Path, admin: Vec<Endpoint>) -> Self {
+        Self { cluster: Some(cluster.to_owned()), admin }
+    }
+
     /// Reads which nodes there are; asks none of them yet.
     pub(crate) fn load(&self) -> Result<Nodes, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -90,6 +95,11 @@ impl Nodes {
     pub(crate) fn text(&self, node: &Node, path: &str) -> Result<String, RemoteError> {
         let bytes = self.runtime.block_on(node.client.get(path, LOOK_WAIT))?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Whether it is known which node owns what.
+    pub(crate) fn has_ring(&self) -> bool {
+        self.ring.is_some()
     }
 
     /// The nodes that a series belongs to, by their places in `all`: all of them where no ring is

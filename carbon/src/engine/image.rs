@@ -6,7 +6,7 @@ use whisper::Storage;
 
 /// Such bytes, to be read only.
 #[derive(Debug)]
-pub(crate) struct Image(pub(crate) Vec<u8>);
+pub struct Image(pub Vec<u8>);
 
 impl Storage for Image {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {

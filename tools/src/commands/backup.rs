@@ -5,14 +5,11 @@ use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
-use carbon::stream::{self, State};
 use metric::path::whisper_path;
 
+use super::series::each_file;
 use crate::invocation::{Context, Failure, Run};
 use crate::nodes::{Node, Nodes, NodesArgs};
-
-/// Series asked for at once; what the node leaves out for its size is asked for again.
-const BATCH: usize = 500;
 
 /// Behind the name of a file that is not whole yet.
 const PART_SUFFIX: &str = ".part";
@@ -46,8 +43,15 @@ impl Run for Backup {
         part.push(PART_SUFFIX);
         let mut tar = Tar::new(BufWriter::new(File::create(&part).map_err(fault)?));
         for node in &nodes.all {
-            let mut names: Vec<String> =
-                nodes.held(node)?.into_iter().map(|held| held.name).collect();
+            // Other nodes may have copies of its series.
+            let held = match nodes.held(node) {
+                Ok(held) => held,
+                Err(error) => {
+                    context.skip(&node.name, &error);
+                    continue;
+                }
+            };
+            let mut names: Vec<String> = held.into_iter().map(|held| held.name).collect();
             names.sort_unstable();
             names.retain(|name| wanted.as_ref().is_none_or(|wanted| wanted.contains(name)));
             let count = self.copy(context, &nodes, node, names, &mut tar)?;
@@ -65,7 +69,7 @@ impl Backup {
         context: &mut Context<'_>,
         nodes: &Nodes,
         node: &Node,
-        mut names: Vec<String>,
+        names: Vec<String>,
         tar: &mut Tar,
     ) -> Result<u64, Failure> {
         let now = u64::try_from(context.now.floor()).unwrap_or(0);
@@ -73,29 +77,12 @@ impl Backup {
         let list = format!("{}\n", names.join("\n"));
         append(tar, node, NAMES_FILE, list.as_bytes(), now).map_err(fault)?;
         let mut count = 0;
-        names.reverse();
-        while !names.is_empty() {
-            let mut batch = names.split_off(names.len().saturating_sub(BATCH));
-            batch.reverse();
-            for entry in stream::read(&nodes.snapshot(node, batch)?) {
-                let entry =
-                    entry.map_err(|error| Failure::new(format!("{}: {error}", node.name)))?;
-                match entry.state {
-                    State::File => {
-                        let path = format!("whisper/{}", whisper_path(&entry.name));
-                        append(tar, node, &path, &entry.file, now).map_err(fault)?;
-                        count += 1;
-                    }
-                    // Deleted since the list was made.
-                    State::Missing => {}
-                    State::Unreadable => {
-                        let what = format!("{} on {}", entry.name, node.name);
-                        context.skip(&what, &"the node cannot read its file");
-                    }
-                    State::LeftOut => names.push(entry.name),
-                }
-            }
-        }
+        each_file(context, nodes, node, names, |_context, name, file| {
+            let path = format!("whisper/{}", whisper_path(name));
+            append(tar, node, &path, &file, now).map_err(fault)?;
+            count += 1;
+            Ok(())
+        })?;
         Ok(count)
     }
 }

@@ -9,6 +9,7 @@ use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use carbon::stream;
+use metric::Limits;
 use metric::path::whisper_path;
 use serde_json::json;
 use wire::moves::FetchOutcome;
@@ -136,6 +137,15 @@ impl Import {
     }
 }
 
+/// Refuses names that no series has, such as those with empty components.
+fn check_name(name: &str) -> Result<(), String> {
+    match metric::canonicalise(name.as_bytes(), &Limits::default()) {
+        Ok(canonical) if canonical == name => Ok(()),
+        Ok(canonical) => Err(format!("no name of a series, which would be `{canonical}`")),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 /// Names by the paths of their files.
 fn by_path<'a>(names: impl Iterator<Item = &'a str>) -> HashMap<String, String> {
     names.map(|name| (whisper_path(name), name.to_owned())).collect()
@@ -150,7 +160,7 @@ struct Batch {
 }
 
 /// Files on their way to the nodes that own their series.
-struct Giver<'a> {
+pub(super) struct Giver<'a> {
     nodes: &'a Nodes,
     acts: bool,
     batches: Vec<Batch>,
@@ -160,14 +170,23 @@ struct Giver<'a> {
 }
 
 impl<'a> Giver<'a> {
-    fn new(nodes: &'a Nodes, acts: bool) -> Self {
+    pub(super) fn new(nodes: &'a Nodes, acts: bool) -> Self {
         let count = nodes.all.len();
         let batches = (0..count).map(|_| Batch::default()).collect();
         Self { nodes, acts, batches, files: 0, given: vec![(0, 0); count] }
     }
 
     /// Takes a file for every owner; one that is no sound Whisper file is named.
-    fn add(&mut self, context: &mut Context<'_>, name: &str, file: &[u8]) -> Result<(), Failure> {
+    pub(super) fn add(
+        &mut self,
+        context: &mut Context<'_>,
+        name: &str,
+        file: &[u8],
+    ) -> Result<(), Failure> {
+        if let Err(why) = check_name(name) {
+            context.skip(&printable(name), &why);
+            return Ok(());
+        }
         if let Err(error) = whisper::Header::parse(file, file.len() as u64) {
             context.skip(name, &error);
             return Ok(());
@@ -227,7 +246,7 @@ impl<'a> Giver<'a> {
     }
 
     /// Gives what is left, and tells what was done.
-    fn end(mut self, context: &mut Context<'_>) -> Result<(), Failure> {
+    pub(super) fn end(mut self, context: &mut Context<'_>) -> Result<(), Failure> {
         for owner in 0..self.batches.len() {
             self.send(context, owner)?;
         }

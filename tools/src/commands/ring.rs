@@ -1,54 +1,19 @@
 //! `plumbago ring`: asks the hash ring where series live.
 
-use std::ffi::OsString;
-use std::io::{self, Write};
-use std::path::PathBuf;
-use std::process::ExitCode;
+use std::path::{Path, PathBuf};
 
 use ::ring::cluster::Cluster;
 use ::ring::{Collision, Hash, Node, NodeError, Replicas, RingSpec};
-use anyhow::anyhow;
 
+use crate::invocation::Failure;
+
+mod check;
 mod lookup;
 mod show;
 
-/// Arguments of `plumbago ring`.
-#[derive(clap::Args)]
-pub(crate) struct Ring {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(clap::Subcommand)]
-enum Command {
-    /// Print the nodes that own each name, the primary first.
-    Lookup(Lookup),
-    /// Print the nodes, their shares of all names, and the ring's fingerprint.
-    Show(Show),
-}
-
-#[derive(clap::Args)]
-struct Lookup {
-    #[command(flatten)]
-    ring: RingArgs,
-    /// Print one JSON object a line.
-    #[arg(long)]
-    json: bool,
-    /// Clean names before hashing, as the relay does: dots cleaned, tags sorted.
-    #[arg(long)]
-    canonical: bool,
-    /// Names to look up, hashed as given; without any, the lines of standard input.
-    names: Vec<OsString>,
-}
-
-#[derive(clap::Args)]
-struct Show {
-    #[command(flatten)]
-    ring: RingArgs,
-    /// Print one JSON object.
-    #[arg(long)]
-    json: bool,
-}
+pub(crate) use check::CheckRing;
+pub(crate) use lookup::LookupNames;
+pub(crate) use show::ShowRing;
 
 /// Which ring: a cluster file, or nodes on the command line; flags win over the file.
 #[derive(clap::Args)]
@@ -93,12 +58,10 @@ struct NamedRing {
 }
 
 impl RingArgs {
-    fn build(self) -> anyhow::Result<NamedRing> {
+    fn build(self) -> Result<NamedRing, Failure> {
         let (base, nodes, names) = match &self.cluster {
             Some(path) => {
-                let read = || Ok(Cluster::parse(&std::fs::read_to_string(path)?)?);
-                let cluster = read()
-                    .map_err(|cause: anyhow::Error| anyhow!("{}: {cause}", path.display()))?;
+                let cluster = read_cluster(path)?;
                 let names = cluster.nodes().iter().map(|node| node.name.clone()).collect();
                 (cluster.ring().spec(), cluster.ring().nodes().to_vec(), names)
             }
@@ -114,32 +77,12 @@ impl RingArgs {
             replicas: self.replicas.unwrap_or(base.replicas),
             copies: self.replication.unwrap_or(base.copies),
         };
-        Ok(NamedRing { ring: ::ring::Ring::new(spec, nodes)?, names })
+        let ring = ::ring::Ring::new(spec, nodes);
+        Ok(NamedRing { ring: ring.map_err(|error| Failure::new(error.to_string()))?, names })
     }
 }
 
-/// Runs the command.
-pub(crate) fn run(args: Ring) -> ExitCode {
-    let outcome = match args.command {
-        Command::Lookup(lookup) => lookup::run(lookup),
-        Command::Show(show) => show::run(show),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        // `ring lookup | head` ends when it has seen enough.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => complain(&error),
-    }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let cause = error.root_cause().downcast_ref::<io::Error>();
-    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
-}
-
-/// Says what went wrong in one line.
-fn complain(error: &anyhow::Error) -> ExitCode {
-    // Where not even the complaint can be written, the exit code is all that is left.
-    drop(writeln!(io::stderr(), "plumbago ring: {error:#}"));
-    ExitCode::FAILURE
+fn read_cluster(path: &Path) -> Result<Cluster, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| Failure::of(path, &error))?;
+    Cluster::parse(&text).map_err(|error| Failure::of(path, &error))
 }

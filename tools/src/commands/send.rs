@@ -34,7 +34,7 @@ pub(crate) struct Send {
 }
 
 /// Lines on their way.
-struct Sender<'a> {
+pub(super) struct Sender<'a> {
     to: &'a str,
     stream: TcpStream,
     rules: Rules,
@@ -45,14 +45,7 @@ struct Sender<'a> {
 
 impl Run for Send {
     fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
-        let mut sender = Sender {
-            to: &self.to,
-            stream: connect(&self.to, Duration::from_secs(self.wait))?,
-            rules: Rules::at(context.now.floor()),
-            batch: Vec::new(),
-            sent: 0,
-            refused: 0,
-        };
+        let mut sender = Sender::new(context, &self.to, Duration::from_secs(self.wait))?;
         for point in &self.points {
             sender.line(context, point.as_bytes())?;
         }
@@ -85,7 +78,13 @@ fn connect(to: &str, wait: Duration) -> Result<TcpStream, Failure> {
     Ok(stream)
 }
 
-impl Sender<'_> {
+impl<'a> Sender<'a> {
+    pub(super) fn new(context: &Context<'_>, to: &'a str, wait: Duration) -> Result<Self, Failure> {
+        let rules = Rules::at(context.now.floor());
+        let stream = connect(to, wait)?;
+        Ok(Self { to, stream, rules, batch: Vec::new(), sent: 0, refused: 0 })
+    }
+
     fn lines(&mut self, context: &mut Context<'_>, input: &mut dyn BufRead) -> Result<(), Failure> {
         let mut line = Vec::new();
         loop {
@@ -100,7 +99,7 @@ impl Sender<'_> {
 
     /// Takes a line, or names what a listener would only count.
     fn line(&mut self, context: &mut Context<'_>, line: &[u8]) -> Result<(), Failure> {
-        match self.add(line) {
+        match self.add_line(line) {
             Ok(()) => {}
             Err(why) => {
                 self.refused += 1;
@@ -108,10 +107,15 @@ impl Sender<'_> {
                 context.skip(&format!("point `{}`", printable(line.trim())), &why);
             }
         }
+        self.flush_if_full()
+    }
+
+    /// Sends what is waiting if that is enough to be worth it.
+    pub(super) fn flush_if_full(&mut self) -> Result<(), Failure> {
         if self.batch.len() < BATCH_BYTES { Ok(()) } else { self.flush() }
     }
 
-    fn add(&mut self, line: &[u8]) -> Result<(), String> {
+    fn add_line(&mut self, line: &[u8]) -> Result<(), String> {
         let words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
         let mut line = line.to_vec();
         if words.count() == 2 {
@@ -121,9 +125,14 @@ impl Sender<'_> {
         }
         let parsed = parse(&line, &self.rules).map_err(|reason| reason.to_string())?;
         let Some(point) = parsed else { return Ok(()) };
-        let name = metric::canonicalise(point.name, &Limits::default());
+        self.add(point.name, point.value, point.timestamp)
+    }
+
+    /// Takes a point, unless a listener would refuse it.
+    pub(super) fn add(&mut self, name: &[u8], value: f64, timestamp: i64) -> Result<(), String> {
+        let name = metric::canonicalise(name, &Limits::default());
         let name = name.map_err(|error| error.to_string())?;
-        write_line(&mut self.batch, name.as_bytes(), point.value, point.timestamp)
+        write_line(&mut self.batch, name.as_bytes(), value, timestamp)
             .map_err(|reason| reason.to_string())?;
         self.sent += 1;
         Ok(())
@@ -137,7 +146,7 @@ impl Sender<'_> {
 
     /// Ends the stream and waits for the other end to close it, which it does once it keeps all
     /// that it was sent.
-    fn confirm(mut self) -> Result<(u64, u64), Failure> {
+    pub(super) fn confirm(mut self) -> Result<(u64, u64), Failure> {
         self.flush()?;
         let ended = self.stream.shutdown(std::net::Shutdown::Write);
         ended.map_err(|error| self.broken(&error))?;

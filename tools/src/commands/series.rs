@@ -1,8 +1,15 @@
-//! `plumbago series`: series that get no points any more, wherever they lie: found, put away, and
-//! brought back.
+//! `plumbago series`: series wherever they lie. Here those that get no points any more: found, put away, and brought
+//! back.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+mod copy;
+mod dump;
+mod files;
+mod list;
+mod load;
+mod misplaced;
+mod select;
+mod stat;
+mod told;
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -11,6 +18,14 @@ use wire::moves::{FetchOutcome, FetchReply, NAMES_MAX, RestoreRequest, TrashRepl
 use super::carbonate::NameList;
 use crate::invocation::{Context, Failure, Run};
 use crate::nodes::{Node, Nodes, NodesArgs};
+
+pub(crate) use self::copy::CopySeries;
+pub(crate) use self::dump::DumpSeries;
+pub(super) use self::files::each_file;
+pub(crate) use self::list::{DiskUse, ListSeries};
+pub(crate) use self::load::LoadPoints;
+pub(crate) use self::misplaced::Misplaced;
+pub(crate) use self::stat::StatSeries;
 
 /// Hours are what the index knows of activity.
 const HOUR_S: i64 = 3600;
@@ -46,19 +61,10 @@ pub(crate) struct UntrashSeries {
     names: NameList,
 }
 
-/// What all nodes say of a series.
-#[derive(Default)]
-struct Told {
-    bytes: u64,
-    /// The latest hour that any node knows of; none if one does not know.
-    last: Option<i64>,
-    holders: BTreeSet<usize>,
-}
-
 impl Run for StaleSeries {
     fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
         let nodes = self.nodes.load()?;
-        let all = told(&nodes)?;
+        let all = told::by_all(&nodes)?;
         let silent_since = context.now.floor() - i64::from(self.hours) * HOUR_S;
         let (mut series, mut bytes) = (0_u64, 0_u64);
         for (name, told) in &all {
@@ -80,26 +86,6 @@ impl Run for StaleSeries {
         context.say(&format!("{series} of {} series, {bytes} bytes", all.len()));
         Ok(())
     }
-}
-
-/// What the nodes say of all series. All of them must answer: a series is stale only if every
-/// owner says so.
-fn told(nodes: &Nodes) -> Result<BTreeMap<String, Told>, Failure> {
-    let mut all: BTreeMap<String, Told> = BTreeMap::new();
-    for (place, node) in nodes.all.iter().enumerate() {
-        for held in nodes.held(node)? {
-            let told = all.entry(held.name).or_default();
-            let is_first = told.holders.is_empty();
-            told.last = match (told.last, held.last) {
-                (None, last) if is_first => last,
-                (Some(known), Some(last)) => Some(known.max(last)),
-                _ => None,
-            };
-            told.bytes += held.bytes;
-            told.holders.insert(place);
-        }
-    }
-    Ok(all)
 }
 
 fn hour(unix_seconds: i64) -> String {

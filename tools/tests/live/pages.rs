@@ -72,3 +72,14 @@ fn backups_are_taken_and_restored_on_live_nodes() {
         .swap(API, &new.api);
     stage.play("operate/backup.md");
 }
+
+#[test]
+fn series_are_listed_compared_copied_and_told_as_tables() {
+    let pipeline = Pipeline::start("2");
+    let points = ["load.host1 0.5", "load.host2 0.25", "disk;rack=b 5", "disk.used 6"];
+    printed(&[&["send", "--to", &pipeline.line], &points[..]].concat(), b"");
+    let stage = Stage::new()
+        .swap("/etc/plumbago/cluster.toml", &pipeline.cluster())
+        .swap(LINE, &pipeline.line);
+    stage.play("operate/series.md");
+}

@@ -1,28 +1,38 @@
 //! `plumbago ring lookup`.
 
 use std::borrow::Cow;
-use std::io::{self, BufRead, BufWriter, Write};
+use std::ffi::OsString;
+use std::io::{self, BufRead, Write};
 use std::os::unix::ffi::OsStrExt;
 
-use anyhow::Context;
 use metric::Limits;
 
-use super::{Lookup, NamedRing};
+use super::{NamedRing, RingArgs};
+use crate::invocation::{Context, Failure, Run};
 
-/// Room for a line of output, so that many small lines are one write.
-const OUTPUT_BUFFER_BYTES: usize = 64 * 1024;
+#[derive(clap::Args)]
+pub(crate) struct LookupNames {
+    #[command(flatten)]
+    ring: RingArgs,
+    /// Clean names before hashing, as the relay does: dots cleaned, tags sorted.
+    #[arg(long)]
+    canonical: bool,
+    /// Names to look up, hashed as given; without any, the lines of standard input.
+    names: Vec<OsString>,
+}
 
-pub(super) fn run(args: Lookup) -> anyhow::Result<()> {
-    let ring = args.ring.build()?;
-    let form = Form { json: args.json, canonical: args.canonical };
-    let mut out = BufWriter::with_capacity(OUTPUT_BUFFER_BYTES, io::stdout().lock());
-    if args.names.is_empty() {
-        answer_lines(&ring, form, &mut io::stdin().lock(), &mut out)?;
+impl Run for LookupNames {
+    fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
+        let ring = self.ring.build()?;
+        let form = Form { json: context.json, canonical: self.canonical };
+        if self.names.is_empty() {
+            answer_lines(&ring, form, &mut io::stdin().lock(), context.out)?;
+        }
+        for name in self.names {
+            answer(&ring, form, name.as_bytes(), context.out)?;
+        }
+        Ok(())
     }
-    for name in args.names {
-        answer(&ring, form, name.as_bytes(), &mut out)?;
-    }
-    Ok(out.flush()?)
 }
 
 /// How names are read and answers written.
@@ -37,10 +47,11 @@ fn answer_lines(
     ring: &NamedRing,
     form: Form,
     input: &mut impl BufRead,
-    out: &mut impl Write,
-) -> anyhow::Result<()> {
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
     let mut line = Vec::new();
-    while input.read_until(b'\n', &mut line).context("standard input")? > 0 {
+    let fault = |error| Failure::new(format!("standard input: {error}"));
+    while input.read_until(b'\n', &mut line).map_err(fault)? > 0 {
         let name = line.strip_suffix(b"\n").unwrap_or(&line);
         answer(ring, form, name, out)?;
         line.clear();
@@ -48,10 +59,11 @@ fn answer_lines(
     Ok(())
 }
 
-fn answer(ring: &NamedRing, form: Form, name: &[u8], out: &mut impl Write) -> anyhow::Result<()> {
+fn answer(ring: &NamedRing, form: Form, name: &[u8], out: &mut dyn Write) -> Result<(), Failure> {
     let name = if form.canonical {
         let canonical = metric::canonicalise(name, &Limits::default());
-        match canonical.with_context(|| format!("name `{}`", name.escape_ascii()))? {
+        let fault = |error| Failure::new(format!("name `{}`: {error}", name.escape_ascii()));
+        match canonical.map_err(fault)? {
             Cow::Borrowed(name) => Cow::Borrowed(name.as_bytes()),
             Cow::Owned(name) => Cow::Owned(name.into_bytes()),
         }
@@ -62,9 +74,10 @@ fn answer(ring: &NamedRing, form: Form, name: &[u8], out: &mut impl Write) -> an
     let nodes = owners.iter().map(|&node| ring.names[usize::from(node)].as_str());
     if form.json {
         out.write_all(b"{\"metric\":")?;
-        serde_json::to_writer(&mut *out, &String::from_utf8_lossy(&name))?;
+        serde_json::to_writer(&mut *out, &String::from_utf8_lossy(&name))
+            .map_err(io::Error::from)?;
         out.write_all(b",\"nodes\":")?;
-        serde_json::to_writer(&mut *out, &nodes.collect::<Vec<_>>())?;
+        serde_json::to_writer(&mut *out, &nodes.collect::<Vec<_>>()).map_err(io::Error::from)?;
         out.write_all(b"}\n")?;
     } else {
         out.write_all(&name)?;
@@ -85,7 +98,7 @@ mod tests {
 
     use super::*;
 
-    fn answers(form: Form, input: &[u8]) -> anyhow::Result<Vec<u8>> {
+    fn answers(form: Form, input: &[u8]) -> Result<Vec<u8>, Failure> {
         let names = ["10.0.0.1:2003", "10.0.0.2:2003=a"];
         let nodes = names.iter().map(|name| Node::parse(name).unwrap()).collect();
         let spec = RingSpec { copies: 2, ..RingSpec::default() };
@@ -127,7 +140,7 @@ mod tests {
             answers(form, b".a..b;y=1;x=2\n").unwrap(),
             answers(form, b"a.b;x=2;y=1\n").unwrap()
         );
-        let error = answers(form, b"a b\n").unwrap_err();
-        assert_eq!(format!("{error:#}"), "name `a b`: name holds a character that is not allowed");
+        let error = answers(form, b"a b\n").unwrap_err().message.unwrap();
+        assert_eq!(error, "name `a b`: name holds a character that is not allowed");
     }
 }

@@ -1,15 +1,22 @@
 //! `plumbago ring show`.
 
-use std::io::{self, Write};
-
 use serde_json::json;
 
-use super::{NamedRing, Show};
+use super::{NamedRing, RingArgs};
+use crate::invocation::{Context, Failure, Run};
 
-pub(super) fn run(args: Show) -> anyhow::Result<()> {
-    let ring = args.ring.build()?;
-    let text = if args.json { json_text(&ring) } else { plain_text(&ring) };
-    Ok(io::stdout().lock().write_all(text.as_bytes())?)
+#[derive(clap::Args)]
+pub(crate) struct ShowRing {
+    #[command(flatten)]
+    ring: RingArgs,
+}
+
+impl Run for ShowRing {
+    fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
+        let ring = self.ring.build()?;
+        let text = if context.json { json_text(&ring) } else { plain_text(&ring) };
+        Ok(context.out.write_all(text.as_bytes())?)
+    }
 }
 
 /// Names and primary shares of the nodes.

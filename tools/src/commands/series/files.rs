@@ -1,0 +1,39 @@
+//! The files of series as nodes have them.
+
+use carbon::stream::{self, State};
+
+use crate::invocation::{Context, Failure};
+use crate::nodes::{Node, Nodes};
+
+/// Series asked for at once; what the node leaves out for its size is asked for again.
+const BATCH: usize = 500;
+
+/// Calls `each` with the name and the bytes of every file that a node has of these series, waiting points included; one
+/// that it cannot read is named.
+pub(in crate::commands) fn each_file(
+    context: &mut Context<'_>,
+    nodes: &Nodes,
+    node: &Node,
+    mut names: Vec<String>,
+    mut each: impl FnMut(&mut Context<'_>, &str, Vec<u8>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    names.reverse();
+    while !names.is_empty() {
+        let mut batch = names.split_off(names.len().saturating_sub(BATCH));
+        batch.reverse();
+        for entry in stream::read(&nodes.snapshot(node, batch)?) {
+            let entry = entry.map_err(|error| Failure::new(format!("{}: {error}", node.name)))?;
+            match entry.state {
+                State::File => each(context, &entry.name, entry.file)?,
+                // Deleted since the list was made.
+                State::Missing => {}
+                State::Unreadable => {
+                    let what = format!("{} on {}", entry.name, node.name);
+                    context.skip(&what, &"the node cannot read its file");
+                }
+                State::LeftOut => names.push(entry.name),
+            }
+        }
+    }
+    Ok(())
+}
