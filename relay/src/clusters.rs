@@ -71,6 +71,15 @@ impl Clusters {
         self.clusters[cluster].placement.place(key.as_bytes(), &self.sets, take);
     }
 
+    /// The set that gets a line, for each of `keys`, where a cluster has one for every name.
+    pub(crate) fn sets<'k>(
+        &self,
+        cluster: usize,
+        keys: impl Iterator<Item = &'k str> + Clone,
+    ) -> Option<Vec<u32>> {
+        self.clusters[cluster].placement.sets(keys.map(str::as_bytes), &self.sets)
+    }
+
     /// The destinations of a set, the primary first.
     pub(crate) fn members(&self, set: usize) -> Vec<usize> {
         self.sets.members(set)

@@ -259,18 +259,31 @@ impl<'a> Batches<'a> {
     fn send(&mut self, cluster: usize, key: &str, point: &Point<'_>, name: Option<&str>) {
         self.to_cluster[cluster] += 1;
         self.active.routes.clusters.place(cluster, key, |place| {
-            let (batches, number) = match place {
-                Place::Set(set) => (&mut self.by_set, set),
-                Place::File(file) => (&mut self.by_file, file),
+            let batch = match place {
+                Place::Set(set) => batch(&mut self.by_set, set),
+                Place::File(file) => batch(&mut self.by_file, file),
             };
-            if number >= batches.len() {
-                batches.resize_with(number + 1, LineBatch::default);
-            }
             match name {
-                Some(name) => batches[number].push_renamed(point, name),
-                None => batches[number].push(point),
+                Some(name) => batch.push_renamed(point, name),
+                None => batch.push(point),
             }
         });
+    }
+
+    /// All points to one cluster.
+    fn send_all(&mut self, cluster: usize, points: &[Point<'_>]) {
+        let Routes { rules, clusters, .. } = &self.active.routes;
+        let key = rules.key();
+        let Some(sets) = clusters.sets(cluster, points.iter().map(|point| key.of(&point.name)))
+        else {
+            return points
+                .iter()
+                .for_each(|point| self.send(cluster, key.of(&point.name), point, None));
+        };
+        self.to_cluster[cluster] += points.len() as u64;
+        for (point, set) in points.iter().zip(sets) {
+            batch(&mut self.by_set, set as usize).push(point);
+        }
     }
 
     /// Queues everything and counts it. The answer is whether an aggregate has something due.
@@ -294,6 +307,14 @@ impl<'a> Batches<'a> {
         }
         is_due
     }
+}
+
+/// The batch of this number.
+fn batch(batches: &mut Vec<LineBatch>, number: usize) -> &mut LineBatch {
+    if number >= batches.len() {
+        batches.resize_with(number + 1, LineBatch::default);
+    }
+    &mut batches[number]
 }
 
 /// Points on their way through the rules, and how many ended there.
@@ -353,11 +374,7 @@ impl Sink for Router {
         let rules = &active.routes.rules;
         let mut routed = self.routed(&active);
         match rules.default_cluster().filter(|_| rules.is_empty()) {
-            Some(cluster) => {
-                for point in points {
-                    routed.batches.send(cluster, rules.key().of(&point.name), point, None);
-                }
-            }
+            Some(cluster) => routed.batches.send_all(cluster, points),
             None => points.iter().for_each(|point| routed.point(point, None)),
         }
         // Old data that pours in passes windows faster than the clock does.

@@ -60,6 +60,10 @@ impl RingPlacement {
         self.remembered.set(key, || self.placed(key, sets)) as usize
     }
 
+    fn sets<'k>(&self, keys: impl Iterator<Item = &'k [u8]> + Clone, sets: &Sets) -> Vec<u32> {
+        self.remembered.sets(keys, |key| self.placed(key, sets))
+    }
+
     fn placed(&self, key: &[u8], sets: &Sets) -> u32 {
         if let (Some(sets), Some(position)) = (&self.by_position, self.now.ring.position(key)) {
             return sets[usize::from(position)];
@@ -104,6 +108,18 @@ impl Placement {
     pub(super) fn leaving(&self) -> Option<&Ring> {
         match self {
             Self::Ring(placement) => placement.old.as_ref().map(|old| &old.ring),
+            _ => None,
+        }
+    }
+
+    /// The set that gets a line, for each of `keys`; none where not every name has one set.
+    pub(super) fn sets<'k>(
+        &self,
+        keys: impl Iterator<Item = &'k [u8]> + Clone,
+        sets: &Sets,
+    ) -> Option<Vec<u32>> {
+        match self {
+            Self::Ring(placement) => Some(placement.sets(keys, sets)),
             _ => None,
         }
     }
