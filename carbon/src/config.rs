@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use daemon::settings::Source;
+use daemon::tls::TlsFiles;
 use daemon::{Fault, Values};
 use remote::access::AccessSettings;
 use ring::cluster::{Cluster, Transition};
@@ -64,6 +65,8 @@ pub struct Config {
     pub carbonlink: Option<OptionalPort>,
     /// Where relays that confirm and number their batches come in, if anywhere.
     pub link: Option<OptionalPort>,
+    /// Files for TLS there, if it speaks it.
+    pub link_tls: Option<TlsFiles>,
     /// The admin address.
     pub admin: String,
     /// What kinds of files new series get.
@@ -102,6 +105,8 @@ impl Config {
         let intake =
             ingest::Settings::from_values(values).map_err(|found| faults.extend(found)).ok();
         let access = AccessSettings::from_values(values).map_err(|found| faults.extend(found)).ok();
+        let link_tls =
+            TlsFiles::from_values(values, "link_tls").map_err(|fault| faults.push(fault));
         if values.count("read_niceness") > NICENESS_MAX {
             let problem = format!("expected at most {NICENESS_MAX}");
             faults.push(values.fault("read_niceness", problem));
@@ -128,6 +133,7 @@ impl Config {
             access,
             carbonlink: optional_port("carbonlink"),
             link: optional_port("link"),
+            link_tls: link_tls.unwrap_or_default(),
             admin: values.address("admin").to_owned(),
             rules,
             placement,

@@ -33,6 +33,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use daemon::http::{HttpListener, Version};
+use daemon::tls::{Seal, TlsFiles};
 use daemon::{Context, PanicPolicy, Program, Registry, Running, StartError, Values};
 use ingest::{Counters, Listeners, Refusals, SelfMetrics, Service};
 use remote::access::Door;
@@ -110,7 +111,7 @@ pub async fn run(config: Config, context: Context) -> Result<Running, StartError
         limits: metric::Limits::default(),
         settings: config.intake,
     });
-    serve_link(&mut running, config.link, &host, &service)?;
+    serve_link(&mut running, (config.link, config.link_tls), &host, &service)?;
     let listener_routes = Listeners::new(service).open(&mut running)?;
     let reader = Reader::new(
         Arc::clone(&engine),
@@ -401,15 +402,22 @@ fn open_port(
     Ok(Some(tcp))
 }
 
-/// Opens the port of the acknowledged link.
+/// Opens the port of the acknowledged link, with TLS if it is to be.
 fn serve_link(
     running: &mut Running,
-    port: Option<config::OptionalPort>,
+    (port, tls): (Option<config::OptionalPort>, Option<TlsFiles>),
     name: &str,
     service: &Arc<Service<Accept>>,
 ) -> Result<(), StartError> {
+    let seal = tls.as_ref().map(Seal::new).transpose();
+    let seal = seal.map_err(|error| StartError::io("TLS of the link", error.into()))?.map(Arc::new);
     let Some(tcp) = open_port(running, "link", port)? else { return Ok(()) };
-    let link = Link::new(Arc::clone(service), name, &tcp);
+    if let Some(seal) = seal.clone() {
+        running.on_reload(move |values| {
+            seal.renew().map_err(|error| vec![values.fault("link_tls_cert", error.to_string())])
+        });
+    }
+    let link = Link::new(Arc::clone(service), (name, seal), &tcp);
     let server = tokio::spawn(link.serve(tcp));
     running.add_stage("link", async move { drop(server.await) });
     Ok(())

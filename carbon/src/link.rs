@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use daemon::tls::Seal;
 use daemon::{Counter, Gauge};
 use ingest::Service;
 use tokio::net::TcpListener;
@@ -31,6 +32,8 @@ pub(crate) struct Link {
     name: String,
     /// What the numbers of this listener are called by.
     label: String,
+    /// Where it speaks TLS.
+    seal: Option<Arc<Seal>>,
     metrics: LinkMetrics,
 }
 
@@ -43,7 +46,12 @@ struct LinkMetrics {
 }
 
 impl Link {
-    pub(crate) fn new(service: Arc<Service<Accept>>, name: &str, listener: &TcpListener) -> Self {
+    /// The link of the node of this name, with what its handshakes need if it speaks TLS.
+    pub(crate) fn new(
+        service: Arc<Service<Accept>>,
+        (name, seal): (&str, Option<Arc<Seal>>),
+        listener: &TcpListener,
+    ) -> Self {
         let address = listener.local_addr().map(|address| address.to_string());
         let label = format!("link:{}", address.unwrap_or_default());
         let registry = &service.context.metrics;
@@ -53,7 +61,7 @@ impl Link {
             taken: registry.counter("plumbago_carbon_link_batches_total"),
             repeated: registry.counter("plumbago_carbon_link_batches_repeated_total"),
         };
-        Self { service, name: name.to_owned(), label, metrics }
+        Self { service, name: name.to_owned(), label, seal, metrics }
     }
 
     /// Serves connections until the stop.
@@ -92,6 +100,7 @@ impl Link {
     /// Counts and logs the end of a connection that should not have ended so.
     fn report(&self, peer: SocketAddr, ended: &Ended) {
         let reason = match ended {
+            Ended::Tls(_) => "tls",
             Ended::Refused(LinkError::NoHello) => "hello",
             Ended::Version(_) => "version",
             Ended::Refused(_) => "damaged",
@@ -110,7 +119,9 @@ impl Ended {
     fn code(&self) -> Option<Code> {
         match self {
             Self::Version(_) => Some(Code::Version),
-            Self::Refused(LinkError::NoHello) | Self::BySender | Self::Lost(_) => None,
+            Self::Refused(LinkError::NoHello) | Self::BySender | Self::Lost(_) | Self::Tls(_) => {
+                None
+            }
             Self::Refused(_) => Some(Code::Damaged),
             Self::Order(_) => Some(Code::Order),
             Self::Replaced => Some(Code::Replaced),

@@ -32,6 +32,22 @@ pub const SETTINGS: &[Setting] = &[
         "0.0.0.0:2105",
         "Takes the acknowledged link of our relays here, over TCP; empty: nowhere.",
     ),
+    Setting::new(
+        "link_tls_cert",
+        Kind::Path,
+        "",
+        "Certificate chain (PEM) of the acknowledged link; with it, it speaks TLS 1.2 and 1.3.",
+    )
+    .value_name("FILE"),
+    Setting::new("link_tls_key", Kind::Path, "", "The certificate's private key (PEM).")
+        .value_name("FILE"),
+    Setting::new(
+        "link_tls_client_ca",
+        Kind::Path,
+        "",
+        "Certificates (PEM) by which a relay's own certificate must be signed: mutual TLS.",
+    )
+    .value_name("FILE"),
     Setting::new("pickle", Kind::Address, "", "Takes Python pickles here, over TCP.").list(),
     Setting::new(
         "read",
@@ -480,7 +496,7 @@ pub const METRICS: &[Metric] = &[
     ),
     Metric::counter(
         "plumbago_carbon_link_refused_total",
-        "Connections of the acknowledged link that this node ended, by reason: hello (something else \
+        "Connections of the acknowledged link that this node ended, by reason: tls, hello (something else \
          spoke), version, damaged, order.",
     )
     .labels(&["reason"]),

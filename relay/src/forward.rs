@@ -19,6 +19,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use daemon::tls::TlsError;
+use daemon::tls::client::Passport;
 use daemon::{Context, Counter, StartError};
 use metric::map::Map;
 use parking_lot::RwLock;
@@ -190,6 +192,14 @@ impl Forwarder {
         files.remove(node.name())
     }
 
+    /// Reads the files for TLS again.
+    ///
+    /// # Errors
+    /// Files that cannot be used: they change nothing.
+    pub(crate) fn renew_tls(&self) -> Result<(), TlsError> {
+        self.hub.passport.as_ref().map_or(Ok(()), Passport::renew)
+    }
+
     /// Gives the node no more lines. What waits for it is still sent, then its connection ends.
     pub(crate) fn remove(&self, node: NodeId) {
         let mut nodes = self.nodes.write();
@@ -345,7 +355,7 @@ fn open_hub(config: &Config, context: &Context) -> Result<Hub, StartError> {
     let Some(settings) = &config.log else {
         let stream = Stream::new(Position(0), false);
         let hub = Hub::new(None, stream, config.queue_bytes_max, context);
-        return Ok(hub.with_packing(config.link_packing));
+        return hub.with_link(&config.link);
     };
     let log = Arc::new(RelayLog::open(settings, context)?);
     let pressed = Arc::new(AtomicBool::new(false));
@@ -358,7 +368,7 @@ fn open_hub(config: &Config, context: &Context) -> Result<Hub, StartError> {
     let stream = Stream::new(log.segments.appended(), true);
     let log = Some((log, replayer));
     let hub = Hub::new(log, stream, settings.memory_bytes_max, context);
-    Ok(hub.with_packing(config.link_packing).with_pressed(pressed))
+    Ok(hub.with_link(&config.link)?.with_pressed(pressed))
 }
 
 /// Numbers of the log. They do not keep it alive: the registry outlives the daemon.

@@ -109,6 +109,13 @@ pub fn run(config: Config, context: Context) -> Result<Running, StartError> {
         let (router, context) = (Arc::clone(&router), context.clone());
         move |values| reload(&router, values, &context)
     });
+    running.on_reload({
+        let forwarder = Arc::clone(&forwarder);
+        move |values| {
+            let renewed = forwarder.renew_tls();
+            renewed.map_err(|error| vec![values.fault("link_tls_ca", error.to_string())])
+        }
+    });
     let own_numbers = SelfMetrics {
         prefix: ingest::self_metrics::prefix("relays", &ingest::self_metrics::host_name()),
         interval: config.self_metrics_interval,

@@ -104,6 +104,23 @@ pub const SETTINGS: &[Setting] = &[
          network costs more than the CPU.",
     ),
     Setting::new(
+        "link_tls_ca",
+        Kind::Path,
+        "",
+        "Certificates (PEM) by which a node's certificate must be signed, which names the host of its \
+         `link`; with it, the acknowledged link speaks TLS to all nodes.",
+    )
+    .value_name("FILE"),
+    Setting::new(
+        "link_tls_cert",
+        Kind::Path,
+        "",
+        "The relay's own certificate chain (PEM), for nodes that ask for one: mutual TLS.",
+    )
+    .value_name("FILE"),
+    Setting::new("link_tls_key", Kind::Path, "", "That certificate's private key (PEM).")
+        .value_name("FILE"),
+    Setting::new(
         "log",
         Kind::Path,
         "",

@@ -21,7 +21,7 @@ use crate::accept::Accept;
 use crate::journal::Durability;
 use crate::keeper::senders::{Connection, Taken};
 
-/// How long the hello may take.
+/// How long the hello may take, and the TLS handshake before it.
 const HELLO_MAX: Duration = Duration::from_secs(10);
 
 /// How long this end is silent at most.
@@ -54,6 +54,8 @@ pub(super) enum Ended {
     Refused(#[from] LinkError),
     #[error("{0}")]
     Order(String),
+    #[error("TLS: {0}")]
+    Tls(io::Error),
     #[error(transparent)]
     Lost(#[from] io::Error),
 }
@@ -94,7 +96,23 @@ impl Link {
         if let Err(error) = daemon::listen::tune(&stream) {
             return error.into();
         }
-        let (reader, writer) = stream.into_split();
+        let Some(seal) = &self.seal else { return self.course(stream.into_split(), peer).await };
+        let shaken = tokio::select! {
+            shaken = timeout(HELLO_MAX, seal.acceptor().accept(stream)) => shaken,
+            () = self.service.context.shutdown.wait() => return Ended::Stopping,
+        };
+        match shaken.unwrap_or_else(|_late| Err(io::ErrorKind::TimedOut.into())) {
+            Ok(stream) => self.course(tokio::io::split(stream), peer).await,
+            Err(error) => Ended::Tls(error),
+        }
+    }
+
+    /// All that is said on a connection, by its two halves.
+    async fn course(
+        &self,
+        (reader, writer): (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
+        peer: SocketAddr,
+    ) -> Ended {
         let mut ear = Ear { stream: reader, buffer: BytesMut::new() };
         let mut mouth = Mouth { stream: writer, bytes: Vec::new() };
         let ended = match self.welcome(&mut ear, &mut mouth).await {

@@ -1,5 +1,7 @@
 //! TLS for listeners: the files of one listener become what its handshakes need, again at every reload.
 
+pub mod client;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +14,8 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
 
+use crate::settings::{Fault, Values};
+
 /// Files for TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
@@ -23,7 +27,29 @@ pub struct TlsFiles {
     pub client_ca: Option<PathBuf>,
 }
 
-/// Why a listener cannot speak TLS.
+impl TlsFiles {
+    /// From the settings `PREFIX_cert`, `PREFIX_key` and `PREFIX_client_ca`; none where they are all empty.
+    ///
+    /// # Errors
+    /// Some of them without the others that they need.
+    pub fn from_values(values: &Values, prefix: &str) -> Result<Option<Self>, Fault> {
+        let [cert, key, client_ca] =
+            ["cert", "key", "client_ca"].map(|what| format!("{prefix}_{what}"));
+        let needs = |one: &str, others: String| values.fault(one, format!("needs {others} too"));
+        let authority = values.opt_path(&client_ca);
+        match (values.opt_path(&cert), values.opt_path(&key)) {
+            (Some(cert), Some(key)) => Ok(Some(Self { cert, key, client_ca: authority })),
+            (Some(_), None) => Err(needs(&cert, format!("`{key}`"))),
+            (None, Some(_)) => Err(needs(&key, format!("`{cert}`"))),
+            (None, None) if authority.is_some() => {
+                Err(needs(&client_ca, format!("`{cert}` and `{key}`")))
+            }
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+/// Why a connection cannot speak TLS.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {

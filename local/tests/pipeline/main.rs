@@ -7,6 +7,7 @@ mod findings;
 mod folds;
 mod grafana;
 mod leaving;
+mod link_tls;
 mod refusals;
 
 use std::collections::BTreeMap;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use daemon::{Clock, Context, Shutdown};
+use daemon::tls::client::Passport;
+use daemon::{Clock, Context, Shutdown, StartError};
 use parking_lot::Mutex;
 use segments::Position;
 use tokio::sync::Notify;
@@ -13,6 +14,7 @@ use wire::link::Packing;
 use super::NodeId;
 use super::batch::LineBatch;
 use super::stream::{Backlog, Stream};
+use crate::config::LinkSettings;
 use crate::log::{Lines, RelayLog, Replayer, random};
 
 /// How long senders are held up for nodes that memory is about to let go of: time enough for one that merely breathes.
@@ -36,6 +38,8 @@ pub(super) struct Hub {
     pub(super) identity: u64,
     /// How lines are packed on the acknowledged link.
     pub(super) packing: Packing,
+    /// Where the acknowledged link speaks TLS.
+    pub(super) passport: Option<Passport>,
     memory_bytes_max: usize,
     /// Live traffic needs what replaying could have.
     pressed: Arc<AtomicBool>,
@@ -65,6 +69,7 @@ impl Hub {
             log,
             identity,
             packing: Packing::None,
+            passport: None,
             memory_bytes_max,
             pressed: Arc::default(),
             log_is_full: AtomicBool::new(false),
@@ -76,10 +81,16 @@ impl Hub {
         }
     }
 
-    /// Packs the lines of the acknowledged link.
-    pub(super) fn with_packing(mut self, packing: Packing) -> Self {
-        self.packing = packing;
-        self
+    /// Speaks the acknowledged link as the settings say.
+    ///
+    /// # Errors
+    /// Files for TLS that cannot be used.
+    pub(super) fn with_link(mut self, link: &LinkSettings) -> Result<Self, StartError> {
+        let passport = link.tls.as_ref().map(Passport::new).transpose();
+        self.passport =
+            passport.map_err(|error| StartError::io("TLS of the link", error.into()))?;
+        self.packing = link.packing;
+        Ok(self)
     }
 
     /// Says by `pressed` when live traffic needs what replaying could have.

@@ -68,7 +68,7 @@ pub(super) async fn run(node: Arc<Node>, context: Context) {
                 info!(node = node.name(), address = addresses[place], "connected");
                 let back = back(&addresses[..place]);
                 let sent = if node.destination.is_link {
-                    link::send(&node, stream, back).await
+                    link::send(&node, stream, &addresses[place], back).await
                 } else {
                     send(&node, stream, back, &context).await
                 };

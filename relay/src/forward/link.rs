@@ -12,9 +12,8 @@ use std::pin::pin;
 use std::time::Duration;
 
 use segments::Position;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use wire::link::{Hello, Marks, Message, Packing, pack, plain_head};
 
@@ -30,6 +29,9 @@ const ALIVE_INTERVAL: Duration = Duration::from_secs(5);
 /// A node that has said nothing for so many of these intervals is not there.
 const SILENT_TICKS_MAX: u32 = 4;
 
+/// How long a TLS handshake may take.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+
 /// How long the node may take to make the last batches safe once the relay has closed its half.
 const LAST_MARKS_MAX: Duration = Duration::from_secs(1);
 
@@ -38,9 +40,26 @@ const LAST_MARKS_MAX: Duration = Duration::from_secs(1);
 pub(super) async fn send<T>(
     node: &Node,
     stream: TcpStream,
+    address: &str,
     back: impl Future<Output = T>,
 ) -> io::Result<Option<T>> {
-    let (reader, mut writer) = stream.into_split();
+    let Some(passport) = node.passport() else {
+        return over(node, stream.into_split(), back).await;
+    };
+    let shaken = tokio::select! {
+        shaken = timeout(HANDSHAKE_MAX, passport.connect(address, stream)) => shaken,
+        () = node.closed() => return Ok(None),
+    };
+    let stream = shaken.unwrap_or_else(|_late| Err(io::ErrorKind::TimedOut.into()))?;
+    over(node, tokio::io::split(stream), back).await
+}
+
+/// Sends over the two halves of a connection.
+async fn over<T>(
+    node: &Node,
+    (reader, mut writer): (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
+    back: impl Future<Output = T>,
+) -> io::Result<Option<T>> {
     let mut ticks = interval(ALIVE_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (ear, flight) = (Ear::new(reader), Flight::default());
@@ -53,9 +72,9 @@ pub(super) async fn send<T>(
 }
 
 /// A connection but for its writing half.
-struct Talk<'a> {
+struct Talk<'a, R> {
     node: &'a Node,
-    ear: Ear,
+    ear: Ear<R>,
     /// What was sent and is not synced by the node.
     flight: Flight,
     /// The node has all up to here, or gets it before what comes next.
@@ -71,10 +90,10 @@ enum Event {
     Tick,
 }
 
-impl Talk<'_> {
+impl<R: AsyncRead + Unpin> Talk<'_, R> {
     async fn run<T>(
         &mut self,
-        writer: &mut OwnedWriteHalf,
+        writer: &mut (impl AsyncWrite + Unpin),
         back: impl Future<Output = T>,
     ) -> io::Result<Option<T>> {
         let node = self.node;
@@ -110,7 +129,7 @@ impl Talk<'_> {
     }
 
     /// Says hello; returns what the node has, and what of that is safe.
-    async fn greet(&mut self, writer: &mut OwnedWriteHalf) -> io::Result<(u64, Marks)> {
+    async fn greet(&mut self, writer: &mut (impl AsyncWrite + Unpin)) -> io::Result<(u64, Marks)> {
         let mut hello = Vec::new();
         Hello::new(self.node.sender, self.node.last().0, self.node.name()).encode(&mut hello);
         writer.write_all(&hello).await?;
@@ -138,7 +157,11 @@ impl Talk<'_> {
     }
 
     /// Sends what was taken, as one batch.
-    async fn give(&mut self, writer: &mut OwnedWriteHalf, taken: &Taken) -> io::Result<()> {
+    async fn give(
+        &mut self,
+        writer: &mut (impl AsyncWrite + Unpin),
+        taken: &Taken,
+    ) -> io::Result<()> {
         if taken.lines > 0 {
             let (after, number) = (self.after, taken.up_to.0);
             let lines = u32::try_from(taken.lines).unwrap_or(u32::MAX);
@@ -169,7 +192,11 @@ impl Talk<'_> {
         }
     }
 
-    async fn say(&mut self, writer: &mut OwnedWriteHalf, message: &Message<'_>) -> io::Result<()> {
+    async fn say(
+        &mut self,
+        writer: &mut (impl AsyncWrite + Unpin),
+        message: &Message<'_>,
+    ) -> io::Result<()> {
         let mut bytes = Vec::new();
         message.encode(&mut bytes);
         self.hear_while(writer.write_all(&bytes)).await

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use daemon::tls::client::Passport;
 use daemon::{Counter, Registry};
 use parking_lot::Mutex;
 use segments::Position;
@@ -193,6 +194,11 @@ impl Node {
     pub(super) fn passed_over(&self, taken: &Taken) {
         self.metrics.link_known.add(taken.lines);
         self.hub.change(|stream| stream.delivered(self.id, taken.lines, taken.bytes));
+    }
+
+    /// What the acknowledged link's handshakes need, where it speaks TLS.
+    pub(super) fn passport(&self) -> Option<&Passport> {
+        self.hub.passport.as_ref()
     }
 
     /// Lines have gone out.

@@ -206,7 +206,7 @@ impl ListenerSettings {
         };
         let duration = own.duration("idle_timeout");
         let listener = Self {
-            tls: tls(own)?,
+            tls: Tls::from_values(own, "tls")?,
             compression,
             proxy_protocol: own.flag("proxy_protocol"),
             connections_max: limit(own.count("connections_max")).map(size),
@@ -273,19 +273,6 @@ fn place(own: &Values) -> Result<Place, Fault> {
     }
     let place = if is_udp { Place::Udp } else { Place::Tcp };
     Ok(place(address.to_owned()))
-}
-
-fn tls(own: &Values) -> Result<Option<Tls>, Fault> {
-    let client_ca = own.opt_path("tls_client_ca");
-    match (own.opt_path("tls_cert"), own.opt_path("tls_key")) {
-        (Some(cert), Some(key)) => Ok(Some(Tls { cert, key, client_ca })),
-        (Some(_), None) => Err(own.fault("tls_cert", "needs `tls_key` too")),
-        (None, Some(_)) => Err(own.fault("tls_key", "needs `tls_cert` too")),
-        (None, None) if client_ca.is_some() => {
-            Err(own.fault("tls_client_ca", "needs `tls_cert` and `tls_key` too"))
-        }
-        (None, None) => Ok(None),
-    }
 }
 
 /// All listeners: those of `line`, `pickle` and `http`, then the tables.

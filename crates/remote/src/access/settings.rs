@@ -1,7 +1,5 @@
 //! The settings of a door, one entry each, for the tables of the daemons that have one.
 
-use std::path::PathBuf;
-
 use axum::http::HeaderName;
 use daemon::tls::TlsFiles;
 use daemon::{Fault, Kind, Setting, Values};
@@ -100,7 +98,7 @@ impl AccessSettings {
     pub fn from_values(values: &Values) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
         let mut settings = Self::default();
-        match tls(values) {
+        match TlsFiles::from_values(values, "read_tls") {
             Ok(tls) => settings.tls = tls,
             Err(fault) => faults.push(fault),
         }
@@ -138,18 +136,4 @@ impl AccessSettings {
 pub(crate) fn readers(values: &Values) -> Result<Option<Readers>, Fault> {
     let read = values.opt_path("readers").map(|path| Readers::read(&path));
     read.transpose().map_err(|problem| values.fault("readers", problem))
-}
-
-fn tls(values: &Values) -> Result<Option<TlsFiles>, Fault> {
-    let path = |key: &str| -> Option<PathBuf> { values.opt_path(key) };
-    let client_ca = path("read_tls_client_ca");
-    match (path("read_tls_cert"), path("read_tls_key")) {
-        (Some(cert), Some(key)) => Ok(Some(TlsFiles { cert, key, client_ca })),
-        (Some(_), None) => Err(values.fault("read_tls_cert", "needs `read_tls_key` too")),
-        (None, Some(_)) => Err(values.fault("read_tls_key", "needs `read_tls_cert` too")),
-        (None, None) if client_ca.is_some() => {
-            Err(values.fault("read_tls_client_ca", "needs `read_tls_cert` and `read_tls_key` too"))
-        }
-        (None, None) => Ok(None),
-    }
 }

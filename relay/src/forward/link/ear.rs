@@ -3,8 +3,7 @@
 use std::io;
 
 use bytes::{Buf, BytesMut};
-use tokio::io::AsyncReadExt;
-use tokio::net::tcp::OwnedReadHalf;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use wire::link::{Decoded, Marks, Message};
 
 /// Room made for one read: a node says little.
@@ -12,8 +11,8 @@ const READ_BYTES: usize = 4 << 10;
 
 /// The receiving half of a connection.
 #[derive(Debug)]
-pub(super) struct Ear {
-    stream: OwnedReadHalf,
+pub(super) struct Ear<R> {
+    stream: R,
     buffer: BytesMut,
 }
 
@@ -28,8 +27,8 @@ pub(super) enum Heard {
     Alive,
 }
 
-impl Ear {
-    pub(super) fn new(stream: OwnedReadHalf) -> Self {
+impl<R: AsyncRead + Unpin> Ear<R> {
+    pub(super) fn new(stream: R) -> Self {
         Self { stream, buffer: BytesMut::new() }
     }
 
