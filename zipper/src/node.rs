@@ -1,20 +1,20 @@
 //! One node as the zipper knows it.
 
+mod folds;
+
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use daemon::{Context, Counter, Histogram};
-use parking_lot::Mutex;
 use remote::{Client, ClientSettings, Deadline, RemoteErrorKind};
+
+use folds::Folds;
 
 use crate::config::Destination;
 use crate::health::{Health, Recent};
 
 /// A node that was silent for so long is failing; less may be a busy moment.
 pub(crate) const TIMEOUT_TELLING: Duration = Duration::from_secs(1);
-
-/// A node that sent series in place of a fold is another program, or an older one that may be replaced.
-const FOLD_PAUSE: Duration = Duration::from_secs(60);
 
 /// A deadline shorter than this says nothing of the node.
 const TIMEOUT_NOTED: Duration = Duration::from_millis(20);
@@ -55,8 +55,7 @@ pub(crate) struct Node {
     duration: Histogram,
     pub(crate) hedges: Counter,
     pub(crate) hedges_refused: Counter,
-    /// Until when it is not asked to fold.
-    folds_from: Mutex<Duration>,
+    pub(crate) folds: Folds,
     context: Context,
 }
 
@@ -75,7 +74,7 @@ impl Node {
         context.metrics.callback("plumbago_zipper_node_received_bytes_total", &labels, received);
         Self {
             client,
-            folds_from: Mutex::default(),
+            folds: Folds::default(),
             health: Health::default(),
             recent: Default::default(),
             duration: context
@@ -99,16 +98,6 @@ impl Node {
         self.health.answered(now);
         self.recent[kind as usize].add(took);
         self.duration.observe(took.as_secs_f64());
-    }
-
-    /// Whether it may know how to fold.
-    pub(crate) fn may_fold(&self, now: Duration) -> bool {
-        now >= *self.folds_from.lock()
-    }
-
-    /// It answered with series: it is not asked to fold for a while.
-    pub(crate) fn cannot_fold(&self, now: Duration) {
-        *self.folds_from.lock() = now.saturating_add(FOLD_PAUSE);
     }
 
     /// It did not answer well within `took`.

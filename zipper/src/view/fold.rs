@@ -70,7 +70,7 @@ impl View {
         let spec = spec.ok_or(Refusal::Unknown)?;
         request.plan.ring_fingerprint = self.topology.fingerprint();
         let now = self.context.clock.monotonic();
-        if let Some(node) = self.nodes.iter().find(|node| !node.may_fold(now)) {
+        if let Some(node) = self.nodes.iter().find(|node| !node.folds.is_able(now)) {
             return Err(Refusal::CannotFold(node.name.clone()));
         }
         if self.is_divergent(&request) {
@@ -78,7 +78,10 @@ impl View {
         }
         // Time must be left to ask for the series.
         let deadline = &deadline.clone().within(deadline.remaining() / 2);
-        let is_trusted = |node: &usize| !self.nodes[*node].health.is_suspect();
+        let is_trusted = |node: &usize| {
+            let node = &self.nodes[*node];
+            !node.health.is_suspect() && !node.folds.lacks(request.window, now)
+        };
         let mut readers: Vec<usize> = (0..self.nodes.len()).filter(is_trusted).collect();
         for _ in 0..ROUNDS_MAX {
             match self.fold_once(&mut request, &spec, &readers, deadline).await? {
@@ -145,31 +148,13 @@ impl View {
         let mut ranges: BTreeMap<Vec<u32>, Range> = BTreeMap::new();
         for (node, reply) in gathered.answers {
             tally.add_meta(self, node, reply.meta.as_ref());
-            let has_holes = reply.meta.as_ref().is_some_and(|meta| !meta.holes.is_empty());
-            let name = || self.nodes[node].name.clone();
-            let Some(folded) = reply.folded else {
-                self.nodes[node].cannot_fold(self.context.clock.monotonic());
-                return Err(Refusal::CannotFold(name()));
+            let Some(said) = self.ranges_of(node, reply)? else {
+                left_out.push(node);
+                continue;
             };
-            match folded.refused {
-                refused if refused.is_empty() => {}
-                _ if has_holes => {
-                    left_out.push(node);
-                    continue;
-                }
-                refused => {
-                    if reply
-                        .meta
-                        .is_none_or(|meta| meta.ring_fingerprint != self.topology.fingerprint())
-                    {
-                        self.nodes[node].cannot_fold(self.context.clock.monotonic());
-                    }
-                    return Err(Refusal::Node(name(), refused));
-                }
-            }
             let place = self.topology.places(&[node]).and_then(|places| places.first().copied());
             answered.extend(place);
-            folded.ranges.into_iter().for_each(|range| note(&mut ranges, place, range));
+            said.into_iter().for_each(|range| note(&mut ranges, place, range));
         }
         left_out.retain(|node| readers.contains(node));
         if !left_out.is_empty() || !is_answered {
@@ -181,6 +166,31 @@ impl View {
         let readers = self.topology.places(readers).ok_or(Refusal::Ring)?;
         let folded = add_up(spec, ranges, &answered, &readers)?;
         Ok(Round::Whole(Box::new((folded, tally))))
+    }
+
+    /// What a node says of its ranges; none if it may have missed points.
+    fn ranges_of(
+        &self,
+        node: usize,
+        reply: FetchReply,
+    ) -> Result<Option<Vec<FoldedRange>>, Refusal> {
+        let (node, now) = (&self.nodes[node], self.context.clock.monotonic());
+        let Some(folded) = reply.folded else {
+            node.folds.set_unable(now);
+            return Err(Refusal::CannotFold(node.name.clone()));
+        };
+        let meta = reply.meta.unwrap_or_default();
+        if folded.refused.is_empty() {
+            return Ok(Some(folded.ranges));
+        }
+        if !meta.holes.is_empty() {
+            node.folds.set_holes(meta.holes, now);
+            return Ok(None);
+        }
+        if meta.ring_fingerprint != self.topology.fingerprint() {
+            node.folds.set_unable(now);
+        }
+        Err(Refusal::Node(node.name.clone(), folded.refused))
     }
 }
 
