@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::buffer::Chunk;
 use crate::frame::{HEADER_BYTES, Header};
 use crate::syncer::{Job, Syncer};
-use crate::{Durability, LogFile, Shared, SyncInterval};
+use crate::{Durability, LogFile, Position, Shared, SyncInterval};
 
 /// Wait after a failure; it doubles with each further one.
 const BACK_OFF_MIN: Duration = Duration::from_millis(100);
@@ -249,9 +249,7 @@ impl Committer {
             segment.bytes += chunk.bytes.len() as u64;
             let (number, bytes) = (segment.number, segment.bytes);
             let Shared { counters, files, clock, .. } = &*self.shared;
-            files.change(number, |info| {
-                (info.last.0, info.bytes) = (last, bytes);
-            });
+            files.grown(number, Position(last), bytes);
             counters.writes.inc();
             counters.bytes_written.add(chunk.bytes.len() as u64);
             if last > self.written_to {

@@ -1,7 +1,7 @@
 //! The disk as a log sees it: few calls, so that a test can fail each of them.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ pub trait LogDisk: Send + Sync + std::fmt::Debug {
     /// Creates a file that must not exist, to be appended to.
     fn create(&self, path: &Path) -> io::Result<Arc<dyn LogFile>>;
 
-    /// Opens a file to be read from its start.
-    fn open(&self, path: &Path) -> io::Result<Box<dyn Read + Send>>;
+    /// Opens a file to be read from its byte `offset` on.
+    fn open(&self, path: &Path, offset: u64) -> io::Result<Box<dyn Read + Send>>;
 
     /// Files in a folder with their sizes, in no order.
     fn list(&self, folder: &Path) -> io::Result<Vec<(PathBuf, u64)>>;
@@ -57,8 +57,10 @@ impl LogDisk for RealDisk {
         Ok(Arc::new(OpenOptions::new().append(true).create_new(true).open(path)?))
     }
 
-    fn open(&self, path: &Path) -> io::Result<Box<dyn Read + Send>> {
-        Ok(Box::new(File::open(path)?))
+    fn open(&self, path: &Path, offset: u64) -> io::Result<Box<dyn Read + Send>> {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(offset))?;
+        Ok(Box::new(file))
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<(PathBuf, u64)>> {

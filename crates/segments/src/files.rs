@@ -1,5 +1,6 @@
 //! The files of a log: which there are, what they hold, when they may go.
 
+use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,6 +16,10 @@ use crate::{Kind, LogCounters, LogDisk, Position};
 const SECONDS_SHIFT: u32 = 24;
 /// Names that are tried for a file that is set aside.
 const ASIDE_MAX: u32 = 1_000;
+/// How far remembered ends of writes lie apart.
+const ENDS_APART_BYTES: u64 = 256 << 10;
+/// Most that are remembered: those of the newest 4 GiB.
+const ENDS_MAX: usize = 16 << 10;
 
 /// Where the segment of this number lies.
 #[must_use]
@@ -118,7 +123,7 @@ fn look_at(
         return Ok(None);
     }
     let mut header = [0; HEADER_BYTES];
-    disk.open(path)?.read_exact(&mut header)?;
+    disk.open(path, 0)?.read_exact(&mut header)?;
     let (first, created_s, header_holds) = match Header::decode(&header, kind.magic) {
         HeaderState::Sound(header) => (header.first_frame, header.created_s, true),
         HeaderState::Foreign => return Ok(None),
@@ -171,6 +176,16 @@ pub(crate) struct Files {
     /// No later segment has a lower number.
     next: AtomicU64,
     rotation_wanted: AtomicBool,
+    /// Ends of writes of this run, oldest first: a reader that comes back begins behind one.
+    ends: Mutex<VecDeque<End>>,
+}
+
+/// The end of a write: a segment had so many bytes, and all frames up to `last`.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    segment: u64,
+    last: Position,
+    bytes: u64,
 }
 
 impl Files {
@@ -182,6 +197,7 @@ impl Files {
             list: Mutex::new(list),
             next: AtomicU64::new(found.next_segment),
             rotation_wanted: AtomicBool::new(false),
+            ends: Mutex::default(),
         }
     }
 
@@ -235,6 +251,27 @@ impl Files {
         let holds = |info: &&SegmentInfo| info.open || info.last >= position;
         let found = list.iter().find(holds).map(|info| info.number);
         found.unwrap_or_else(|| self.next.load(Ordering::Relaxed))
+    }
+
+    /// A segment has so many bytes now, with all frames up to `last`.
+    pub(crate) fn grown(&self, number: u64, last: Position, bytes: u64) {
+        self.change(number, |info| (info.last, info.bytes) = (last, bytes));
+        let mut ends = self.ends.lock();
+        let newest = ends.back().filter(|end| end.segment == number);
+        if newest.is_some_and(|end| bytes < end.bytes + ENDS_APART_BYTES) {
+            return;
+        }
+        if ends.len() >= ENDS_MAX {
+            ends.pop_front();
+        }
+        ends.push_back(End { segment: number, last, bytes });
+    }
+
+    /// Where in a segment a reader may begin that has all up to `last`: behind its header, or at the end of some write.
+    pub(crate) fn offset_before(&self, segment: u64, last: Position) -> u64 {
+        let ends = self.ends.lock();
+        let known = ends.iter().rfind(|end| end.segment == segment && end.last <= last);
+        known.map_or(HEADER_BYTES as u64, |end| end.bytes)
     }
 
     pub(crate) fn change(&self, number: u64, change: impl FnOnce(&mut SegmentInfo)) {

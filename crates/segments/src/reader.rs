@@ -84,7 +84,8 @@ impl LogReader {
     fn open(&mut self) -> io::Result<Option<(u64, SegmentReader)>> {
         let Some(info) = self.shared.files.next(self.former, self.last) else { return Ok(None) };
         let path = self.shared.files.path_of(info.number);
-        match SegmentReader::open_up_to(info.bytes, &path, None, &*self.shared.disk) {
+        let offset = self.shared.files.offset_before(info.number, self.last);
+        match SegmentReader::open_between(offset, info.bytes, &path, &*self.shared.disk) {
             Ok(reader) => Ok(Some((info.number, reader))),
             Err(error) => {
                 self.former = Some(info.number);
@@ -182,6 +183,56 @@ mod tests {
         committer.commit(false);
         assert_eq!(read(&mut log.read_after(Position(0))), (0..22).collect::<Vec<_>>());
         assert_eq!(read(&mut log.read_after(Position(last.0 - 1))), [20, 21]);
+    }
+
+    #[derive(Debug, Clone, Copy)]
+    struct Long(u32);
+
+    impl Record for Long {
+        fn kind(&self) -> u8 {
+            1
+        }
+
+        fn encode(&self, into: &mut Vec<u8>) {
+            into.extend_from_slice(&self.0.to_le_bytes());
+            into.resize(into.len() + (100 << 10), 7);
+        }
+    }
+
+    #[test]
+    fn a_reader_that_comes_back_begins_near_its_place() {
+        let disk = SimDisk::default();
+        let with = Surroundings {
+            disk: Arc::new(disk.clone()),
+            clock: Arc::new(Manual::at(1_700_000_000)),
+            counters: LogCounters::default(),
+        };
+        let (log, mut replay, mut committer) =
+            SegmentLog::open_without_thread(Path::new("/log"), &KIND, LogConfig::default(), with)
+                .unwrap();
+        while replay.step(&mut |_, _| {}) {}
+        let positions: Vec<Position> = (0..20)
+            .map(|number| {
+                let position = log.append([Long(number)]);
+                committer.commit(false);
+                position
+            })
+            .collect();
+        for (number, &position) in positions.iter().enumerate() {
+            let mut reader = log.read_after(position);
+            let mut numbers = Vec::new();
+            let mut take = |_: Position, body: &[u8]| {
+                let (_, fields) = crate::records(body).next().unwrap().unwrap();
+                numbers.push(u32::from_le_bytes(*fields.first_chunk().unwrap()));
+            };
+            while let ReadStep::Frame(_) = reader.step(&mut take).unwrap() {}
+            assert_eq!(numbers, (number as u32 + 1..20).collect::<Vec<_>>());
+            let files = &log.shared.files;
+            let segment = log.segments()[0];
+            let skipped = files.offset_before(segment.number, position);
+            let behind = (number as u64 + 1) * (100 << 10);
+            assert!(behind.saturating_sub(skipped) < 500 << 10, "{number}: {skipped}");
+        }
     }
 
     #[test]

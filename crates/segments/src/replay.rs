@@ -94,37 +94,28 @@ impl SegmentReader {
         numbers: Option<std::ops::Range<u64>>,
         disk: &dyn LogDisk,
     ) -> io::Result<Self> {
-        Self::open_up_to(u64::MAX, path, numbers, disk)
+        let reader = Self::open_between(HEADER_BYTES as u64, u64::MAX, path, disk)?;
+        Ok(Self { numbers: numbers.unwrap_or(0..NUMBER_END), ..reader })
     }
 
-    /// As [`Self::open`], but reads no further than `limit` until told otherwise.
-    pub(crate) fn open_up_to(
+    /// Before the frame at byte `offset` of a file that is read no further than `limit` until told otherwise.
+    pub(crate) fn open_between(
+        offset: u64,
         limit: u64,
         path: &Path,
-        numbers: Option<std::ops::Range<u64>>,
         disk: &dyn LogDisk,
     ) -> io::Result<Self> {
-        let file = disk.open(path)?;
-        let window = Window {
-            file,
-            bytes: Vec::new(),
-            at: 0,
-            offset: 0,
-            at_end: false,
-            limit,
-            failed: None,
-        };
-        let mut reader = Self {
+        let file = disk.open(path, offset)?;
+        let window =
+            Window { file, bytes: Vec::new(), at: 0, offset, at_end: false, limit, failed: None };
+        Ok(Self {
             window,
             frame: None,
-            numbers: numbers.unwrap_or(0..NUMBER_END),
-            sound_end: HEADER_BYTES as u64,
+            numbers: 0..NUMBER_END,
+            sound_end: offset,
             in_damage: false,
             damaged: 0,
-        };
-        let header_bytes = reader.window.fill(HEADER_BYTES).len().min(HEADER_BYTES);
-        reader.window.skip(header_bytes);
-        Ok(reader)
+        })
     }
 
     /// The number of the frame that is at hand.

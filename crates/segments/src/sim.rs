@@ -205,10 +205,11 @@ impl LogDisk for SimDisk {
         Ok(Arc::new(SimHandle { disk: self.clone(), path: path.to_owned() }))
     }
 
-    fn open(&self, path: &Path) -> io::Result<Box<dyn Read + Send>> {
+    fn open(&self, path: &Path, offset: u64) -> io::Result<Box<dyn Read + Send>> {
         self.call()?;
         self.get(path).ok_or(io::ErrorKind::NotFound)?;
-        Ok(Box::new(SimReader { disk: self.clone(), path: path.to_owned(), at: 0 }))
+        let at = usize::try_from(offset).unwrap_or(usize::MAX);
+        Ok(Box::new(SimReader { disk: self.clone(), path: path.to_owned(), at }))
     }
 
     fn list(&self, _folder: &Path) -> io::Result<Vec<(PathBuf, u64)>> {
