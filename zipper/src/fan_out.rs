@@ -60,6 +60,8 @@ pub(crate) struct Manner {
     pub(crate) hedge_delay_min: Duration,
     pub(crate) deadline: Deadline,
     pub(crate) retries: Arc<RetryBudget>,
+    /// Nodes that are not asked, whoever else is silent.
+    pub(crate) left_out: Vec<usize>,
 }
 
 #[derive(Debug)]
@@ -156,7 +158,7 @@ where
         }
         if self.manner.breadth == Breadth::Everyone {
             for node in 0..self.nodes.len() {
-                if !self.nodes[node].health.is_suspect() {
+                if !self.nodes[node].health.is_suspect() && self.is_idle(node) {
                     self.manner.retries.earn();
                     self.ask(node, now);
                 }
@@ -214,11 +216,16 @@ where
 
     /// The first idle node of a group that takes its share of requests, suspects last.
     fn next_of(&self, group: &Group, now: Duration) -> Option<usize> {
-        let idle = || group.iter().copied().filter(|&n| matches!(self.states[n], State::Idle));
+        let idle = || group.iter().copied().filter(|&n| self.is_idle(n));
         let trusted: Vec<usize> = idle().filter(|&n| !self.nodes[n].health.is_suspect()).collect();
         let willing = |&n: &usize| self.nodes[n].health.takes_its_share(now);
         let others = if trusted.len() > 1 { trusted.iter().copied().find(willing) } else { None };
         others.or_else(|| trusted.first().copied()).or_else(|| idle().next())
+    }
+
+    /// Whether it has not been asked, and may be.
+    fn is_idle(&self, node: usize) -> bool {
+        matches!(self.states[node], State::Idle) && !self.manner.left_out.contains(&node)
     }
 
     fn ask(&mut self, index: usize, now: Duration) {
@@ -288,8 +295,8 @@ where
     fn wait(&self) -> Duration {
         let now = self.clock.monotonic();
         let grace = self.idle_since.map(|since| since.saturating_add(self.grace(since)));
-        let idle = |&node: &usize| matches!(self.states[node], State::Idle);
-        let askable = |group: &Group| !self.is_answered(group) && group.iter().any(idle);
+        let has_idle = |group: &Group| group.iter().any(|&node| self.is_idle(node));
+        let askable = |group: &Group| !self.is_answered(group) && has_idle(group);
         let hedge = self.groups.iter().any(askable).then_some(self.hedge_at);
         let next = [grace, hedge].into_iter().flatten().min();
         let wait = next.map_or(Duration::MAX, |next| next.saturating_sub(now));

@@ -163,7 +163,8 @@ impl View {
 
     fn manner(&self, kind: Kind, breadth: Breadth, deadline: &Deadline) -> Manner {
         let (hedge_delay_min, retries) = (self.hedge_delay_min, Arc::clone(&self.retries));
-        Manner { kind, breadth, hedge_delay_min, deadline: deadline.clone(), retries }
+        let (deadline, left_out) = (deadline.clone(), Vec::new());
+        Manner { kind, breadth, hedge_delay_min, deadline, retries, left_out }
     }
 
     /// Asks all nodes.

@@ -119,7 +119,8 @@ impl View {
         }
         request.plan.fold = Some(pb_v3::Fold { readers: places, ..spec.to_message() });
         let request = Arc::new(request.clone());
-        let manner = self.manner(Kind::Render, Breadth::Everyone, deadline);
+        let mut manner = self.manner(Kind::Render, Breadth::Everyone, deadline);
+        manner.left_out = (0..self.nodes.len()).filter(|node| !readers.contains(node)).collect();
         let everything = self.topology.everything();
         let gathered = gather(
             &self.nodes,
@@ -156,7 +157,6 @@ impl View {
             answered.extend(place);
             said.into_iter().for_each(|range| note(&mut ranges, place, range));
         }
-        left_out.retain(|node| readers.contains(node));
         if !left_out.is_empty() || !is_answered {
             return Ok(Round::Without(left_out));
         }
