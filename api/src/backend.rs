@@ -135,6 +135,7 @@ impl Backend {
         let settings = ClientSettings {
             connect_timeout: config.connect_timeout,
             reply: Caps { bytes_max: config.backend_bytes_max, items_max: config.matches_max },
+            credentials: config.credentials.clone(),
             ..ClientSettings::default()
         };
         let client = Client::new(config.backend.parse()?, settings, Arc::clone(clock));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use daemon::{Fault, Values};
 use jiff::tz::TimeZone;
+use remote::Credentials;
 use remote::access::AccessSettings;
 
 use crate::cache::CacheServer;
@@ -20,6 +21,8 @@ pub struct Config {
     pub admin: String,
     /// The zipper or node that is asked.
     pub backend: String,
+    /// What it is shown.
+    pub credentials: Credentials,
     /// Zone of wall-clock times where a request names none.
     pub timezone: TimeZone,
     /// How long a connection to the backend may take.
@@ -127,10 +130,7 @@ impl Config {
             faults.push(values.fault("timezone", error.to_string()));
             TimeZone::UTC
         });
-        let backend = values.opt_text("backend").unwrap_or_default().trim_end_matches('/');
-        if !backend.starts_with("http://") {
-            faults.push(values.fault("backend", "expected a URL such as http://127.0.0.1:8082"));
-        }
+        let (backend, credentials) = backend(values, &mut faults);
         let url_prefix = values.opt_text("url_prefix").unwrap_or_default().trim_end_matches('/');
         if !url_prefix.is_empty() && !url_prefix.starts_with('/') {
             faults.push(values.fault("url_prefix", "expected a path such as /graphite"));
@@ -153,7 +153,8 @@ impl Config {
             listen: values.address("listen").to_owned(),
             access,
             admin: values.address("admin").to_owned(),
-            backend: backend.to_owned(),
+            backend,
+            credentials,
             timezone,
             connect_timeout: values.duration("connect_timeout"),
             request_timeout: values.duration("request_timeout"),
@@ -223,4 +224,21 @@ fn query_limits(values: &Values) -> query::Limits {
         time_stack_shifts_max: values.count("time_stack_shifts_max"),
         memory_bytes_max: values.bytes("memory_bytes_max"),
     }
+}
+
+/// Whom to ask, and what he is shown.
+fn backend(values: &Values, faults: &mut Vec<Fault>) -> (String, Credentials) {
+    let backend = values.opt_text("backend").unwrap_or_default().trim_end_matches('/');
+    let is_secured = backend.starts_with("https://");
+    if !is_secured && !backend.starts_with("http://") {
+        faults.push(values.fault("backend", "expected a URL such as http://127.0.0.1:8082"));
+    }
+    let credentials = Credentials::from_values(values).unwrap_or_else(|fault| {
+        faults.push(fault);
+        Credentials::default()
+    });
+    if is_secured && faults.is_empty() && !credentials.has_tls() {
+        faults.push(values.fault("backend", "https needs `backend_tls_ca`"));
+    }
+    (backend.to_owned(), credentials)
 }

@@ -72,6 +72,8 @@ pub fn run(config: Config, context: Context) -> Result<Running, StartError> {
         stop_timeout: config.request_timeout,
     };
     let admin = config.admin.clone();
+    let credentials = config.credentials.clone();
+    running.on_reload(move |values| credentials.renew(values).map_err(|fault| vec![fault]));
     let api = Arc::new(http::Api::new(config, &context)?);
     let router = door.guard(http::router(Arc::clone(&api)));
     let server = daemon::http::serve(listener, router, context.shutdown.clone(), limits);

@@ -22,6 +22,10 @@ pub const SETTINGS: &[Setting] = &[
     remote::access::settings::READERS,
     remote::access::settings::TRUSTED_PROXIES,
     remote::access::settings::PASS_HEADERS,
+    remote::credentials::BACKEND_TLS_CA,
+    remote::credentials::BACKEND_TLS_CERT,
+    remote::credentials::BACKEND_TLS_KEY,
+    remote::credentials::BACKEND_TOKEN_FILE,
     Setting::new(
         "backend",
         Kind::Text,

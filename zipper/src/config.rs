@@ -5,7 +5,8 @@ use std::time::Duration;
 use daemon::settings::Source;
 use daemon::{Fault, Values};
 use remote::access::AccessSettings;
-use remote::{BadEndpoint, Endpoint};
+use remote::credentials::BACKEND_TLS_CA;
+use remote::{BadEndpoint, Credentials, Endpoint};
 use ring::cluster::{Cluster, ClusterNode};
 use ring::{Node, Ring};
 use tokio::sync::Semaphore;
@@ -84,6 +85,8 @@ pub struct Config {
     pub access: AccessSettings,
     /// The admin address.
     pub admin: String,
+    /// What the nodes are shown.
+    pub credentials: Credentials,
     /// Whom to ask, in config order.
     pub nodes: Vec<Destination>,
     /// Who holds what.
@@ -115,6 +118,7 @@ impl Config {
         Ok(Self {
             listen: values.address("listen").to_owned(),
             access: AccessSettings::from_values(values)?,
+            credentials: Credentials::from_values(values).map_err(|fault| vec![fault])?,
             admin: values.address("admin").to_owned(),
             nodes,
             topology,
@@ -143,10 +147,24 @@ impl Config {
 /// # Errors
 /// Every fault in the cluster file or in the short form.
 pub(crate) fn placement(values: &Values) -> Result<(Vec<Destination>, Topology), Vec<Fault>> {
-    match cluster::file(values)? {
-        Some(cluster) => cluster_file(values, cluster),
-        None => node_flags(values),
+    let (mut nodes, topology) = match cluster::file(values)? {
+        Some(cluster) => cluster_file(values, cluster)?,
+        None => node_flags(values)?,
+    };
+    // The addresses of a cluster file say nothing of it.
+    let has_file = values.is_set("cluster");
+    let has_tls = values.opt_path(BACKEND_TLS_CA.key).is_some();
+    for node in &mut nodes {
+        if has_file && has_tls {
+            node.endpoint = node.endpoint.clone().secured();
+        }
+        if node.endpoint.is_secured() && !has_tls {
+            return Err(vec![
+                values.fault("node", format!("{} needs `backend_tls_ca`", node.endpoint)),
+            ]);
+        }
     }
+    Ok((nodes, topology))
 }
 
 /// Ring and nodes from the cluster file. While a transition runs, the nodes of both rings are

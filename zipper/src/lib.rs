@@ -66,6 +66,7 @@ pub fn run(config: Config, context: Context) -> Result<Running, StartError> {
     let bound = bound.map_err(|error| StartError::io("binding `listen`", error))?;
     running.add_address("listen", bound);
     let admin = config.admin.clone();
+    let credentials = config.credentials.clone();
     let views = Arc::new(Views::new(View::new(config, &context)));
     let router = door.guard(serve::router(Arc::clone(&views)));
     let shutdown = context.shutdown.clone();
@@ -78,6 +79,7 @@ pub fn run(config: Config, context: Context) -> Result<Running, StartError> {
         let views = Arc::clone(&views);
         move |values| {
             let (nodes, topology) = config::placement(values)?;
+            credentials.renew(values).map_err(|fault| vec![fault])?;
             views.replace(&nodes, topology);
             Ok(())
         }

@@ -83,6 +83,7 @@ impl View {
         let client = ClientSettings {
             connect_timeout: config.connect_timeout,
             reply: Caps { bytes_max: config.limits.reply_bytes_max, items_max },
+            credentials: config.credentials.clone(),
             ..ClientSettings::default()
         };
         let nobody = Self {
@@ -116,7 +117,9 @@ impl View {
                 node.name == destination.name && *endpoint == destination.endpoint
             };
             let known = self.nodes.iter().find(is_same).map(Arc::clone);
-            known.unwrap_or_else(|| Arc::new(Node::new(destination, self.client, &self.context)))
+            known.unwrap_or_else(|| {
+                Arc::new(Node::new(destination, self.client.clone(), &self.context))
+            })
         };
         let nodes: Vec<Arc<Node>> = destinations.iter().map(node).collect();
         for node in &nodes {

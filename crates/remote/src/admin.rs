@@ -6,11 +6,11 @@ use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::client::legacy::Client as HyperClient;
-use hyper_util::client::legacy::connect::HttpConnector;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::client::{ClientSettings, causes, connections, refusal};
+use crate::connector::Connector;
 use crate::endpoint::Endpoint;
 use crate::error::{RemoteError, RemoteErrorKind as Kind};
 
@@ -18,7 +18,7 @@ use crate::error::{RemoteError, RemoteErrorKind as Kind};
 #[derive(Debug, Clone)]
 pub struct AdminClient {
     endpoint: Endpoint,
-    http: HyperClient<HttpConnector, Full<Bytes>>,
+    http: HyperClient<Connector, Full<Bytes>>,
     reply_bytes_max: usize,
 }
 

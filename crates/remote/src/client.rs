@@ -13,7 +13,6 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
 use hyper_util::client::legacy::Client as HyperClient;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use metric::SeriesData;
 use parking_lot::Mutex;
@@ -21,6 +20,8 @@ use wire::pb_v3::{self, CapabilityResponse, Meta};
 use wire::reply::{self, Caps, FindReply, Format, InfoReply, RenderDecoder};
 
 use crate::allowance::Allowance;
+use crate::connector::Connector;
+use crate::credentials::Credentials;
 use crate::deadline::{DEADLINE_HEADER, Deadline, OnBehalf, WITHIN_HEADER};
 use crate::endpoint::Endpoint;
 use crate::error::{RemoteError, RemoteErrorKind as Kind};
@@ -33,7 +34,7 @@ use crate::stream::{FetchStream, Rest, shown};
 const ERROR_BYTES_MAX: usize = 4096;
 
 /// What one client may use.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct ClientSettings {
     /// How long one attempt to connect may take.
     pub connect_timeout: Duration,
@@ -43,6 +44,8 @@ pub struct ClientSettings {
     pub idle_connections_max: usize,
     /// What one reply may cost.
     pub reply: Caps,
+    /// What the other side is shown.
+    pub credentials: Credentials,
 }
 
 impl Default for ClientSettings {
@@ -52,6 +55,7 @@ impl Default for ClientSettings {
             idle_timeout: Duration::from_secs(60),
             idle_connections_max: 32,
             reply: Caps { bytes_max: 256 << 20, items_max: 1_000_000 },
+            credentials: Credentials::default(),
         }
     }
 }
@@ -75,7 +79,7 @@ pub type Received = Arc<AtomicU64>;
 pub struct Client {
     endpoint: Endpoint,
     settings: ClientSettings,
-    http: HyperClient<HttpConnector, Full<Bytes>>,
+    http: HyperClient<Connector, Full<Bytes>>,
     /// What the endpoint speaks, once it has said so.
     protocol: Mutex<Option<Format>>,
     clock: Arc<dyn Clock>,
@@ -483,6 +487,11 @@ impl Client {
         for (name, value) in headers {
             request = request.header(name, value);
         }
+        if !headers.contains_key(header::AUTHORIZATION)
+            && let Some(token) = self.settings.credentials.authorization()
+        {
+            request = request.header(header::AUTHORIZATION, token);
+        }
         if let Some(within) = within.to_text() {
             request = request.header(WITHIN_HEADER, within);
         }
@@ -544,10 +553,8 @@ pub(crate) async fn in_time<T>(
 }
 
 /// The pool of kept connections.
-pub(crate) fn connections(settings: &ClientSettings) -> HyperClient<HttpConnector, Full<Bytes>> {
-    let mut connector = HttpConnector::new();
-    connector.set_connect_timeout(Some(settings.connect_timeout));
-    connector.set_nodelay(true);
+pub(crate) fn connections(settings: &ClientSettings) -> HyperClient<Connector, Full<Bytes>> {
+    let connector = Connector::new(settings.connect_timeout, settings.credentials.clone());
     HyperClient::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(settings.idle_timeout)

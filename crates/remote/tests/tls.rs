@@ -5,8 +5,9 @@ use axum::Router;
 use axum::routing::get;
 use daemon::http::{Limits, serve};
 use daemon::tls::TlsFiles;
-use daemon::{Context, Running};
+use daemon::{Context, Running, Setting, Values};
 use plumbago_remote::access::{AccessSettings, Door};
+use plumbago_remote::{Client, ClientSettings, Credentials, Deadline, credentials};
 use testkit::{tls_connector, tls_file};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -48,4 +49,51 @@ async fn a_door_with_tls_speaks_nothing_else_and_wants_the_certificates_it_is_to
         server.await.unwrap();
         drop(silent);
     }
+}
+
+const SETTINGS: &[Setting] = &[
+    credentials::BACKEND_TLS_CA,
+    credentials::BACKEND_TLS_CERT,
+    credentials::BACKEND_TLS_KEY,
+    credentials::BACKEND_TOKEN_FILE,
+];
+
+/// What a client with these files is told at `/`, or why not.
+async fn told(address: std::net::SocketAddr, files: &[(&str, &str)]) -> Result<String, String> {
+    let with = |values: Values, (key, name): &(&str, &str)| {
+        values.with(key, tls_file(name).to_str().unwrap())
+    };
+    let values = files.iter().fold(Values::defaults(SETTINGS), with);
+    let credentials = Credentials::from_values(&values).unwrap();
+    let settings = ClientSettings { credentials, ..ClientSettings::default() };
+    let clock: std::sync::Arc<dyn daemon::Clock> =
+        std::sync::Arc::new(daemon::clock::System::new());
+    let deadline = Deadline::after(&clock, testkit::PATIENCE);
+    let client = Client::new(format!("https://{address}").parse().unwrap(), settings, clock);
+    let told = client.json("/", &deadline).await.map_err(|error| error.to_string())?;
+    Ok(told.to_string())
+}
+
+#[tokio::test]
+async fn a_client_shows_its_certificate_and_trusts_its_authority_alone() {
+    let (ca, cert, key) = (
+        ("backend_tls_ca", "ca.pem"),
+        ("backend_tls_cert", "client.pem"),
+        ("backend_tls_key", "client.key"),
+    );
+    let client_ca = Some(tls_file("ca.pem"));
+    let tls = TlsFiles { cert: tls_file("server.pem"), key: tls_file("server.key"), client_ca };
+    let settings = AccessSettings { tls: Some(tls), ..AccessSettings::default() };
+    let mut running = Running::new(Context::new("demo", &[]));
+    let door = Door::new(settings, &mut running).unwrap();
+    let listener = door.listen("listen", testkit::ANY_PORT).unwrap();
+    let address = listener.tcp.local_addr().unwrap();
+    let router = door.guard(Router::new().route("/", get(|| async { "[1]" })));
+    tokio::spawn(serve(listener, router, running.context.shutdown.clone(), Limits::default()));
+    assert_eq!(told(address, &[ca, cert, key]).await, Ok("[1]".to_owned()));
+    assert!(told(address, &[ca]).await.is_err(), "the door wants a certificate");
+    let stranger = told(address, &[("backend_tls_ca", "client.pem"), cert, key]).await.unwrap_err();
+    assert!(stranger.contains("not connected"), "{stranger}");
+    let nobody = told(address, &[]).await.unwrap_err();
+    assert!(nobody.contains("https needs `backend_tls_ca`"), "{nobody}");
 }

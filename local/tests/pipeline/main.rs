@@ -9,6 +9,7 @@ mod grafana;
 mod leaving;
 mod link_tls;
 mod refusals;
+mod sealed;
 
 use std::collections::BTreeMap;
 use std::path::Path;
