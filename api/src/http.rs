@@ -232,10 +232,12 @@ async fn work(
     ticket: &Ticket,
 ) -> Result<Response, Refusal> {
     let limit = api.config.request_timeout;
-    let answer = tokio::time::timeout(limit, async {
+    // Boxed, so that those above it, who hand it on, move a pointer and not all that an endpoint may hold.
+    let answer = Box::pin(async {
         let call = read(api, request, rest, Arc::clone(&ticket.query)).await?;
         dispatch(api, endpoint, &call, path).await
     });
+    let answer = tokio::time::timeout(limit, answer);
     tokio::select! {
         answer = answer => answer.unwrap_or(Err(Refusal::TimedOut(limit))),
         () = ticket.query.cancelled.wait() => Err(Refusal::Cancelled),

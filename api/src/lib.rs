@@ -23,6 +23,7 @@ mod turns;
 
 use std::sync::Arc;
 
+use daemon::http::Lanes;
 use daemon::{Context, PanicPolicy, Program, Running, StartError, Values};
 use remote::access::Door;
 
@@ -61,7 +62,8 @@ pub async fn start(values: Values, context: Context) -> Result<Running, StartErr
 pub fn run(config: Config, context: Context) -> Result<Running, StartError> {
     let mut running = Running::new(context.clone());
     let door = Door::new(config.access.clone(), &mut running)?;
-    let listener = door.listen("listen", &config.listen)?;
+    let lanes = Lanes::beside_this_runtime("api-lane", 0)?;
+    let listener = door.listen("listen", &config.listen)?.on(lanes);
     let bound = listener.tcp.local_addr().map_err(|e| StartError::io("binding `listen`", e))?;
     running.add_address("listen", bound);
     context.facts.set("backend", config.backend.clone());

@@ -32,7 +32,7 @@ pub mod tail;
 use std::sync::Arc;
 
 use axum::Router;
-use daemon::http::{HttpListener, Version};
+use daemon::http::{HttpListener, Lanes, Version};
 use daemon::tls::{Seal, TlsFiles};
 use daemon::{Context, PanicPolicy, Program, Registry, Running, StartError, Values};
 use ingest::{Counters, Listeners, Refusals, SelfMetrics, Service};
@@ -48,7 +48,7 @@ pub use specs::Rules;
 pub use tables::{METRICS, SETTINGS};
 
 use accept::Accept;
-use engine::{Engine, EngineConfig, EngineCounters, RealDisk, Surroundings};
+use engine::{Engine, EngineConfig, EngineCounters, OpenFiles, Surroundings};
 use journal::{Journal, JournalCounters, Replay};
 use keeper::holes::Holes;
 use keeper::{Keeper, KeeperCounters};
@@ -209,7 +209,7 @@ async fn open_engine(
 ) -> Result<Arc<Engine>, StartError> {
     context.ready.unset("reading the names of all series");
     let with = Surroundings {
-        disk: Arc::new(RealDisk),
+        disk: Arc::new(OpenFiles::new(Arc::clone(&context.clock))),
         clock: Arc::clone(&context.clock),
         specs: Arc::<Specs>::clone(specs),
         counters: engine_counters(&context.metrics),
@@ -347,8 +347,9 @@ fn serve_readers(
     reader: Arc<Reader>,
     keeper: Arc<Keeper>,
 ) -> Result<(), StartError> {
+    let lanes = lanes("carbon-lane", &reader)?;
     let routes = serve::http::router(reader, keeper, Arc::clone(&running.context.metrics));
-    let listener = door.listen("read", address)?;
+    let listener = door.listen("read", address)?.on(lanes);
     serve_routes(running, ("read", "readers"), listener, door.guard(routes))
 }
 
@@ -360,9 +361,16 @@ fn serve_grpc(
     reader: Arc<Reader>,
 ) -> Result<(), StartError> {
     let Some(address) = address else { return Ok(()) };
+    let lanes = lanes("carbon-grpc", &reader)?;
     let routes = serve::grpc::router(reader, Arc::clone(&running.context.metrics));
-    let listener = HttpListener { version: Version::Http2, ..door.listen("grpc", address)? };
+    let listener = door.listen("grpc", address)?.on(lanes);
+    let listener = HttpListener { version: Version::Http2, ..listener };
     serve_routes(running, ("grpc", "grpc"), listener, door.guard(routes))
+}
+
+/// Small reads are done where their connection is served, so these threads give way as the reading ones do.
+fn lanes(name: &str, reader: &Reader) -> Result<Lanes, StartError> {
+    Lanes::beside_this_runtime(name, reader.limits.niceness)
 }
 
 fn serve_routes(

@@ -27,6 +27,9 @@ use crate::engine::Engine;
 use crate::keeper::holes::Holes;
 use crate::placement::Placement;
 
+/// So many series are read at once.
+const SMALL_SERIES: usize = 8;
+
 /// What reading counts besides requests.
 #[derive(Debug)]
 pub(crate) struct ReadCounters {
@@ -118,6 +121,21 @@ impl Reader {
     pub(crate) fn asker(&self, waits: Option<Duration>, within: Within) -> Asker {
         let allowed = waits.unwrap_or(self.limits.request_timeout);
         Asker { until: self.clock.monotonic().saturating_add(allowed), within }
+    }
+
+    /// Runs a job about so many series. A small one is done at once by who asks, the server's own threads, as handing it over
+    /// costs more than it does.
+    pub(crate) async fn run_sized<T: Send + 'static>(
+        &self,
+        asker: &Asker,
+        series: usize,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ReadFault> {
+        if series > SMALL_SERIES {
+            return self.run(asker, job).await;
+        }
+        asker.check(self)?;
+        Ok(job())
     }
 
     /// Runs `job` on one of the reading threads. Once nobody waits for it any more it is not begun.

@@ -61,7 +61,8 @@ pub async fn start(values: Values, context: Context) -> Result<Running, StartErr
 pub fn run(config: Config, context: Context) -> Result<Running, StartError> {
     let mut running = Running::new(context.clone());
     let door = Door::new(config.access.clone(), &mut running)?;
-    let listener = door.listen("listen", &config.listen)?;
+    let lanes = http::Lanes::beside_this_runtime("zipper-lane", 0)?;
+    let listener = door.listen("listen", &config.listen)?.on(lanes);
     let bound = listener.tcp.local_addr();
     let bound = bound.map_err(|error| StartError::io("binding `listen`", error))?;
     running.add_address("listen", bound);

@@ -64,6 +64,12 @@ pub(crate) struct Divergence {
 /// Merges copies of one series; none for no copy. `order` has the nodes, the most trusted first: in
 /// which order the copies came does not show.
 pub(crate) fn merge_series(mut copies: Vec<Replica>, order: &[usize]) -> Option<Merged> {
+    if let [only] = &copies[..]
+        && only.holes.is_empty()
+    {
+        let series = Column::new(copies.pop()?.series, &[]).series;
+        return Some(Merged { series, divergences: Vec::new(), unfilled: 0, steps: Vec::new() });
+    }
     copies.sort_by_key(|copy| order.iter().position(|node| *node == copy.node));
     let mut by_step: BTreeMap<i64, Vec<(usize, Column)>> = BTreeMap::new();
     for Replica { node, series, holes } in copies {

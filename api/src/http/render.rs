@@ -1,5 +1,6 @@
 //! `/render`: targets in, series out.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use metric::SeriesData;
 use query::ast::Expr;
 use query::parse::parse;
 use query::{
-    Data, EvalError, Fetch, Outcome, ROUNDS_MAX, Request, Series, consolidate, prepare_parsed,
+    Answer, Data, EvalError, Fetch, Outcome, ROUNDS_MAX, Request, Series, consolidate,
+    prepare_parsed,
 };
 use serde_json::json;
 use tokio::sync::oneshot;
@@ -18,7 +20,7 @@ use wire::pb_v3::MultiFetchRequest;
 
 use super::answers::{self, Found, Place};
 use super::{Api, Call, QUERY_RANGE, mark_partial, with_type};
-use crate::backend::Completeness;
+use crate::backend::{Asking, Completeness};
 use crate::errors::Refusal;
 use crate::format::image::{self, Picture};
 use crate::format::{self, Format, Options, json as json_text};
@@ -244,6 +246,11 @@ pub(super) struct Stats {
 }
 
 impl Stats {
+    fn add(&mut self, found: &Answer) {
+        self.series_read += found.series();
+        self.points_read += found.points();
+    }
+
     fn meta(&self, completeness: &Completeness, series: usize) -> serde_json::Value {
         let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         json!({
@@ -291,13 +298,7 @@ pub(super) async fn evaluate(
             call.query.enter("fetching");
             let (events, reads) = fetches.into_iter().partition(|f| f.event_tags().is_some());
             read_events(api, events, &mut data).await?;
-            let (answers, complete) = api.backend.fetch(reads, &asking).await?;
-            completeness.join(complete);
-            for (fetch, found) in answers {
-                stats.series_read += found.series();
-                stats.points_read += found.points();
-                data.insert_answer(fetch, found);
-            }
+            completeness.join(read(api, reads, &asking, (&mut data, &mut stats)).await?);
             stats.rounds += 1;
         }
         let fetched = api.clock.monotonic();
@@ -314,6 +315,40 @@ pub(super) async fn evaluate(
     }
     let message = format!("the targets need more than {ROUNDS_MAX} rounds of reads");
     Err(EvalError::Request(message).into())
+}
+
+/// Reads series. Of what was read before for a later start only the time before that is asked for, as functions over
+/// windows of so many points do in their second round.
+async fn read(
+    api: &Api,
+    fetches: Vec<Fetch>,
+    asking: &Asking,
+    (data, stats): (&mut Data, &mut Stats),
+) -> Result<Completeness, Refusal> {
+    let lacking: Vec<Fetch> = fetches.iter().map(|fetch| data.lacking(fetch)).collect();
+    let mut wanted: HashMap<Fetch, Fetch> = lacking.iter().cloned().zip(fetches).collect();
+    let (answers, mut completeness) = api.backend.fetch(lacking, asking).await?;
+    let mut unfit = Vec::new();
+    for (read, found) in answers {
+        stats.add(&found);
+        match wanted.remove(&read) {
+            Some(fetch) if fetch != read => {
+                if !data.complete(&fetch, &found) {
+                    unfit.push(fetch);
+                }
+            }
+            _ => data.insert_answer(read, found),
+        }
+    }
+    if !unfit.is_empty() {
+        let (answers, more) = api.backend.fetch(unfit, asking).await?;
+        completeness.join(more);
+        for (fetch, found) in answers {
+            stats.add(&found);
+            data.insert_answer(fetch, found);
+        }
+    }
+    Ok(completeness)
 }
 
 /// Events are read like series: so many in each second that had some.

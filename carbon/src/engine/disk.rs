@@ -27,6 +27,15 @@ pub struct FileMark {
 }
 
 impl FileMark {
+    pub(super) fn of(facts: &rustix::fs::Stat) -> Self {
+        let modified_ns = facts.st_mtime.wrapping_mul(1_000_000_000);
+        Self {
+            inode: facts.st_ino,
+            bytes: u64::try_from(facts.st_size).unwrap_or(0),
+            modified_ns: modified_ns.wrapping_add(i64::try_from(facts.st_mtime_nsec).unwrap_or(0)),
+        }
+    }
+
     /// Size and time in one number. Kernels since 6.13 give a write after a look at the time a time of its own; on older
     /// ones a change within the same tick of the clock, at most 10 ms, looks like none.
     pub(super) fn stamp(self) -> u64 {
@@ -63,13 +72,7 @@ pub trait OpenFile: Storage + Send {
 
 impl OpenFile for File {
     fn mark(&self) -> io::Result<FileMark> {
-        let facts = rustix::fs::fstat(self)?;
-        let modified_ns = facts.st_mtime.wrapping_mul(1_000_000_000);
-        Ok(FileMark {
-            inode: facts.st_ino,
-            bytes: u64::try_from(facts.st_size).unwrap_or(0),
-            modified_ns: modified_ns.wrapping_add(i64::try_from(facts.st_mtime_nsec).unwrap_or(0)),
-        })
+        Ok(FileMark::of(&rustix::fs::fstat(self)?))
     }
 }
 
@@ -87,6 +90,11 @@ impl DiskFile {
     pub fn new(storage: impl OpenFile + 'static) -> io::Result<Self> {
         let mark = storage.mark()?;
         Ok(Self { storage: Box::new(storage), mark })
+    }
+
+    /// Wraps a file of which the mark is known.
+    pub(super) fn known(storage: impl OpenFile + 'static, mark: FileMark) -> Self {
+        Self { storage: Box::new(storage), mark }
     }
 
     /// What the file was when it was opened.

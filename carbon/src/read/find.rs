@@ -34,6 +34,14 @@ impl Query {
         glob.map(Self::Glob).map_err(|error| bad(&error))
     }
 
+    /// How many series it can be at most, as far as it tells.
+    pub(crate) fn series_max(&self) -> usize {
+        match self {
+            Self::Glob(glob) if glob.is_exact() => 1,
+            _ => usize::MAX,
+        }
+    }
+
     /// What the index has of it.
     pub(crate) fn find(
         &self,
@@ -47,6 +55,11 @@ impl Query {
             Self::Tags(query) => index.tags(query, window, Scope::from(within), limits),
         }
     }
+}
+
+/// How many series all of them can be at most.
+pub(crate) fn series_max<'q>(queries: impl Iterator<Item = &'q Query>) -> usize {
+    queries.map(Query::series_max).fold(0, usize::saturating_add)
 }
 
 /// Reads all queries of a request.
@@ -73,11 +86,12 @@ pub(crate) async fn find(
     window: Option<Window>,
     asker: &Asker,
 ) -> Result<(Vec<FindReply>, Cost), ReadFault> {
+    let series_max = series_max(queries.iter().map(|(_, query)| query));
     let job = {
         let (reader, asker) = (Arc::clone(reader), asker.clone());
         move || find_all(&reader, queries, window, &asker)
     };
-    reader.run(asker, job).await?
+    reader.run_sized(asker, series_max, job).await?
 }
 
 fn find_all(

@@ -10,7 +10,7 @@ use metric::{SeriesData, Window};
 use wire::pb_v3::{Hole, Meta};
 use wire::reply::{Format, RenderEncoder};
 
-use super::find::{Budget, Cost, Query};
+use super::find::{Budget, Cost, Query, series_max};
 use super::{Asker, ReadFault, Reader};
 use crate::series::SeriesId;
 
@@ -81,7 +81,8 @@ impl Render {
             let asker = asker.clone();
             move || find_hits(&reader, &request, &asker)
         };
-        let (hits, cost) = reader.run(&asker, job).await??;
+        let series_max = series_max(request.fetches.iter().map(|fetch| &fetch.query));
+        let (hits, cost) = reader.run_sized(&asker, series_max, job).await??;
         let meta = Meta {
             ring_fingerprint: reader.ring_fingerprint(),
             series_pruned: cost.pruned,
@@ -135,7 +136,8 @@ impl Render {
                 Ok((bytes, encoder, piece.points, piece.unreadable))
             }
         };
-        let (bytes, encoder, points, unreadable) = self.reader.run(&self.asker, job).await??;
+        let read = self.reader.run_sized(&self.asker, length, job).await?;
+        let (bytes, encoder, points, unreadable) = read?;
         (self.encoder, self.points) = (encoder, points);
         self.note(unreadable);
         Ok(Some(bytes))

@@ -1,8 +1,10 @@
 //! An HTTP server for an axum router (HTTP/1, or HTTP/2 where a port is meant for it), with limits on what a stranger can hold, a graceful stop
 //! and a 500 in place of a panic.
 
+mod lanes;
 mod received;
 
+pub use lanes::Lanes;
 pub use received::received;
 
 use std::convert::Infallible;
@@ -70,6 +72,16 @@ pub struct HttpListener {
     pub seal: Option<Arc<Seal>>,
     /// What is spoken there.
     pub version: Version,
+    /// Where its connections are served.
+    pub lanes: Lanes,
+}
+
+impl HttpListener {
+    /// The same with its connections on lanes.
+    #[must_use]
+    pub fn on(self, lanes: Lanes) -> Self {
+        Self { lanes, ..self }
+    }
 }
 
 /// The version of HTTP that a port speaks.
@@ -91,7 +103,7 @@ const STREAMS_MAX: u32 = 100;
 
 impl From<TcpListener> for HttpListener {
     fn from(tcp: TcpListener) -> Self {
-        Self { tcp, seal: None, version: Version::default() }
+        Self { tcp, seal: None, version: Version::default(), lanes: Lanes::default() }
     }
 }
 
@@ -103,7 +115,7 @@ pub async fn serve(
     shutdown: Shutdown,
     limits: Limits,
 ) {
-    let HttpListener { tcp: listener, seal, version } = listener.into();
+    let HttpListener { tcp: listener, seal, version, lanes } = listener.into();
     let graceful = GracefulShutdown::new();
     let slots = Arc::new(Semaphore::new(limits.connections_max));
     loop {
@@ -131,7 +143,7 @@ pub async fn serve(
             Version::Http2 => seal.acceptor_for(b"h2"),
         });
         let client = Client { peer, router, version, limits };
-        tokio::spawn(async move {
+        lanes.spawn(stream, move |stream| async move {
             let ended = match acceptor {
                 None => client.serve(stream, watcher).await,
                 Some(acceptor) => {

@@ -11,6 +11,9 @@ use hyper::body::Frame;
 /// A piece is sent once it has this many bytes.
 const PIECE_BYTES: usize = 64 * 1024;
 
+/// Room that the first piece begins with: most answers are short.
+const SHORT_BYTES: usize = 8 * 1024;
+
 /// Room that a piece begins with when others have come before it: it may end a little late.
 const ROOM_BYTES: usize = PIECE_BYTES + PIECE_BYTES / 4;
 
@@ -22,7 +25,7 @@ pub trait Source: Send + Unpin + 'static {
 
 /// A body whose next piece is written when it is asked for; one of a single piece has a length.
 pub fn body(mut source: impl Source) -> Body {
-    let (first, ended) = next_piece(&mut source, Vec::new());
+    let (first, ended) = next_piece(&mut source, Vec::with_capacity(SHORT_BYTES));
     if ended { Body::from(first) } else { Body::new(Pieces { source, first: Some(first), ended }) }
 }
 

@@ -141,7 +141,7 @@ impl Pool {
 }
 
 /// Linux keeps the niceness of each thread apart.
-fn give_way(niceness: u8) {
+pub(crate) fn give_way(niceness: u8) {
     if niceness > 0
         && let Err(error) = rustix::process::nice(niceness.into())
     {

@@ -83,19 +83,19 @@ impl Aggregate {
     /// The aggregate of a row; NaN if it has none.
     pub fn of(self, row: &[f64]) -> f64 {
         let present = || row.iter().copied().filter(|v| !v.is_nan());
-        let count = present().count();
+        let (total, count) = sum_and_count(row);
         if self == Self::Count {
             return count as f64;
         }
         if self == Self::AvgZero {
-            return if row.is_empty() { f64::NAN } else { sum(present()) / row.len() as f64 };
+            return if row.is_empty() { f64::NAN } else { total / row.len() as f64 };
         }
         if count == 0 {
             return f64::NAN;
         }
         match self {
-            Self::Sum => sum(present()),
-            Self::Average => sum(present()) / count as f64,
+            Self::Sum => total,
+            Self::Average => total / count as f64,
             Self::Min => least(present()),
             Self::Max => greatest(present()),
             Self::First => present().next().unwrap_or(f64::NAN),
@@ -129,6 +129,14 @@ pub fn has_enough(row: &[f64], x_files_factor: f64) -> bool {
 /// Left to right from zero, so that the digits are Python's.
 fn sum(values: impl Iterator<Item = f64>) -> f64 {
     values.fold(0.0, |a, v| a + v)
+}
+
+/// Of the values that are there. Adding nothing for the others changes no digit and takes no branch.
+fn sum_and_count(row: &[f64]) -> (f64, usize) {
+    row.iter().fold((0.0, 0), |(total, count), value| match value.is_nan() {
+        true => (total + 0.0, count),
+        false => (total + value, count + 1),
+    })
 }
 
 fn least(values: impl Iterator<Item = f64>) -> f64 {

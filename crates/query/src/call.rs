@@ -94,6 +94,13 @@ impl Call<'_> {
         self.args.take(name).into_iter().next().map_or_else(Vec::new, list_of)
     }
 
+    /// The greatest step of a list of series, the first argument; none if there are none. Takes the list, if it was
+    /// evaluated at all: often the step is known without that.
+    pub fn greatest_step(&mut self, name: &str) -> Option<i64> {
+        let known = self.exprs.first().and_then(|expr| self.run.greatest_step(expr, self.scope));
+        known.or_else(|| self.series(name).iter().map(|series| series.step).max())
+    }
+
     /// All lists of series of a `multiple` parameter, moved out of the call.
     pub fn series_lists(&mut self, name: &str) -> Vec<Vec<Series>> {
         let values = self.args.take(name).into_iter();

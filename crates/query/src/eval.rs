@@ -15,7 +15,7 @@ use crate::brake::Brake;
 use crate::call::Call;
 use crate::error::EvalError;
 use crate::fold::Folded;
-use crate::function::{Body, find};
+use crate::function::{Body, WindowRule, find};
 use crate::parse::{DEPTH_MAX, parse, parse_prefix};
 use crate::plan::{Fetch, Folds, Window, folds};
 use crate::request::Request;
@@ -65,6 +65,26 @@ impl Answer {
         Self(Found::Folded(Arc::new(folded)))
     }
 
+    /// One answer of two, if each series goes on where it ends in the earlier one.
+    fn after(&self, earlier: &Self) -> Option<Self> {
+        let (Found::Series(late), Found::Series(early)) = (&self.0, &earlier.0) else {
+            return None;
+        };
+        let goes_on = |(first, then): (&Fetched, &Fetched)| {
+            let length = i64::try_from(first.values.len()).unwrap_or(i64::MAX);
+            first.name == then.name
+                && (first.step, first.consolidation) == (then.step, then.consolidation)
+                && first.start.saturating_add(first.step.saturating_mul(length)) == then.start
+        };
+        let pairs = || early.iter().zip(late.iter());
+        let joined = |(first, then): (&Fetched, &Fetched)| {
+            let values = [&first.values[..], &then.values[..]].concat().into();
+            Fetched { values, ..first.clone() }
+        };
+        let is_one = early.len() == late.len() && pairs().all(goes_on);
+        is_one.then(|| Self(Found::Series(pairs().map(joined).collect())))
+    }
+
     /// How many series there are.
     pub fn series(&self) -> u64 {
         match &self.0 {
@@ -108,6 +128,30 @@ impl Data {
     pub fn insert_answer(&mut self, fetch: Fetch, answer: Answer) {
         self.bytes += answer.bytes();
         self.answers.insert(fetch, answer);
+    }
+
+    /// What has to be read for a fetch: all of it, or the time before something read already that has its end.
+    pub fn lacking(&self, fetch: &Fetch) -> Fetch {
+        let read = self.end_of(fetch).map_or(fetch.window.until, |(end, _)| end.window.from);
+        Fetch { window: Window::new(fetch.window.from, read), ..fetch.clone() }
+    }
+
+    /// Puts the answer to what was [`Data::lacking`] before what was read already. False where they are not one:
+    /// other series, or other steps that far back. Then all has to be read.
+    pub fn complete(&mut self, fetch: &Fetch, earlier: &Answer) -> bool {
+        let whole = self.end_of(fetch).and_then(|(_, end)| end.after(earlier));
+        whole.map(|whole| self.insert_answer(fetch.clone(), whole)).is_some()
+    }
+
+    /// What was read of the same pattern up to the same moment, from the earliest on.
+    fn end_of(&self, fetch: &Fetch) -> Option<(&Fetch, &Answer)> {
+        let ends = self.answers.iter().filter(|(known, _)| {
+            known.pattern == fetch.pattern
+                && (&known.fold, &fetch.fold) == (&None, &None)
+                && known.window.until == fetch.window.until
+                && known.window.from > fetch.window.from
+        });
+        ends.min_by_key(|(known, _)| known.window.from)
     }
 
     /// About how much memory it takes.
@@ -319,6 +363,27 @@ impl<'a> Run<'a> {
         Ok(value)
     }
 
+    /// The greatest step of an expression's series where it can be told without evaluating: there are some, and what is
+    /// done to them leaves their points at their times.
+    pub(crate) fn greatest_step(&self, expr: &Expr, scope: &Scope) -> Option<i64> {
+        let pattern = match expr {
+            Expr::Call(call) => {
+                find(&call.name).filter(|function| function.keeps_grids)?;
+                return self.greatest_step(call.args.first()?, scope);
+            }
+            Expr::Path(path) if scope.literal(expr).is_none() => match scope.replace(path) {
+                Value::Text(pattern) => pattern,
+                _ => return None,
+            },
+            Expr::Tagged { raw } => raw.clone(),
+            _ => return None,
+        };
+        match &self.data.answers.get(&Fetch::new(pattern, scope.window))?.0 {
+            Found::Series(answer) => answer.iter().map(|series| series.step).max(),
+            Found::Folded(_) => None,
+        }
+    }
+
     fn hold(&self, bytes: u64) -> Result<(), EvalError> {
         charge(&self.held, bytes, "memory_bytes_max", self.request.limits.memory_bytes_max)
     }
@@ -327,9 +392,16 @@ impl<'a> Run<'a> {
         if let Some(value) = self.finish_folded(call, scope)? {
             return Ok(value);
         }
+        let looks_at_steps = find(&call.name)
+            .is_some_and(|function| matches!(function.window, WindowRule::EarlierPoints(_)));
         let mut args = Vec::with_capacity(call.args.len());
-        for arg in &call.args {
-            args.push(self.evaluate(arg, scope)?);
+        for (place, arg) in call.args.iter().enumerate() {
+            args.push(match place {
+                0 if looks_at_steps && self.greatest_step(arg, scope).is_some() => {
+                    Value::List(Vec::new())
+                }
+                _ => self.evaluate(arg, scope)?,
+            });
         }
         let mut kwargs = Vec::with_capacity(call.kwargs.len());
         for (name, arg) in &call.kwargs {

@@ -28,6 +28,8 @@ pub struct Function {
     pub detail: &'static str,
     /// Over which windows its first argument is evaluated.
     pub window: WindowRule,
+    /// Whether it answers one series for each of its first argument, with points at the same times.
+    pub keeps_grids: bool,
     /// Whether `groupByNode` and its like take it as a callback.
     pub aggregates: bool,
     /// How storage nodes can begin it.
@@ -49,6 +51,7 @@ impl Function {
         summary: "",
         detail: "",
         window: WindowRule::Same,
+        keeps_grids: false,
         aggregates: false,
         fold: None,
         eval: Body::List(|_| Ok(Vec::new())),
@@ -294,6 +297,9 @@ pub enum WindowRule {
     Same,
     /// It also starts earlier, by the interval in this parameter (its sign does not matter).
     Earlier(&'static str),
+    /// The same, but where this parameter is a number of points, only evaluation can tell; of the argument
+    /// as it was called only [`Call::greatest_step`] matters.
+    EarlierPoints(&'static str),
     /// It is also moved as a whole by the interval in this parameter, back if there is no sign.
     Shifted(&'static str),
     /// Whatever this computes from the arguments.

@@ -67,16 +67,20 @@ pub fn python_round(value: f64, digits: i32) -> f64 {
 /// The common case of rounding after the point, many times faster than through text. `None` near a tie,
 /// where only the exact digits decide: Rust prints these correctly rounded, as Python does.
 fn round_without_text(value: f64, digits: i32) -> Option<f64> {
-    /// Powers of ten up to here are exact in binary.
-    const DIGITS_MAX: i32 = 15;
+    /// Powers of ten that are exact in binary.
+    const POWERS: [f64; 16] =
+        [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
     /// Whole numbers below this are exact, with bits to spare for telling a tie.
     const SCALED_MAX: f64 = (1u64 << 50) as f64;
-    let power = 10f64.powi(digits.min(DIGITS_MAX));
+    let power = *POWERS.get(usize::try_from(digits).ok()?)?;
     let scaled = value * power;
-    let to_tie = ((scaled - scaled.floor()) - 0.5).abs();
-    let sure = digits <= DIGITS_MAX && scaled.abs() < SCALED_MAX && to_tie > scaled.abs() * 1e-15;
+    // Through whole numbers: one instruction each way, where `trunc` and `round` are calls.
+    let whole = scaled as i64;
+    let rest = (scaled - whole as f64).abs();
+    let sure = scaled.abs() < SCALED_MAX && (rest - 0.5).abs() > scaled.abs() * 1e-15;
+    let away = i64::from(rest > 0.5) * if scaled < 0.0 { -1 } else { 1 };
     // Both operands are exact, so that the quotient is the double nearest to the decimal number.
-    sure.then(|| scaled.round() / power)
+    sure.then(|| ((whole.wrapping_add(away)) as f64).copysign(scaled) / power)
 }
 
 /// Rounds to tens, hundreds, ...: on the decimal digits, since 10^k divides badly in binary.

@@ -205,7 +205,7 @@ fn windows(
     };
     match function.window {
         WindowRule::Same => Vec::new(),
-        WindowRule::Earlier(name) => {
+        WindowRule::Earlier(name) | WindowRule::EarlierPoints(name) => {
             let window = interval(name).map(|(_, s)| earlier(scope.window, s.saturating_abs()));
             window.into_iter().collect()
         }

@@ -5,12 +5,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_util::client::legacy::Client as HyperClient;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::client::{ClientSettings, causes, connections, refusal};
-use crate::connector::Connector;
+use crate::client::{ClientSettings, causes, refusal};
+use crate::connections::Connections;
 use crate::endpoint::Endpoint;
 use crate::error::{RemoteError, RemoteErrorKind as Kind};
 
@@ -18,7 +17,7 @@ use crate::error::{RemoteError, RemoteErrorKind as Kind};
 #[derive(Debug, Clone)]
 pub struct AdminClient {
     endpoint: Endpoint,
-    http: HyperClient<Connector, Full<Bytes>>,
+    http: Connections,
     reply_bytes_max: usize,
 }
 
@@ -26,7 +25,7 @@ impl AdminClient {
     /// A client that has not connected yet.
     #[must_use]
     pub fn new(endpoint: Endpoint, settings: ClientSettings) -> Self {
-        let http = connections(&settings);
+        let http = Connections::new(&settings);
         Self { endpoint, http, reply_bytes_max: settings.reply.bytes_max }
     }
 
@@ -125,7 +124,7 @@ impl AdminClient {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
         let request = request.body(Full::from(body)).map_err(malformed)?;
-        let response = self.http.request(request).await.map_err(|error| {
+        let response = self.http.here().request(request).await.map_err(|error| {
             let is_connect = error.is_connect();
             if is_connect { Kind::Connect(causes(&error)) } else { Kind::Broken(causes(&error)) }
         })?;

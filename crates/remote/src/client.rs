@@ -7,20 +7,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use daemon::Clock;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
-use hyper_util::client::legacy::Client as HyperClient;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use metric::SeriesData;
 use parking_lot::Mutex;
 use wire::pb_v3::{self, CapabilityResponse, Meta};
 use wire::reply::{self, Caps, FindReply, Format, InfoReply, RenderDecoder};
 
 use crate::allowance::Allowance;
-use crate::connector::Connector;
+use crate::connections::Connections;
 use crate::credentials::Credentials;
 use crate::deadline::{DEADLINE_HEADER, Deadline, OnBehalf, WITHIN_HEADER};
 use crate::endpoint::Endpoint;
@@ -79,7 +76,7 @@ pub type Received = Arc<AtomicU64>;
 pub struct Client {
     endpoint: Endpoint,
     settings: ClientSettings,
-    http: HyperClient<Connector, Full<Bytes>>,
+    http: Connections,
     /// What the endpoint speaks, once it has said so.
     protocol: Mutex<Option<Format>>,
     clock: Arc<dyn Clock>,
@@ -134,7 +131,7 @@ impl Client {
     /// A client that has not connected yet.
     #[must_use]
     pub fn new(endpoint: Endpoint, settings: ClientSettings, clock: Arc<dyn Clock>) -> Self {
-        let http = connections(&settings);
+        let http = Connections::new(&settings);
         let (protocol, received) = (Mutex::new(None), Received::default());
         Self { endpoint, settings, http, protocol, clock, received }
     }
@@ -499,7 +496,7 @@ impl Client {
             request = request.header(header::CONTENT_TYPE, call.content_type);
         }
         let request = request.body(Full::from(call.body)).map_err(malformed)?;
-        let response = self.http.request(request).await.map_err(|error| {
+        let response = self.http.here().request(request).await.map_err(|error| {
             if error.is_connect() {
                 Kind::Connect(causes(&error))
             } else {
@@ -550,16 +547,6 @@ pub(crate) async fn in_time<T>(
         Ok(result) => result,
         Err(_elapsed) => Err(Kind::Timeout),
     }
-}
-
-/// The pool of kept connections.
-pub(crate) fn connections(settings: &ClientSettings) -> HyperClient<Connector, Full<Bytes>> {
-    let connector = Connector::new(settings.connect_timeout, settings.credentials.clone());
-    HyperClient::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(settings.idle_timeout)
-        .pool_max_idle_per_host(settings.idle_connections_max)
-        .build(connector)
 }
 
 fn take(allowance: &Allowance, bytes: u64) -> Result<(), Kind> {

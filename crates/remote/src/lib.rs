@@ -15,6 +15,7 @@ pub mod access;
 mod admin;
 mod allowance;
 mod client;
+mod connections;
 mod connector;
 pub mod credentials;
 mod deadline;

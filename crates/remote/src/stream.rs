@@ -80,13 +80,18 @@ impl FetchStream {
         self.meta.as_ref()
     }
 
+    /// The next series, if it is there already.
+    pub fn come(&mut self) -> Option<SeriesData> {
+        self.series.next()
+    }
+
     /// The next series; none at the end.
     ///
     /// # Errors
     /// When the reply breaks off, is not readable, is too large or late.
     pub async fn next(&mut self) -> Result<Option<SeriesData>, RemoteError> {
         loop {
-            if let Some(series) = self.series.next() {
+            if let Some(series) = self.come() {
                 return Ok(Some(series));
             }
             if self.rest.is_none() {

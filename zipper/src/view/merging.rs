@@ -155,6 +155,10 @@ impl Merging {
     }
 
     async fn receive(&mut self, at: usize) -> Result<Option<SeriesData>, RemoteError> {
+        // Series come by the hundred: to wait is for the first of them.
+        if let Some(series) = self.sources[at].stream.come() {
+            return Ok(Some(series));
+        }
         let patience = self.patience(at);
         let endpoint = self.view.nodes[self.sources[at].node].client.endpoint();
         let late = RemoteError { endpoint: endpoint.clone(), kind: RemoteErrorKind::Timeout };

@@ -98,6 +98,8 @@ async fn zipper(names: &Arc<[String]>, breaks_after: [Option<usize>; NODES]) -> 
     let mut values = Values::defaults(zipper::SETTINGS)
         .with("listen", testkit::ANY_PORT)
         .with("admin", testkit::ANY_PORT)
+        // The nodes share two threads: that one of them is slow says nothing here.
+        .with("hedge_delay_min", "10s")
         .with("replication", "2");
     for (number, breaks_after) in breaks_after.into_iter().enumerate() {
         values = values.with("node", &node(number, names, breaks_after).await);

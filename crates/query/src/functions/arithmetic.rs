@@ -14,6 +14,7 @@ pub(super) const FAMILY: &[Function] = &[
         group: Group::Transform,
         params: &[SERIES_LIST, FACTOR],
         summary: "Multiplies every value by a number.",
+        keeps_grids: true,
         eval: Body::List(scale),
         examples: &[Example { target: "scale(net.bytes,8)", shows: "bytes as bits" }],
         ..Function::DEFAULT
@@ -41,6 +42,7 @@ pub(super) const FAMILY: &[Function] = &[
         params: &[SERIES_LIST, Param::required("seconds", ParamKind::Float)],
         summary: "Turns a value per step into a value per so many seconds.",
         detail: "Values are rounded to six digits after the point.",
+        keeps_grids: true,
         eval: Body::List(scale_to_seconds),
         examples: &[Example {
             target: "scaleToSeconds(requests.count,1)",
@@ -53,6 +55,7 @@ pub(super) const FAMILY: &[Function] = &[
         group: Group::Transform,
         params: &[SERIES_LIST, FACTOR],
         summary: "Adds a number to every value.",
+        keeps_grids: true,
         eval: Body::List(offset),
         examples: &[Example { target: "offset(temperature.kelvin,-273.15)", shows: "Celsius" }],
         ..Function::DEFAULT
@@ -72,6 +75,7 @@ pub(super) const FAMILY: &[Function] = &[
         group: Group::Transform,
         params: &[SERIES_LIST],
         summary: "Drops the sign of every value.",
+        keeps_grids: true,
         eval: Body::List(absolute),
         examples: &[Example { target: "absolute(clock.drift)", shows: "how far off" }],
         ..Function::DEFAULT
@@ -82,6 +86,7 @@ pub(super) const FAMILY: &[Function] = &[
         params: &[SERIES_LIST],
         summary: "Divides 1 by every value.",
         detail: "There is no value where the series is 0.",
+        keeps_grids: true,
         eval: Body::List(invert),
         examples: &[Example { target: "invert(requests.seconds)", shows: "requests a second" }],
         ..Function::DEFAULT

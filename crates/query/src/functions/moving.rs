@@ -31,7 +31,7 @@ const MOVING: Function = Function {
     group: Group::Calculate,
     params: &[SERIES_LIST, WINDOW_SIZE, X_FILES_FACTOR],
     detail: WINDOW,
-    window: WindowRule::Earlier("windowSize"),
+    window: WindowRule::EarlierPoints("windowSize"),
     ..Function::DEFAULT
 };
 
@@ -119,17 +119,15 @@ impl Preview {
     /// Reads the first argument again from a window earlier; a number of points is counted in the
     /// greatest step.
     fn of(call: &mut Call<'_>) -> Result<Self, EvalError> {
-        let list = call.series("seriesList");
+        let step = call.greatest_step("seriesList");
         let window = call.int_or_interval("windowSize");
         let seconds = match &window {
-            IntOrInterval::Points { count, .. } => {
-                list.iter().map(|s| s.step).max().unwrap_or(0).saturating_mul(*count)
-            }
+            IntOrInterval::Points { count, .. } => step.unwrap_or(0).saturating_mul(*count),
             IntOrInterval::Time(interval) => interval.seconds.saturating_abs(),
         };
-        let series = match list.is_empty() {
-            true => Vec::new(),
-            false => call.evaluate_argument(0, earlier(call.window(), seconds))?,
+        let series = match step {
+            None => Vec::new(),
+            Some(_) => call.evaluate_argument(0, earlier(call.window(), seconds))?,
         };
         Ok(Self { window, seconds, series })
     }
@@ -215,19 +213,20 @@ fn aggregates(values: &[f64], needed: &Needed, brake: &Brake) -> Result<Vec<f64>
         before.push(count);
     }
     let mut sorted = SortedWindow::default();
-    let ends = window.saturating_add(1)..=values.len();
-    ends.map(|end| {
+    let mut shown = Vec::with_capacity(values.len().saturating_sub(window));
+    for end in window.saturating_add(1)..=values.len() {
         let place = before[end - window]..before[end];
         if place.is_empty() || (place.len() as f64 / window as f64) < share_min {
-            return Ok(f64::NAN);
+            shown.push(f64::NAN);
+            continue;
         }
         brake.check()?;
-        Ok(match aggregate {
+        shown.push(match aggregate {
             Aggregate::Median => middle(sorted.moved_to(&present, place)),
             _ => aggregate.of(&present[place]),
-        })
-    })
-    .collect()
+        });
+    }
+    Ok(shown)
 }
 
 /// The values of a window in order, kept in order as it moves on: sorting each anew would take as

@@ -22,6 +22,7 @@ pub(super) const FAMILY: &[Function] = &[
         group: Group::Transform,
         params: &[SERIES_LIST],
         summary: "Shows by how much each value differs from the one before.",
+        keeps_grids: true,
         eval: Body::List(derivative),
         examples: &[Example { target: "derivative(disk.used)", shows: "growth per step" }],
         ..Function::DEFAULT
@@ -32,6 +33,7 @@ pub(super) const FAMILY: &[Function] = &[
         params: &[SERIES_LIST, MAX_VALUE, MIN_VALUE],
         summary: "Shows by how much each value exceeds the one before; falls are left out.",
         detail: LIMITS,
+        keeps_grids: true,
         eval: Body::List(non_negative_derivative),
         examples: &[
             Example { target: "nonNegativeDerivative(net.bytes)", shows: "a counter's growth" },
@@ -49,6 +51,7 @@ pub(super) const FAMILY: &[Function] = &[
         summary: "Turns a growing counter into a rate per second.",
         detail: "As `nonNegativeDerivative`, divided by the step and rounded to six digits after \
                  the point.",
+        keeps_grids: true,
         eval: Body::List(per_second),
         examples: &[Example { target: "perSecond(net.bytes)", shows: "bytes a second" }],
         ..Function::DEFAULT
@@ -58,6 +61,7 @@ pub(super) const FAMILY: &[Function] = &[
         group: Group::Transform,
         params: &[SERIES_LIST],
         summary: "Adds up all values so far.",
+        keeps_grids: true,
         eval: Body::List(integral),
         examples: &[Example { target: "integral(sales.count)", shows: "sales since the start" }],
         ..Function::DEFAULT

@@ -3,6 +3,7 @@
 use metric::SeriesData;
 
 use super::*;
+use crate::eval::Answer;
 use crate::plan::Window;
 
 fn request(targets: &[&str]) -> Request {
@@ -162,4 +163,88 @@ fn a_pulled_brake_ends_an_evaluation_whatever_is_missing() {
     brake.pull();
     let stopped = prepared.evaluate_until(&Data::default(), &brake).unwrap_err();
     assert_eq!((stopped.status(), stopped), (503, EvalError::Stopped));
+}
+
+/// Series of 60 and 300 s from 600 on, or from as much earlier as the window begins.
+fn two_steps(window: Window) -> Vec<SeriesData> {
+    let series = |name: &str, step: i64| {
+        let start = window.from.div_euclid(step) * step + step;
+        let values = (start..=window.until).step_by(step as usize).map(|t| (t * t % 1009) as f64);
+        SeriesData::new(name, start, step, values.collect())
+    };
+    vec![series("a.x", 60), series("a.y", 300)]
+}
+
+/// Fetches what is asked for until nothing is.
+fn evaluated(target: &str) -> (Vec<Series>, usize) {
+    let request = request(&[target]);
+    let prepared = prepare(&request).unwrap();
+    let (mut data, mut asked, mut rounds) = (Data::default(), prepared.fetches().to_vec(), 0);
+    loop {
+        rounds += 1;
+        for fetch in asked {
+            let found = if fetch.pattern == "a.*" { two_steps(fetch.window) } else { Vec::new() };
+            data.insert(fetch, found);
+        }
+        match prepared.evaluate(&data).unwrap() {
+            Outcome::Done(list) => return (list, rounds),
+            Outcome::Need(more) => asked = more,
+        }
+    }
+}
+
+#[test]
+fn functions_that_say_so_keep_the_grids_of_their_series() {
+    let grids = |list: &[Series]| -> Vec<_> {
+        list.iter().map(|s| (s.start, s.end, s.step, s.points().len())).collect()
+    };
+    let before = grids(&evaluated("a.*").0);
+    let mut keeping: Vec<_> = crate::function::all().iter().map(|(_, function)| function).collect();
+    keeping.retain(|function| function.keeps_grids);
+    keeping.dedup_by_key(|function| function.name);
+    assert!(!keeping.is_empty());
+    for function in keeping {
+        let needed = function.params.iter().skip(1).filter(|param| param.required);
+        let arguments: String = needed.map(|_| ",2").collect();
+        let target = format!("{}(a.*{arguments})", function.name);
+        assert_eq!(grids(&evaluated(&target).0), before, "{target}");
+    }
+}
+
+#[test]
+fn a_window_in_points_is_the_same_whether_its_argument_was_evaluated_or_looked_through() {
+    // `sortByName` is not known to keep grids, so its argument is evaluated.
+    for inner in ["a.*", "scaleToSeconds(nonNegativeDerivative(a.*),60)"] {
+        let (looked_through, rounds) = evaluated(&format!("movingAverage({inner},3)"));
+        let (whole, _) = evaluated(&format!("movingAverage(sortByName({inner}),3)"));
+        assert_eq!(looked_through, whole);
+        assert_eq!((looked_through.len(), rounds), (2, 2));
+    }
+    assert!(evaluated("movingAverage(scale(b.*,2),3)").0.is_empty());
+}
+
+#[test]
+fn an_answer_is_put_before_a_later_one_only_where_both_are_one() {
+    let fetch = |from| Fetch::new("a.*", Window::new(from, 1200));
+    let (late, whole) = (fetch(600), fetch(300));
+    let mut data = Data::default();
+    assert_eq!(data.lacking(&whole), whole, "nothing is there");
+    data.insert(late.clone(), two_steps(late.window));
+    let lacking = data.lacking(&whole);
+    assert_eq!(lacking.window, Window::new(300, 600));
+    let mut other_step = two_steps(lacking.window);
+    other_step[0].step = 120;
+    let mut gap = two_steps(lacking.window);
+    gap[1].values.pop();
+    for unfit in [other_step, gap, two_steps(lacking.window).split_off(1), Vec::new()] {
+        assert!(!data.complete(&whole, &Answer::new(unfit)));
+    }
+    assert!(data.complete(&whole, &Answer::new(two_steps(lacking.window))));
+    let mut at_once = Data::default();
+    at_once.insert(whole.clone(), two_steps(whole.window));
+    let shown = |data: &Data| {
+        let request = Request::new(vec!["a.*".to_owned()], 300, 1200, 1200);
+        prepare(&request).unwrap().evaluate(data).unwrap()
+    };
+    assert_eq!(shown(&data), shown(&at_once));
 }
