@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::clock::{Clock, System};
-use remote::{Client, ClientSettings, Deadline, Endpoint, RemoteError};
+use remote::{Client, ClientSettings, Deadline, Endpoint, RemoteError, RemoteErrorKind};
 use serde_json::Value;
 
 use crate::invocation::Failure;
@@ -45,6 +45,13 @@ impl Http {
 
 impl From<RemoteError> for Failure {
     fn from(error: RemoteError) -> Self {
+        // The api tells in JSON what is wrong with a request, of which people need the sentence.
+        if let RemoteErrorKind::Status { line, .. } = &error.kind
+            && let Ok(Value::Object(told)) = serde_json::from_str(line)
+            && let Some(Value::String(message)) = told.get("message")
+        {
+            return Self::new(format!("{}: {message}", error.endpoint));
+        }
         Self::new(error.to_string())
     }
 }

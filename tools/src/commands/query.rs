@@ -98,6 +98,9 @@ impl Query {
             return Ok(());
         }
         let series: Vec<Series> = self.understood(answer)?;
+        if series.is_empty() {
+            context.say("no series");
+        }
         if self.points {
             return print_points(&series, context);
         }

@@ -146,3 +146,40 @@ fn whole(field: &Field) -> Option<i64> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn bytes() -> Vec<u8> {
+        let folder = testkit::folder();
+        let path = folder.path().join("points.parquet");
+        let mut writer = Writer::new(File::create(&path).unwrap()).unwrap();
+        for time in 0..50 {
+            let metric = format!("load.host{}", time % 7);
+            writer.add(Row { metric, time, value: 0.1, step: 60 }).unwrap();
+        }
+        writer.finish().unwrap();
+        std::fs::read(path).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn a_damaged_file_is_rows_or_a_failure(at: prop::sample::Index, byte: u8, cut: bool) {
+            let mut bytes = bytes();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            if cut {
+                bytes.truncate(at);
+            }
+            let folder = testkit::folder();
+            let path = folder.path().join("damaged.parquet");
+            std::fs::write(&path, bytes).unwrap();
+            let outcome = read(File::open(&path).unwrap(), &path, &mut |_, _| Ok(()));
+            let message = outcome.err().and_then(|failure| failure.message).unwrap_or_default();
+            prop_assert!(!message.contains('\n'), "{}", message);
+        }
+    }
+}

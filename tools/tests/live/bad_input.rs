@@ -121,6 +121,31 @@ fn a_program_with_another_ring_is_told_apart() {
 }
 
 #[test]
+fn a_plan_is_refused_once_the_ring_is_another_or_the_plan_is_cut_short() {
+    let (pipeline, stage) = (Pipeline::start("2"), Stage::new());
+    printed(&["send", "--to", &pipeline.line, "a.b 1"], b"");
+    let (cluster, plan) = (stage.path("cluster.toml"), stage.path("plan"));
+    let ring = fs::read_to_string(pipeline.cluster()).unwrap();
+    fs::write(&cluster, &ring).unwrap();
+    let words = ["plan", "rebalance", "--cluster", text(&cluster), "--out", text(&plan)];
+    printed(&words, b"");
+    printed(&["apply", text(&plan), "--yes"], b"");
+    fs::write(&cluster, ring.replace("copies = 2", "copies = 1")).unwrap();
+    let refused = |why: &str| {
+        let output = plumbago(&["apply", text(&plan), "--yes"], b"");
+        let lines = said(&output);
+        assert_eq!((output.status.code(), lines.len()), (Some(1), 1), "{lines:?}");
+        assert!(lines[0].contains(why), "{lines:?}");
+    };
+    refused("make a new plan");
+    let whole = fs::read(&plan).unwrap();
+    fs::write(&plan, &whole[..whole.len() / 2]).unwrap();
+    refused("plan:1: ");
+    let listed = printed(&["series", "list", "--cluster", &pipeline.cluster()], b"");
+    assert_eq!(listed, "a.b\n");
+}
+
+#[test]
 fn where_the_disk_is_full_no_half_file_gets_its_name() {
     let (pipeline, stage) = (Pipeline::start("2"), Stage::new());
     let line = |number| format!("load.of.a.host.with.a.long.name{number} {number}\n");

@@ -26,6 +26,16 @@ fn points_that_were_sent_are_there_when_the_command_ends() {
     assert_eq!(ask(&["--find", "*"]), "hand.\n");
     assert_eq!(ask(&["--find", "hand.*"]), "hand.a\n");
     assert_eq!(ask(&["--json", "no.such"]).trim(), "[]");
+    let said = |target: &str| {
+        let output = plumbago(&["query", "--api", &pipeline.api, target], b"");
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(said("no.such"), (Some(0), "plumbago: no series\n".to_owned()));
+    let (code, fault) = said("sumSeries(");
+    assert!(
+        code == Some(1) && fault.contains(": expected a series") && !fault.contains('{'),
+        "{fault}"
+    );
 }
 
 #[test]
