@@ -89,10 +89,7 @@ impl Node {
     /// # Errors
     /// A system without `/proc`.
     pub fn cpu_s(&self) -> Result<f64> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
-        let (_name, fields) = stat.rsplit_once(") ").context("an odd /proc/PID/stat")?;
-        let ticks: f64 = fields.split(' ').skip(11).take(2).flat_map(str::parse::<f64>).sum();
-        Ok(ticks / TICKS_PER_SECOND)
+        cpu_s(self.process.id())
     }
 
     /// Megabytes (10⁶) that it holds.
@@ -115,10 +112,24 @@ impl Drop for Node {
     }
 }
 
+/// CPU seconds of user and kernel that a process has had so far.
+///
+/// # Errors
+/// A system without `/proc`.
+pub fn cpu_s(process: u32) -> Result<f64> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    let (_name, fields) = stat.rsplit_once(") ").context("an odd /proc/PID/stat")?;
+    let ticks: f64 = fields.split(' ').skip(11).take(2).flat_map(str::parse::<f64>).sum();
+    Ok(ticks / TICKS_PER_SECOND)
+}
+
 /// Ports that were free a moment ago.
-fn free_ports() -> Result<[u16; 3]> {
-    let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0"));
-    let mut ports = [0; 3];
+///
+/// # Errors
+/// No port at all.
+pub fn free_ports<const N: usize>() -> Result<[u16; N]> {
+    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0"));
+    let mut ports = [0; N];
     for (port, listener) in ports.iter_mut().zip(listeners) {
         *port = listener?.local_addr()?.port();
     }
@@ -153,7 +164,11 @@ fn ask(method: &str, port: u16, path: &str) -> Result<String> {
     Ok(body.to_owned())
 }
 
-fn wait_until(what: &str, mut condition: impl FnMut() -> Result<bool>) -> Result<()> {
+/// Looks again and again until `condition` holds.
+///
+/// # Errors
+/// When that takes longer than [`PATIENCE`], or `condition` fails.
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> Result<bool>) -> Result<()> {
     let clock = System::new();
     while !condition()? {
         ensure!(clock.monotonic() < PATIENCE, "not within {PATIENCE:?}: {what}");

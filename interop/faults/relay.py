@@ -186,7 +186,7 @@ class Chain:
         self.rig.check(found["wrong"] == 0, f"{found['wrong']:,} wrong points")
         self.rig.check(found["spread"] == 0, f"{found['spread']:,} points on more nodes than they have owners")
         self.rig.check(found["promised"] > 0, "nothing was promised: this proves nothing")
-        self.rig.note(f"{found['lost']:,} of {found['promised']:,} points lost, each on {COPIES} nodes; {self.resent():,.0f} lines were sent twice")
+        self.rig.note(f"{found['lost']:,} of {found['promised']:,} points lost, each on {COPIES} nodes; {self.resent():,.0f} lines had to wait again after a lost connection")
 
     def check_once(self, found):
         """Over the link a node takes nothing twice: it received as many points as its files have. A node that died has lost its count."""

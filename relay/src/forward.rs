@@ -44,7 +44,7 @@ const DRAIN_POLL: Duration = Duration::from_millis(20);
 const DRAIN_SHARE: f64 = 0.7;
 /// With a log, what is not sent by then is sent by the next run.
 const DRAIN_WITH_LOG_MAX: Duration = Duration::from_secs(2);
-/// How long the tasks of a stopping relay may take to end.
+/// How long all tasks of a stopping relay may take to end.
 const TASKS_END_MAX: Duration = Duration::from_secs(2);
 
 /// Most bytes that nodes see as one: what a batch of the acknowledged link takes is bounded by it.
@@ -312,11 +312,15 @@ impl Forwarder {
             warn!("not everything could be sent before the stop");
         }
         self.hub.closing.fire();
-        for node in &nodes {
-            let Some(task) = node.task.lock().take() else { continue };
-            // A panic in a task was logged where it happened.
-            drop(tokio::time::timeout(TASKS_END_MAX, task).await);
-        }
+        let tasks: Vec<_> = nodes.iter().filter_map(|node| node.task.lock().take()).collect();
+        let ended = tokio::time::timeout(TASKS_END_MAX, async {
+            for task in tasks {
+                // A panic in a task was logged where it happened.
+                drop(task.await);
+            }
+        });
+        // One that writes to a node which does not read ends with the process.
+        drop(ended.await);
         match &self.hub.log {
             Some(_) => self.close_log().await,
             None => self.count_undelivered(&nodes),

@@ -170,6 +170,22 @@ async fn a_node_that_does_not_read_holds_up_no_other_and_gets_all_when_it_reads_
     running.stop(STOP).await.unwrap();
 }
 
+#[tokio::test]
+async fn nodes_that_do_not_read_hold_up_a_stop_together_and_not_one_after_the_other() {
+    let folder = testkit::folder();
+    let stopped: Vec<_> = (0..5).map(|_| std::net::TcpListener::bind(ANY_PORT).unwrap()).collect();
+    let nodes: Vec<String> =
+        stopped.iter().map(|node| node.local_addr().unwrap().to_string()).collect();
+    let nodes: Vec<&str> = nodes.iter().map(String::as_str).collect();
+    let values = settings(&nodes, folder.path()).with("replication", "5");
+    let (running, line) = run(values).await;
+    let long = "x".repeat(200);
+    let sent: Vec<String> = (0..80_000).map(|i| format!("{long}.{i} 1 1700000000")).collect();
+    // More than the kernel takes for a node: each connection is in the middle of a write.
+    send_lines_and_wait_for_close(line, &sent).await;
+    running.stop(STOP).await.unwrap();
+}
+
 /// Sends until a relay with a small log has had to do something, with a dead node; returns what was sent.
 async fn overfill(line: SocketAddr, running: &Running, node: &str) -> usize {
     let mut sent = 0;

@@ -1,0 +1,162 @@
+//! Loads a relay before four storage nodes, two copies, and prints what that took.
+//!
+//! `link-load [LINES] [link|plain]` sends LINES lines of 100,000 names over four connections as fast as they are taken, waits until nothing
+//! waits for any node, and prints the CPU seconds of the relay and of the nodes, and what came.
+//! It starts the `plumbago-relay` and `plumbago-carbon` that were built beside it. What the numbers mean: docs/operate/speed.md.
+#![expect(clippy::print_stdout, reason = "its output is its purpose")]
+
+use std::env;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+use daemon::clock::{Clock, System};
+use plumbago_benches::node::{Node, cpu_s, free_ports, get, wait_until};
+
+const NAMES: usize = 100_000;
+const NODES: usize = 4;
+const COPIES: usize = 2;
+const CONNECTIONS: usize = 4;
+const FIRST_TIMESTAMP: usize = 1_700_000_000;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        [] => load(2_000_000, true),
+        [lines] => load(lines.parse()?, true),
+        [lines, "link"] => load(lines.parse()?, true),
+        [lines, "plain"] => load(lines.parse()?, false),
+        _ => bail!("use: link-load [LINES] [link|plain]"),
+    }
+}
+
+/// A relay in a process of its own, killed at the end.
+struct Relay {
+    process: Child,
+    line: u16,
+    admin: u16,
+}
+
+impl Relay {
+    fn start(folder: &Path) -> Result<Self> {
+        let program = env::current_exe()?.with_file_name("plumbago-relay");
+        let [line, pickle, admin] = free_ports()?;
+        let address = |port| format!("127.0.0.1:{port}");
+        let process = Command::new(&program)
+            .args(["--line", &address(line), "--pickle", &address(pickle)])
+            .args(["--admin", &address(admin), "--self-metrics-interval", "0s"])
+            .arg("--cluster")
+            .arg(folder.join("cluster.toml"))
+            .arg("--log")
+            .arg(folder.join("relay-log"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("{}: build it first", program.display()))?;
+        let relay = Self { process, line, admin };
+        wait_until("the relay is ready", || Ok(get(admin, "/ready").is_ok()))?;
+        Ok(relay)
+    }
+
+    /// A number of the relay, over all nodes.
+    fn sum(&self, name: &str) -> Result<f64> {
+        let metrics = get(self.admin, "/metrics")?;
+        let of = |line: &str| {
+            let (found, value) = line.rsplit_once(' ')?;
+            (found.split('{').next() == Some(name)).then(|| value.parse::<f64>().ok())?
+        };
+        Ok(metrics.lines().filter_map(of).sum())
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        // It may have died already; its numbers say so elsewhere.
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+/// Storage nodes, and the file that names them.
+fn nodes(folder: &Path, by_link: bool) -> Result<Vec<Node>> {
+    let mut cluster = format!("[ring]\ncopies = {COPIES}\n");
+    let mut nodes = Vec::new();
+    for number in 0..NODES {
+        let [link] = free_ports()?;
+        let link = format!("127.0.0.1:{link}");
+        let arguments = ["--link", &link, "--carbonlink", "", "--self-metrics-interval", "0s"];
+        let node = Node::start(&folder.join(format!("n{number}")), &arguments)?;
+        cluster += &format!("[[node]]\nhost = \"n{number}\"\nline = \"127.0.0.1:{}\"\n", node.line);
+        if by_link {
+            cluster += &format!("link = \"{link}\"\n");
+        }
+        nodes.push(node);
+    }
+    fs::write(folder.join("cluster.toml"), cluster)?;
+    Ok(nodes)
+}
+
+/// Every `CONNECTIONS`th of the lines, beginning with this one.
+fn lines(first: usize, count: usize) -> Vec<u8> {
+    let mut text = Vec::new();
+    for number in (first..count).step_by(CONNECTIONS) {
+        let (name, round) = (number % NAMES, number / NAMES);
+        let (host, timestamp) = (name / 20, FIRST_TIMESTAMP + round * 10);
+        let line = format!(
+            "production.service.host{host:05}.system.cpu{}.user_pct {number}.25 {timestamp}\n",
+            name % 20
+        );
+        text.extend_from_slice(line.as_bytes());
+    }
+    text
+}
+
+/// Sends on one connection and waits for the close that says that the relay has all.
+fn send(port: u16, text: &[u8]) -> Result<()> {
+    let mut connection = TcpStream::connect(("127.0.0.1", port))?;
+    connection.write_all(text)?;
+    connection.shutdown(Shutdown::Write)?;
+    connection.read_to_end(&mut Vec::new())?;
+    Ok(())
+}
+
+fn load(count: usize, by_link: bool) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let nodes = nodes(folder.path(), by_link)?;
+    let relay = Relay::start(folder.path())?;
+    let texts: Vec<Vec<u8>> = (0..CONNECTIONS).map(|first| lines(first, count)).collect();
+    let cpu = || -> Result<(f64, f64)> {
+        let of_nodes = nodes.iter().map(Node::cpu_s).sum::<Result<f64>>()?;
+        Ok((cpu_s(relay.process.id())?, of_nodes))
+    };
+    let (before, clock) = (cpu()?, System::new());
+    let began = clock.monotonic();
+    thread::scope(|scope| {
+        let senders: Vec<_> =
+            texts.iter().map(|text| scope.spawn(|| send(relay.line, text))).collect();
+        senders.into_iter().try_for_each(|sender| sender.join().expect("no panic in a sender"))
+    })?;
+    let sent = clock.monotonic() - began;
+    wait_until("all is with the nodes", || Ok(relay.sum("plumbago_relay_backlog_lines")? == 0.0))?;
+    let (drained, after) = (clock.monotonic() - began, cpu()?);
+    let received = nodes.iter().map(|node| node.metric("plumbago_carbon_points_received_total"));
+    let received = received.sum::<Result<f64>>()?;
+    let millions = count as f64 / 1e6;
+    println!(
+        "accepted after {:.2} s, with the nodes after {:.2} s",
+        sent.as_secs_f64(),
+        drained.as_secs_f64()
+    );
+    println!(
+        "CPU seconds a million lines: relay {:.2}, nodes {:.2}",
+        (after.0 - before.0) / millions,
+        (after.1 - before.1) / millions
+    );
+    println!("{received} points received of {}", count * COPIES);
+    Ok(())
+}
