@@ -7,6 +7,7 @@ mod commands;
 mod http;
 mod invocation;
 mod moves;
+mod node;
 mod nodes;
 mod progress;
 mod table;

@@ -1,19 +1,18 @@
 //! The storage nodes of a cluster, asked at their admin addresses.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use remote::{AdminClient, ClientSettings, Endpoint, RemoteError, encode_pairs};
+use remote::{Endpoint, RemoteError, encode_pairs};
 use ring::Ring;
-use ring::cluster::Cluster;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::runtime::Runtime;
-use wire::moves::{FetchReply, Held, HeldPage, LeaseRequest, SnapshotRequest};
+use wire::moves::{FetchReply, Held, SnapshotRequest};
 
 use crate::invocation::Failure;
+use crate::node::Node;
 
 /// How long one answer may take: some requests read thousands of files.
 const ANSWER_WAIT: Duration = Duration::from_secs(300);
@@ -35,13 +34,6 @@ pub(crate) struct NodesArgs {
     admin: Vec<Endpoint>,
 }
 
-/// One node.
-pub(crate) struct Node {
-    /// Its name in the cluster file, or else its address.
-    pub(crate) name: String,
-    client: AdminClient,
-}
-
 /// All of them, and what asks them.
 pub(crate) struct Nodes {
     pub(crate) all: Vec<Node>,
@@ -59,24 +51,15 @@ impl NodesArgs {
     pub(crate) fn load(&self) -> Result<Nodes, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::new(format!("runtime: {error}")))?;
-        let node = |name: String, endpoint: Endpoint| Node {
-            name,
-            client: AdminClient::new(endpoint, ClientSettings::default()),
-        };
         let (mut all, mut ring) = (Vec::new(), None);
         if let Some(path) = &self.cluster {
-            let fault = |error: &dyn std::fmt::Display| Failure::of(path, error);
-            let text = fs::read_to_string(path).map_err(|error| fault(&error))?;
-            let cluster = Cluster::parse(&text).map_err(|error| fault(&error))?;
-            for one in cluster.nodes() {
-                let admin = one.admin.as_deref();
-                let admin =
-                    admin.ok_or_else(|| fault(&format!("node {} has no admin", one.name)))?;
-                all.push(node(one.name.clone(), admin.parse().map_err(|error| fault(&error))?));
-            }
+            let cluster = cluster::read(path).map_err(|fault| Failure::new(fault.to_string()))?;
+            all = cluster.nodes().iter().map(Node::of).collect::<Result<_, _>>()?;
             ring = Some(cluster.into_ring());
         }
-        all.extend(self.admin.iter().map(|at| node(at.to_string(), at.clone())));
+        for endpoint in &self.admin {
+            all.push(Node::at(endpoint.to_string(), endpoint.to_string())?);
+        }
         Ok(Nodes { all, ring, runtime })
     }
 }
@@ -117,7 +100,7 @@ impl Nodes {
     pub(crate) fn held(&self, node: &Node) -> Result<Vec<Held>, RemoteError> {
         let (mut held, mut next) = (Vec::new(), Some(0));
         while let Some(from) = next {
-            let page: HeldPage = self.get(node, &format!("/admin/moves/series?from={from}"))?;
+            let page = self.runtime.block_on(node.held(from))?;
             held.extend(page.series);
             next = page.next;
         }
@@ -127,16 +110,14 @@ impl Nodes {
     /// Takes the right to change series of a node, or renews it: it lasts for a request and the
     /// next.
     pub(crate) fn lease(&self, node: &Node) -> Result<String, RemoteError> {
-        let holder = format!("plumbago/{}", std::process::id());
-        let request = LeaseRequest { holder, seconds: LEASE_S };
-        self.post(node, "/admin/moves/lease", &request).map(|granted: LeaseRequest| granted.holder)
+        let holder = holder();
+        self.runtime.block_on(node.lease(&holder, LEASE_S))?;
+        Ok(holder)
     }
 
     /// Gives the right back; a node that is gone has forgotten it.
     pub(crate) fn release(&self, node: &Node) {
-        let holder = format!("plumbago/{}", std::process::id());
-        let request = LeaseRequest { holder, seconds: 0 };
-        drop(self.post::<LeaseRequest>(node, "/admin/moves/lease", &request));
+        drop(self.runtime.block_on(node.lease(&holder(), 0)));
     }
 
     /// The files of series as they are once all waiting points are written, in a stream.
@@ -162,4 +143,9 @@ impl Nodes {
     ) -> Result<T, RemoteError> {
         self.runtime.block_on(node.client.post_json(path, body, ANSWER_WAIT))
     }
+}
+
+/// Who this run is to the nodes.
+fn holder() -> String {
+    format!("plumbago/{}", std::process::id())
 }

@@ -9,7 +9,8 @@ use metric::path::whisper_path;
 
 use super::series::each_file;
 use crate::invocation::{Context, Failure, Run};
-use crate::nodes::{Node, Nodes, NodesArgs};
+use crate::node::Node;
+use crate::nodes::{Nodes, NodesArgs};
 
 /// Behind the name of a file that is not whole yet.
 const PART_SUFFIX: &str = ".part";

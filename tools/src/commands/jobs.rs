@@ -228,17 +228,16 @@ impl Run for Purge {
             cluster::read(&self.cluster).map_err(|fault| Failure::new(fault.to_string()))?;
         let fleet = Arc::new(Fleet::of(&cluster)?);
         if !self.yes {
-            return would(context, "purge the trash of", fleet.members().len(), "nodes");
+            return would(context, "purge the trash of", fleet.nodes().len(), "nodes");
         }
         block_on(async {
-            let nodes = (0..).take(fleet.members().len()).collect();
+            let nodes = (0..).take(fleet.nodes().len()).collect();
             let leases = Leases::take(&fleet, "purge", nodes).await?;
-            for member in fleet.members() {
+            for node in fleet.nodes() {
                 let (holder, before) = (leases.holder.clone(), self.before.clone());
                 let request = PurgeRequest { holder, before };
-                let reply =
-                    member.client.post_json("/admin/moves/purge", &request, PURGE_WAIT).await;
-                let name = &member.address.name;
+                let reply = node.client.post_json("/admin/moves/purge", &request, PURGE_WAIT).await;
+                let name = &node.name;
                 match reply {
                     Ok(PurgeReply { days }) => writeln!(context.out, "{name}  {}", days.join(" "))?,
                     Err(error) => context.skip(name, &error),

@@ -218,10 +218,10 @@ impl Totals {
     }
 
     fn print(&self, fleet: &Fleet, context: &mut Context<'_>) -> Result<(), Failure> {
-        let rows = (0..).zip(fleet.members()).map(|(number, member)| {
+        let rows = (0..).zip(fleet.nodes()).map(|(number, node)| {
             let of =
                 |sums: &BTreeMap<u16, (u64, u64)>| sums.get(&number).copied().unwrap_or_default();
-            (member.address.name.as_str(), of(&self.gets), of(&self.gives))
+            (node.name.as_str(), of(&self.gets), of(&self.gives))
         });
         if context.json {
             let row = |(node, gets, gives): (&str, (u64, u64), (u64, u64))| {

@@ -11,7 +11,8 @@ use serde_json::json;
 use whisper::{Header, Method, parse_retentions};
 
 use crate::invocation::{Context, EXIT_FAILED, Failure, Run};
-use crate::nodes::{Node, Nodes, NodesArgs};
+use crate::node::Node;
+use crate::nodes::{Nodes, NodesArgs};
 
 /// Most series in one request: others of the node wait meanwhile.
 const BATCH_MAX: u32 = 100;

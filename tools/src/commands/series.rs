@@ -17,7 +17,8 @@ use wire::moves::{FetchOutcome, FetchReply, NAMES_MAX, RestoreRequest, TrashRepl
 
 use super::carbonate::NameList;
 use crate::invocation::{Context, Failure, Run};
-use crate::nodes::{Node, Nodes, NodesArgs};
+use crate::node::Node;
+use crate::nodes::{Nodes, NodesArgs};
 
 pub(crate) use self::copy::CopySeries;
 pub(crate) use self::dump::DumpSeries;

@@ -9,7 +9,8 @@ use daemon::clock::{Clock, System};
 use serde_json::{Map, Value, json};
 
 use crate::invocation::{Context, Failure, Run};
-use crate::nodes::{Node, Nodes, NodesArgs};
+use crate::node::Node;
+use crate::nodes::{Nodes, NodesArgs};
 
 /// Begins the names of all our metrics.
 const PREFIX: &str = "plumbago_";

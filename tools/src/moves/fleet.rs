@@ -2,22 +2,16 @@
 
 use std::time::Duration;
 
-use remote::{AdminClient, ClientSettings, Endpoint, RemoteError};
+use remote::{AdminClient, RemoteError};
 use ring::cluster::{Cluster, ClusterNode};
 use serde::{Deserialize, Serialize};
-use wire::moves::HeldPage;
 
 use super::holdings::Holdings;
 use crate::invocation::Failure;
+use crate::node::Node;
 
 /// How long a node may take for a small answer.
 const WAIT: Duration = Duration::from_secs(20);
-
-/// How long it may take for a part of its list.
-const LIST_WAIT: Duration = Duration::from_secs(60);
-
-/// Series in one part of a list.
-const LIST_PAGE: usize = 50_000;
 
 /// What a plan keeps of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,17 +21,10 @@ pub(crate) struct NodeAddress {
     pub(crate) admin: String,
 }
 
-/// One node.
-#[derive(Debug)]
-pub(crate) struct Member {
-    pub(crate) address: NodeAddress,
-    pub(crate) client: AdminClient,
-}
-
 /// All nodes of a job; they are known by their numbers here.
 #[derive(Debug)]
 pub(crate) struct Fleet {
-    members: Vec<Member>,
+    nodes: Vec<Node>,
 }
 
 /// What a daemon says of the rings it follows.
@@ -64,44 +51,48 @@ impl Fleet {
         let mut nodes: Vec<&ClusterNode> = cluster.nodes().iter().collect();
         let leaving = cluster.transition().map(|old| old.nodes()).unwrap_or_default();
         nodes.extend(leaving.iter().filter(|node| cluster.node(&node.name).is_none()));
-        let address = |node: &ClusterNode| match node.admin.clone() {
-            Some(admin) => Ok(NodeAddress { name: node.name.clone(), admin }),
-            None => Err(Failure::new(format!("node `{}` has no `admin`", node.name))),
-        };
-        Self::at(nodes.into_iter().map(address).collect::<Result<_, _>>()?)
+        let nodes = nodes.into_iter().map(Node::of).collect::<Result<_, _>>()?;
+        Ok(Self { nodes })
     }
 
     /// Nodes whose addresses are known.
     pub(crate) fn at(addresses: Vec<NodeAddress>) -> Result<Self, Failure> {
-        let member =
-            |address: NodeAddress| client(&address.admin).map(|client| Member { address, client });
-        let members = addresses.into_iter().map(member).collect::<Result<_, _>>()?;
-        Ok(Self { members })
+        let node = |NodeAddress { name, admin }| Node::at(name, admin);
+        let nodes = addresses.into_iter().map(node).collect::<Result<_, _>>()?;
+        Ok(Self { nodes })
     }
 
-    pub(crate) fn members(&self) -> &[Member] {
-        &self.members
+    pub(crate) fn nodes(&self) -> &[Node] {
+        &self.nodes
     }
 
     pub(crate) fn addresses(&self) -> Vec<NodeAddress> {
-        self.members.iter().map(|member| member.address.clone()).collect()
+        let address = |Node { name, admin, .. }: &Node| NodeAddress {
+            name: name.clone(),
+            admin: admin.clone(),
+        };
+        self.nodes.iter().map(address).collect()
+    }
+
+    pub(crate) fn node(&self, number: u16) -> &Node {
+        &self.nodes[usize::from(number)]
     }
 
     pub(crate) fn name(&self, node: u16) -> &str {
-        &self.members[usize::from(node)].address.name
+        &self.node(node).name
     }
 
     pub(crate) fn client(&self, node: u16) -> &AdminClient {
-        &self.members[usize::from(node)].client
+        &self.node(node).client
     }
 
     pub(crate) fn admin(&self, node: u16) -> &str {
-        &self.members[usize::from(node)].address.admin
+        &self.node(node).admin
     }
 
     /// The number of the node of this name.
     pub(crate) fn number(&self, name: &str) -> Option<u16> {
-        let at = self.members.iter().position(|member| member.address.name == name);
+        let at = self.nodes.iter().position(|node| node.name == name);
         at.and_then(|at| u16::try_from(at).ok())
     }
 
@@ -112,7 +103,7 @@ impl Fleet {
         may_be_away: impl Fn(u16) -> bool,
     ) -> Result<(Holdings, Vec<RemoteError>), Failure> {
         let (mut holdings, mut away) = (Holdings::default(), Vec::new());
-        for number in (0..).take(self.members.len()) {
+        for number in (0..).take(self.nodes.len()) {
             match self.list(number, &mut holdings).await {
                 Err(error) if may_be_away(number) => away.push(error),
                 listed => listed?,
@@ -125,8 +116,7 @@ impl Fleet {
     async fn list(&self, node: u16, holdings: &mut Holdings) -> Result<(), RemoteError> {
         let mut next = Some(0);
         while let Some(from) = next {
-            let path = format!("/admin/moves/series?from={from}&limit={LIST_PAGE}");
-            let page: HeldPage = self.client(node).get_json(&path, LIST_WAIT).await?;
+            let page = self.node(node).held(from).await?;
             next = page.next;
             holdings.add(node, page.series);
         }
@@ -135,9 +125,8 @@ impl Fleet {
 
     /// Refuses to go on with a node that is another one than the cluster file says, or that follows another ring.
     pub(crate) async fn check_nodes(&self, rings: &Rings) -> Result<(), Failure> {
-        for Member { address, client } in &self.members {
+        for Node { name, admin, client } in &self.nodes {
             let health: Health = client.get_json("/health", WAIT).await?;
-            let NodeAddress { name, admin } = address;
             if !health.node.is_empty() && health.node != *name {
                 let problem = format!("{admin} says it is `{}`, expected `{name}`", health.node);
                 return Err(Failure::new(problem));
@@ -158,7 +147,8 @@ impl Fleet {
 /// Refuses to go on unless every relay follows exactly these rings.
 pub(crate) async fn check_relays(relays: &[String], rings: &Rings) -> Result<(), Failure> {
     for relay in relays {
-        let health: Health = client(relay)?.get_json("/health", WAIT).await?;
+        let at_relay = Node::at(relay.clone(), relay.clone())?;
+        let health: Health = at_relay.client.get_json("/health", WAIT).await?;
         if health.ring_fingerprint != rings.ring {
             let (theirs, ours) = (health.ring_fingerprint, &rings.ring);
             let problem = format!("relay {relay} follows ring {theirs}, not {ours}; reload it");
@@ -174,11 +164,4 @@ pub(crate) async fn check_relays(relays: &[String], rings: &Rings) -> Result<(),
         }
     }
     Ok(())
-}
-
-fn client(admin: &str) -> Result<AdminClient, Failure> {
-    let endpoint: Endpoint = admin.parse().map_err(|_not_one| {
-        Failure::new(format!("`{admin}` is no admin address, expected HOST:PORT"))
-    })?;
-    Ok(AdminClient::new(endpoint, ClientSettings::default()))
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use remote::{RemoteError, RemoteErrorKind};
 use tokio::task::JoinHandle;
-use wire::moves::LeaseRequest;
 
 use super::fleet::Fleet;
 use crate::invocation::Failure;
@@ -21,9 +20,6 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Rest between two attempts.
 const ATTEMPT_REST: Duration = Duration::from_millis(500);
-
-/// How long a node may take to answer.
-const WAIT: Duration = Duration::from_secs(10);
 
 /// The leases of all nodes of a job.
 pub(crate) struct Leases {
@@ -46,7 +42,7 @@ impl Leases {
             let take = take_one(fleet, node, &holder);
             match tokio::time::timeout(PATIENCE, take).await {
                 Ok(taken) => taken?,
-                Err(_elapsed) => ask(fleet, node, &holder, SECONDS).await?,
+                Err(_elapsed) => fleet.node(node).lease(&holder, SECONDS).await?,
             }
         }
         let renewing = tokio::spawn(renew(Arc::clone(fleet), holder.clone(), nodes.clone()));
@@ -58,7 +54,7 @@ impl Leases {
         self.renewing.abort();
         for &node in &self.nodes {
             // It ends by itself soon.
-            drop(ask(&self.fleet, node, &self.holder, 0).await);
+            drop(self.fleet.node(node).lease(&self.holder, 0).await);
         }
     }
 }
@@ -69,23 +65,18 @@ async fn renew(fleet: Arc<Fleet>, holder: String, nodes: Vec<u16>) {
         tokio::time::sleep(RENEW_INTERVAL).await;
         for &node in &nodes {
             // A node that refuses refuses the next request of the job too, which tells why.
-            drop(ask(&fleet, node, &holder, SECONDS).await);
+            drop(fleet.node(node).lease(&holder, SECONDS).await);
         }
     }
 }
 
 async fn take_one(fleet: &Fleet, node: u16, holder: &str) -> Result<(), RemoteError> {
     loop {
-        match ask(fleet, node, holder, SECONDS).await {
+        match fleet.node(node).lease(holder, SECONDS).await {
             Err(error) if matches!(error.kind, RemoteErrorKind::Status { code: 409, .. }) => {
                 tokio::time::sleep(ATTEMPT_REST).await;
             }
             taken => return taken,
         }
     }
-}
-
-async fn ask(fleet: &Fleet, node: u16, holder: &str, seconds: u32) -> Result<(), RemoteError> {
-    let request = LeaseRequest { holder: holder.to_owned(), seconds };
-    fleet.client(node).post("/admin/moves/lease", &request, WAIT).await.map(drop)
 }

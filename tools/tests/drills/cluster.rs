@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use daemon::clock::{Clock, System};
 use daemon::{Context, Running, Values};
 use ring::Ring;
 use testkit::{ANY_PORT, ask, wait_until_async};
@@ -13,6 +14,9 @@ use crate::node::Node;
 use crate::readers::{Readers, Watch};
 
 const SCHEMAS: &str = "[all]\npattern = .*\nretentions = 10s:2h,1m:12h\n";
+
+/// How many nodes hold each series.
+const COPIES: usize = 2;
 
 /// How long a step of a drill may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
@@ -27,6 +31,8 @@ pub(crate) struct Drill {
     relay: Running,
     relay_settings: Values,
     pub(crate) readers: Readers,
+    /// Runs since the beginning.
+    clock: System,
 }
 
 impl Drill {
@@ -37,7 +43,7 @@ impl Drill {
 
     /// The same with these settings of the relay.
     pub(crate) async fn start_with(count: usize, settings: &[(&str, &str)]) -> Self {
-        let root = testkit::folder();
+        let (clock, root) = (System::new(), testkit::folder());
         let schemas = root.path().join("schemas.conf");
         std::fs::write(&schemas, SCHEMAS).unwrap();
         let node = |number| Node::start(&format!("store-{number}"), root.path(), schemas.clone());
@@ -59,7 +65,7 @@ impl Drill {
         let relay = relay::start(relay_settings.clone(), context).await.unwrap();
         let load = Load::start(relay.address("line").unwrap()).await;
         let readers = Readers::start(root.path(), &cluster).await;
-        Self { root, nodes, load, relay, relay_settings, readers }
+        Self { root, nodes, load, relay, relay_settings, readers, clock }
     }
 
     /// A further node, which is in no ring yet.
@@ -130,7 +136,7 @@ impl Drill {
     /// Asks for what was sent so far until the watch ends.
     pub(crate) async fn watch(&self) -> Watch {
         self.wait_for_relay().await;
-        self.readers.watch(&self.load)
+        self.readers.watch(&self.load).await
     }
 
     /// Starts the tool.
@@ -162,6 +168,9 @@ impl Drill {
         self.load.end().await;
         self.wait_until_whole(but).await;
         self.check_removals();
+        let (series, slots) = (self.load.names.len(), self.load.sent().len());
+        let points = COPIES * series * slots;
+        println!("{series} series, {points} points compared, {:?}", self.clock.monotonic());
     }
 
     /// Nothing is sent as long as the guard lives, and all that was sent is in the files.
@@ -242,5 +251,5 @@ fn copy_tree(from: &Path, to: &PathBuf) {
 
 fn text_of<'a>(nodes: impl IntoIterator<Item = &'a Node>) -> String {
     let nodes: String = nodes.into_iter().map(Node::entry).collect();
-    format!("[ring]\ncopies = 2\n\n{nodes}")
+    format!("[ring]\ncopies = {COPIES}\n\n{nodes}")
 }

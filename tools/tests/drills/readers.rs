@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use daemon::{Context, Running, Values};
 use serde_json::Value;
-use testkit::{ANY_PORT, ask};
+use testkit::{ANY_PORT, ask, wait_until_async};
 use tokio::task::JoinHandle;
 
+use crate::cluster::PATIENCE;
 use crate::load::{Load, STEP_S, value};
 
 /// From an answer to the next question.
@@ -59,15 +60,23 @@ impl Readers {
         self.zipper.reload(&self.zipper_settings).unwrap();
     }
 
-    /// Asks for all series of the slots that were sent so far until the watch ends.
-    pub(crate) fn watch(&self, load: &Load) -> Watch {
+    /// Asks for all series of the slots that were sent so far, from the first right answer until the watch ends.
+    pub(crate) async fn watch(&self, load: &Load) -> Watch {
         let question = Question::new(self.api.address("listen").unwrap(), load);
+        wait_until_async("all slots to be there", PATIENCE, async || {
+            matches!(question.ask().await, Answer::Whole).then_some(())
+        })
+        .await;
         let is_over = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&is_over);
         let asker = tokio::spawn(async move {
             let mut answers = Answers::default();
             while !ended.load(Ordering::Relaxed) {
-                question.ask(&mut answers).await;
+                match question.ask().await {
+                    Answer::Whole => answers.whole += 1,
+                    Answer::Marked => answers.marked += 1,
+                    Answer::Wrong(what) => panic!("after {answers:?}: {what}"),
+                }
                 tokio::time::sleep(REST).await;
             }
             answers
@@ -86,6 +95,16 @@ impl Readers {
 pub(crate) struct Answers {
     pub(crate) whole: u64,
     pub(crate) marked: u64,
+}
+
+/// What an answer was.
+enum Answer {
+    /// Right.
+    Whole,
+    /// It says that it lacks something.
+    Marked,
+    /// Neither.
+    Wrong(String),
 }
 
 /// Somebody who asks, and fails at the first answer that is wrong and does not say so.
@@ -124,20 +143,23 @@ impl Question {
         Self { api, path, series, sums }
     }
 
-    async fn ask(&self, answers: &mut Answers) {
+    async fn ask(&self) -> Answer {
         let answer = ask(self.api, "GET", &self.path, "", b"").await;
         if answer.header("x-plumbago-partial").is_some() {
-            answers.marked += 1;
-            return;
+            return Answer::Marked;
         }
-        assert_eq!(answer.status, 200, "{}", answer.text());
+        if answer.status != 200 {
+            return Answer::Wrong(answer.text().to_owned());
+        }
         let reply: Value = serde_json::from_str(answer.text()).unwrap();
         let points = |at: usize| {
-            let points = reply[at]["datapoints"].as_array().unwrap().iter();
+            let points = reply[at]["datapoints"].as_array().into_iter().flatten();
             points.filter_map(|point| Some((point[1].as_i64()?, point[0].as_f64()?)))
         };
-        assert_eq!(points(0).collect::<Vec<_>>(), self.sums, "after {answers:?}");
-        assert!(points(1).all(|(_, count)| count == self.series as f64), "after {answers:?}");
-        answers.whole += 1;
+        let are_all = points(1).all(|(_, count)| count == self.series as f64);
+        match are_all && points(0).eq(self.sums.iter().copied()) {
+            true => Answer::Whole,
+            false => Answer::Wrong(format!("{reply}, but the sums are {:?}", self.sums)),
+        }
     }
 }

@@ -5,7 +5,8 @@ use std::fmt::Display;
 use carbon::stream::{self, State};
 
 use crate::invocation::{Context, Failure};
-use crate::nodes::{Node, Nodes};
+use crate::node::Node;
+use crate::nodes::Nodes;
 
 /// Series asked for at once; what the node leaves out for its size is asked for again.
 const BATCH: usize = 500;
