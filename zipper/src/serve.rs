@@ -8,6 +8,7 @@ mod names;
 mod nodes;
 mod render;
 mod tags;
+mod usage;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -49,10 +50,12 @@ pub(crate) fn router(views: Arc<Views>) -> Router {
             get(handler).post(handler)
         }};
     }
-    let routes: [(&str, MethodRouter<Arc<Views>>); 12] = [
+    let routes: [(&str, MethodRouter<Arc<Views>>); 14] = [
         ("/render", route!(Kind::Render, render::render)),
         ("/metrics/find", route!(Kind::Find, names::find)),
         ("/metrics/list", route!(Kind::List, names::list)),
+        ("/metrics/details", route!(Kind::List, usage::details)),
+        ("/metrics/list_query", route!(Kind::List, usage::list_query)),
         ("/info", route!(Kind::Info, names::info)),
         ("/tags/autoComplete/tags", route!(Kind::Tags, tags::complete)),
         ("/tags/autoComplete/values", route!(Kind::Tags, tags::complete)),

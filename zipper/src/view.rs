@@ -253,16 +253,27 @@ impl View {
         path_and_query: String,
         deadline: &Deadline,
     ) -> Result<(Vec<Value>, Tally), Failure> {
+        let (answers, tally) = self.json(Kind::Tags, path_and_query, deadline).await?;
+        Ok((answers.into_iter().map(|(_, value)| value).collect(), tally))
+    }
+
+    /// What each node answers in JSON, in config order.
+    pub(crate) async fn json(
+        &self,
+        kind: Kind,
+        path_and_query: String,
+        deadline: &Deadline,
+    ) -> Result<(Vec<(usize, Value)>, Tally), Failure> {
         let path: Arc<str> = path_and_query.into();
         let gathered = self
-            .everyone(Kind::Tags, deadline, |node, deadline| {
+            .everyone(kind, deadline, |node, deadline| {
                 let path = Arc::clone(&path);
                 async move { node.client.json(&path, &deadline).await }
             })
             .await;
         let mut tally = Tally::default();
         tally.add(self, &gathered)?;
-        Ok((gathered.answers.into_iter().map(|(_, value)| value).collect(), tally))
+        Ok((gathered.answers, tally))
     }
 
     /// Has all nodes delete series. Returns how many the node with the most of them had.
@@ -299,7 +310,7 @@ impl View {
     }
 
     /// How much a node's word counts for a name: 0 is the primary.
-    fn rank(&self, name: &str, node: usize) -> usize {
+    pub(crate) fn rank(&self, name: &str, node: usize) -> usize {
         let order = self.topology.order(name);
         order.iter().position(|&other| other == node).unwrap_or(order.len())
     }

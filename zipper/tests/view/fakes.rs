@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::ConnectInfo;
+use axum::extract::{ConnectInfo, Query};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
@@ -84,6 +84,7 @@ impl Fake {
         };
         let delete_mood = mood.clone();
         let (tagged, counted) = tags(&series);
+        let disks = disks(&series);
         let find =
             any(move |body: Bytes| async move { behave(&mood, || found(&series, body)).await });
         let capabilities = pb_v3::CapabilityResponse {
@@ -99,6 +100,7 @@ impl Fake {
                     move |body: Bytes| async move { behave(&delete_mood, || deleted(&body)).await },
                 ),
             )
+            .merge(disks)
             .route("/tags/findSeries", any(async move || tagged.to_string()))
             .route("/tags/x", any(async move || counted.to_string()))
             .route("/_internal/capabilities/", any(async move || capabilities.encode_to_vec()));
@@ -119,6 +121,25 @@ impl Fake {
     pub(crate) fn served(&self) -> u32 {
         self.served.load(SeqCst)
     }
+}
+
+/// Files of 100 bytes in blocks of 4,096 on a disk with room for ten.
+fn disks(series: &[SeriesData]) -> Router {
+    let listed: Arc<[SeriesData]> = series.into();
+    let detailed = Arc::clone(&listed);
+    let usage = async move |Query(query): Query<BTreeMap<String, String>>| {
+        assert_eq!(query["leaf_only"], "1");
+        let glob = Glob::compile(&query["target"]).unwrap();
+        let row = |one: &SeriesData| json!({"Name": one.name, "Count": 1, "PhysicalSize": 4096, "LogicalSize": 100});
+        let rows = listed.iter().filter(|one| glob.matches(&one.name)).map(row);
+        json!({"Metrics": rows.collect::<Vec<_>>()}).to_string()
+    };
+    let details = async move || {
+        let row = |one: &SeriesData| json!({"Name": one.name, "Size": 100, "RealSize": 4096});
+        let rows: Vec<_> = detailed.iter().map(row).collect();
+        json!({"Metrics": rows, "FreeSpace": 1000, "TotalSpace": 2000, "FreeInodes": 10, "TotalInodes": 20}).to_string()
+    };
+    Router::new().route("/metrics/list_query/", any(usage)).route("/metrics/details/", any(details))
 }
 
 fn holes_header(meta: Option<&pb_v3::Meta>) -> String {

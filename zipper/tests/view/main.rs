@@ -356,6 +356,29 @@ async fn series_of_a_tag_are_counted_once_with_all_nodes_and_with_one_away() {
 }
 
 #[tokio::test]
+async fn what_series_take_is_summed_up_with_each_counted_once() {
+    let all = ["a.b.x", "a.b.y", "a.c", "a.c.z", "d"];
+    let nodes = cluster(&all, &[Mood::Well, Mood::Well, Mood::Well]).await;
+    let zipper = zipper(&urls(&nodes), &[("replication", "2")]).await;
+    let ask = async |path: &str| {
+        let (head, body) = get(&zipper, path).await;
+        assert!(head.starts_with("http/1.0 200"), "{head}");
+        serde_json::from_slice::<serde_json::Value>(&body).unwrap()
+    };
+    let details = ask("/metrics/details").await;
+    let listed = details["Metrics"].as_array().unwrap().iter().map(|row| row["Name"].as_str());
+    assert!(listed.eq(all.map(Some)), "{details}");
+    assert_eq!((&details["FreeSpace"], &details["TotalInodes"]), (&3000.into(), &60.into()));
+    let usage = ask("/metrics/list_query?target=a.*.*&leaf_only=true").await;
+    assert_eq!((&usage["Count"], &usage["LogicalSize"]), (&3.into(), &300.into()));
+    let one = ask("/metrics/list_query?target=d").await;
+    assert_eq!(one["Metrics"][0]["PhysicalSize"], 4096);
+    let sums = ask("/metrics/list_query?target=a.*.*&stats_only=1").await;
+    assert_eq!((&sums["Count"], sums["Metrics"].as_array().unwrap().len()), (&3.into(), 0));
+    assert!(get(&zipper, "/metrics/list_query").await.0.starts_with("http/1.0 400"));
+}
+
+#[tokio::test]
 async fn each_node_is_asked_whether_it_is_there() {
     let nodes = cluster(&[], &[Mood::Well]).await;
     let away = format!("http://{}", testkit::closed_address());
