@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -100,6 +101,16 @@ fn column<T: DataType>(
 }
 
 pub(super) fn read(file: File, path: &Path, each: EachRow<'_>) -> Result<(), Failure> {
+    // The crate panics where parts of a damaged file contradict each other: that is the file's fault, told in our words.
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_info| {}));
+    let outcome = panic::catch_unwind(AssertUnwindSafe(|| rows(file, path, each)));
+    panic::set_hook(hook);
+    outcome
+        .unwrap_or_else(|_panic| Err(Failure::of(path, &"parts of the file contradict each other")))
+}
+
+fn rows(file: File, path: &Path, each: EachRow<'_>) -> Result<(), Failure> {
     let fault = |error: ParquetError| Failure::of(path, &error.to_string().replace('\n', " "));
     let reader = SerializedFileReader::new(file).map_err(fault)?;
     let records = reader.get_row_iter(None).map_err(fault)?;
