@@ -85,12 +85,13 @@ impl Beside {
 
     async fn wait_for_points(&self, points: usize) {
         wait_until_async("the points to be on the nodes", PATIENCE, async || {
-            let mut received = 0.0;
+            let mut journalled = 0.0;
             for node in self.pipeline.cluster.nodes() {
-                let metric = "plumbago_carbon_points_received_total";
-                received += self.metric(node.running().unwrap(), metric).await;
+                // Those that are only received are not shown yet.
+                let metric = "plumbago_carbon_points_journalled_total";
+                journalled += self.metric(node.running().unwrap(), metric).await;
             }
-            (received >= points as f64).then_some(())
+            (journalled >= points as f64).then_some(())
         })
         .await;
     }
