@@ -121,7 +121,7 @@ def main():
         wait_for("every point on the lone node", lambda: metric(alone.admin, "plumbago_carbon_points_received_total") == sent, 30)
         compared = 0
         zipper = Zipper(stage, ["--cluster", up.cluster_file])
-        exact = ApiDaemon(stage, zipper.listen, ["--push-down", "false"])
+        exact = ApiDaemon(stage, zipper.listen, ["--push-down=false"])
         check_folded(stage, exact, up.api, start, until)
         fronts = {"four nodes, pickle": [node.read for node in up.nodes], "one node, msgpack": [f"{alone.read}?format=msgpack"],
                   "our zipper, pickle": [zipper.listen]}
