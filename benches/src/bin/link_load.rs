@@ -142,10 +142,12 @@ fn load(count: usize, by_link: bool) -> Result<()> {
         senders.into_iter().try_for_each(|sender| sender.join().expect("no panic in a sender"))
     })?;
     let sent = clock.monotonic() - began;
-    wait_until("all is with the nodes", || Ok(relay.sum("plumbago_relay_backlog_lines")? == 0.0))?;
-    let (drained, after) = (clock.monotonic() - began, cpu()?);
-    let received = nodes.iter().map(|node| node.metric("plumbago_carbon_points_received_total"));
-    let received = received.sum::<Result<f64>>()?;
+    wait_until("all has left the relay", || Ok(relay.sum("plumbago_relay_backlog_lines")? == 0.0))?;
+    let received = || -> Result<f64> {
+        nodes.iter().map(|node| node.metric("plumbago_carbon_points_received_total")).sum()
+    };
+    wait_until("all is with the nodes", || Ok(received()? >= (count * COPIES) as f64))?;
+    let (drained, after, received) = (clock.monotonic() - began, cpu()?, received()?);
     let millions = count as f64 / 1e6;
     println!(
         "accepted after {:.2} s, with the nodes after {:.2} s",
