@@ -1,20 +1,24 @@
 //! A door that speaks TLS.
 #![expect(clippy::unwrap_used, reason = "a test says by its panic what it did not find")]
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
 use axum::Router;
 use axum::routing::get;
 use daemon::http::{Limits, serve};
 use daemon::tls::TlsFiles;
-use daemon::{Context, Running, Setting, Values};
+use daemon::{Context, Running, Setting, Shutdown, Values};
 use plumbago_remote::access::{AccessSettings, Door};
 use plumbago_remote::{Client, ClientSettings, Credentials, Deadline, credentials};
 use testkit::{tls_connector, tls_file};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 /// A request's answer, if there is one.
-async fn ask(address: std::net::SocketAddr, has_certificate: bool) -> Option<String> {
+async fn ask(address: SocketAddr, has_certificate: bool) -> Option<String> {
     let socket = TcpStream::connect(address).await.unwrap();
     let name = ServerName::try_from("localhost").unwrap();
     let mut stream = tls_connector(has_certificate).connect(name, socket).await.ok()?;
@@ -24,20 +28,26 @@ async fn ask(address: std::net::SocketAddr, has_certificate: bool) -> Option<Str
     Some(answer)
 }
 
+/// A server behind a door with TLS, which answers `[1]` at `/`.
+fn guarded(client_ca: Option<PathBuf>) -> (SocketAddr, Shutdown, JoinHandle<()>) {
+    let tls = TlsFiles { cert: tls_file("server.pem"), key: tls_file("server.key"), client_ca };
+    let settings = AccessSettings { tls: Some(tls), ..AccessSettings::default() };
+    let mut running = Running::new(Context::new("demo", &[]));
+    let door = Door::new(settings, &mut running).unwrap();
+    let listener = door.listen("listen", testkit::ANY_PORT).unwrap();
+    let address = listener.tcp.local_addr().unwrap();
+    let router = door.guard(Router::new().route("/", get(|| async { "[1]" })));
+    let shutdown = running.context.shutdown.clone();
+    let server = tokio::spawn(serve(listener, router, shutdown.clone(), Limits::default()));
+    (address, shutdown, server)
+}
+
 #[tokio::test]
 async fn a_door_with_tls_speaks_nothing_else_and_wants_the_certificates_it_is_told() {
     for client_ca in [None, Some(tls_file("ca.pem"))] {
         let is_mutual = client_ca.is_some();
-        let tls = TlsFiles { cert: tls_file("server.pem"), key: tls_file("server.key"), client_ca };
-        let settings = AccessSettings { tls: Some(tls), ..AccessSettings::default() };
-        let mut running = Running::new(Context::new("demo", &[]));
-        let door = Door::new(settings, &mut running).unwrap();
-        let listener = door.listen("listen", testkit::ANY_PORT).unwrap();
-        let address = listener.tcp.local_addr().unwrap();
-        let router = door.guard(Router::new().route("/", get(|| async { "here" })));
-        let shutdown = running.context.shutdown.clone();
-        let server = tokio::spawn(serve(listener, router, shutdown, Limits::default()));
-        assert!(ask(address, true).await.unwrap().ends_with("here"));
+        let (address, shutdown, server) = guarded(client_ca);
+        assert!(ask(address, true).await.unwrap().ends_with("[1]"));
         assert_eq!(ask(address, false).await.is_some(), !is_mutual);
         let mut plain = TcpStream::connect(address).await.unwrap();
         plain.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
@@ -45,7 +55,7 @@ async fn a_door_with_tls_speaks_nothing_else_and_wants_the_certificates_it_is_to
         drop(plain.read_to_end(&mut answer).await);
         assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
         let silent = TcpStream::connect(address).await.unwrap();
-        running.context.shutdown.fire();
+        shutdown.fire();
         server.await.unwrap();
         drop(silent);
     }
@@ -59,7 +69,7 @@ const SETTINGS: &[Setting] = &[
 ];
 
 /// What a client with these files is told at `/`, or why not.
-async fn told(address: std::net::SocketAddr, files: &[(&str, &str)]) -> Result<String, String> {
+async fn told(address: SocketAddr, files: &[(&str, &str)]) -> Result<String, String> {
     let with = |values: Values, (key, name): &(&str, &str)| {
         values.with(key, tls_file(name).to_str().unwrap())
     };
@@ -81,15 +91,7 @@ async fn a_client_shows_its_certificate_and_trusts_its_authority_alone() {
         ("backend_tls_cert", "client.pem"),
         ("backend_tls_key", "client.key"),
     );
-    let client_ca = Some(tls_file("ca.pem"));
-    let tls = TlsFiles { cert: tls_file("server.pem"), key: tls_file("server.key"), client_ca };
-    let settings = AccessSettings { tls: Some(tls), ..AccessSettings::default() };
-    let mut running = Running::new(Context::new("demo", &[]));
-    let door = Door::new(settings, &mut running).unwrap();
-    let listener = door.listen("listen", testkit::ANY_PORT).unwrap();
-    let address = listener.tcp.local_addr().unwrap();
-    let router = door.guard(Router::new().route("/", get(|| async { "[1]" })));
-    tokio::spawn(serve(listener, router, running.context.shutdown.clone(), Limits::default()));
+    let (address, _shutdown, _server) = guarded(Some(tls_file("ca.pem")));
     assert_eq!(told(address, &[ca, cert, key]).await, Ok("[1]".to_owned()));
     assert!(told(address, &[ca]).await.is_err(), "the door wants a certificate");
     let stranger = told(address, &[("backend_tls_ca", "client.pem"), cert, key]).await.unwrap_err();

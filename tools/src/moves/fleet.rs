@@ -29,13 +29,15 @@ pub(crate) struct Fleet {
 
 /// What a daemon says of the rings it follows.
 #[derive(Debug, Deserialize)]
-struct Health {
+pub(crate) struct Health {
+    /// The name that it goes by in the ring.
     #[serde(default)]
-    node: String,
+    pub(crate) node: String,
     #[serde(default)]
-    ring_fingerprint: String,
+    pub(crate) ring_fingerprint: String,
+    /// Of the ring that is being left; empty where none is.
     #[serde(default)]
-    ring_leaving: String,
+    pub(crate) ring_leaving: String,
 }
 
 /// The rings that programs must follow before a job acts, by their fingerprints.

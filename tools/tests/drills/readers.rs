@@ -14,8 +14,8 @@ use tokio::task::JoinHandle;
 use crate::cluster::PATIENCE;
 use crate::load::{Load, STEP_S, value};
 
-/// From an answer to the next question.
-const REST: Duration = Duration::from_secs(1);
+/// From one question to the next.
+const PACE: Duration = Duration::from_secs(1);
 
 const STOP: Duration = Duration::from_secs(30);
 
@@ -71,13 +71,15 @@ impl Readers {
         let ended = Arc::clone(&is_over);
         let asker = tokio::spawn(async move {
             let mut answers = Answers::default();
+            let mut pace = tokio::time::interval(PACE);
+            pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             while !ended.load(Ordering::Relaxed) {
+                pace.tick().await;
                 match question.ask().await {
                     Answer::Whole => answers.whole += 1,
                     Answer::Marked => answers.marked += 1,
                     Answer::Wrong(what) => panic!("after {answers:?}: {what}"),
                 }
-                tokio::time::sleep(REST).await;
             }
             answers
         });

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use remote::{Endpoint, RemoteError};
-use serde::Deserialize;
 use serde_json::json;
 
 use super::read_cluster;
 use crate::invocation::{Context, EXIT_FAILED, Failure, Run};
+use crate::moves::fleet::Health;
 use crate::nodes::NodesArgs;
 
 #[derive(clap::Args)]
@@ -18,17 +18,6 @@ pub(crate) struct CheckRing {
     /// Admin address of a relay or zipper to ask besides; repeats.
     #[arg(long, value_name = "HOST:PORT")]
     admin: Vec<Endpoint>,
-}
-
-/// What a program says of itself.
-#[derive(Deserialize)]
-struct Health {
-    #[serde(default)]
-    node: String,
-    #[serde(default)]
-    ring_fingerprint: String,
-    #[serde(default)]
-    ring_leaving: String,
 }
 
 impl Run for CheckRing {
