@@ -438,6 +438,12 @@ impl Engine {
         self.store.disk.sync(&self.store.config.whisper)
     }
 
+    /// What that may have to write first, files of all programs included; none if it is not known.
+    #[must_use]
+    pub fn unsynced_bytes(&self) -> Option<u64> {
+        self.store.disk.unsynced_bytes()
+    }
+
     /// Whether more points may come now.
     #[must_use]
     pub fn has_room(&self) -> bool {
@@ -558,11 +564,16 @@ impl Engine {
         let report = self.store.flush(FlushScope::All, end);
         self.store.commit_names(true);
         self.store.save_hours();
+        report
+    }
+
+    /// Notes that the next start has nothing to make good, if that is so: whoever has stopped the engine and synced its files
+    /// says it.
+    pub fn end_cleanly(&self, report: &FlushReport) {
         let store = &self.store;
         if report.failed == 0 && store.pending.owed() == 0 && store.unsettled().is_empty() {
             store.recovery.end_cleanly();
         }
-        report
     }
 
     fn halt(&self) {

@@ -33,6 +33,9 @@ use crate::journal::{Durability, Journal, Point, Position, Record, Replay, Sende
 use crate::queue::{SeriesCommand, SeriesOutcome};
 use crate::series::SeriesId;
 
+/// What a disk syncs in a second at least, of scattered blocks.
+const SYNC_BYTES_PER_SECOND: u64 = 32 << 20;
+
 /// How journal and engine work together.
 #[derive(Debug, Clone, Copy)]
 pub struct KeeperConfig {
@@ -315,8 +318,10 @@ impl Keeper {
         self.holes.save(false);
     }
 
-    /// Writes all that waits until `deadline` has passed. What cannot be written by then stays in the journal.
-    pub(crate) fn stop(&self, deadline: Duration) -> FlushReport {
+    /// Writes all that waits, for as long as `flush_time`; what cannot be written by then stays in the journal. So does
+    /// all of it if the files could hardly be synced within `sync_time`: a sync cannot be broken off, and the next start
+    /// reads the journal within its budget.
+    pub(crate) fn stop(&self, flush_time: Duration, sync_time: Duration) -> FlushReport {
         for thread in self.threads.lock().drain(..) {
             thread.thread().unpark();
             if thread.join().is_err() {
@@ -327,16 +332,26 @@ impl Keeper {
         {
             tracing::error!(%error, "journal");
         }
-        let report = self.engine.stop(deadline);
+        let report = self.engine.stop(flush_time);
         if let Err(error) = self.journal.close() {
             tracing::error!(%error, "journal");
         }
         let first = self.engine.oldest_position().map_or(u64::MAX, |first| first.0.into());
         let is_noted = self.holes.save(true) && self.senders.save(self.journal.synced());
-        if is_noted && self.sync_files() {
+        if is_noted && self.syncs_within(sync_time) && self.sync_files() {
+            self.engine.end_cleanly(&report);
             self.journal.release_before(first);
         }
         report
+    }
+
+    fn syncs_within(&self, time: Duration) -> bool {
+        let bytes = self.engine.unsynced_bytes().unwrap_or(0);
+        let in_time = bytes / SYNC_BYTES_PER_SECOND <= time.as_secs();
+        if !in_time {
+            tracing::info!(bytes, "the disk is behind; the next start reads the journal");
+        }
+        in_time
     }
 
     fn sync_files(&self) -> bool {

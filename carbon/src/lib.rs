@@ -76,6 +76,9 @@ pub const PROGRAM: Program = Program {
 /// Part of the time for a stop that may go into writing files; what is not written by then is in the journal.
 const FLUSH_SHARE: f64 = 0.75;
 
+/// Part of it that may go into syncing them.
+const SYNC_SHARE: f64 = 0.1;
+
 /// Starts the storage node from settings.
 ///
 /// # Errors
@@ -459,7 +462,9 @@ fn add_last_stage(
     running.add_stage("files", async move {
         let (sender, stopped) = tokio::sync::oneshot::channel();
         let stop = move || {
-            let _nobody_waits_any_more = sender.send(keeper.stop(deadline.mul_f64(FLUSH_SHARE)));
+            let (flush_time, sync_time) =
+                (deadline.mul_f64(FLUSH_SHARE), deadline.mul_f64(SYNC_SHARE));
+            let _nobody_waits_any_more = sender.send(keeper.stop(flush_time, sync_time));
         };
         if let Err(error) = daemon::threads::spawn("carbon-stop", stop) {
             tracing::error!(%error, "no thread to write what waits");

@@ -62,6 +62,9 @@ pub trait Disk: Send + Sync + std::fmt::Debug {
 
     /// Makes all files of the file system of `path` survive the loss of power.
     fn sync(&self, path: &Path) -> io::Result<()>;
+
+    /// What such a sync may have to write first, of all programs of the machine; none if that is not known.
+    fn unsynced_bytes(&self) -> Option<u64>;
 }
 
 /// A file that a [`Disk`] has opened.
@@ -179,6 +182,19 @@ impl Disk for RealDisk {
     fn sync(&self, path: &Path) -> io::Result<()> {
         Ok(rustix::fs::syncfs(File::open(path)?)?)
     }
+
+    fn unsynced_bytes(&self) -> Option<u64> {
+        unsynced_bytes(&fs::read_to_string("/proc/meminfo").ok()?)
+    }
+}
+
+/// Pages that are changed, and those on their way to the disk, by the kernel's account of its memory.
+fn unsynced_bytes(meminfo: &str) -> Option<u64> {
+    let kib = |field: &str| {
+        let rest = meminfo.lines().find_map(|line| line.strip_prefix(field))?;
+        rest.trim().strip_suffix("kB")?.trim_end().parse::<u64>().ok()
+    };
+    kib("Dirty:")?.checked_add(kib("Writeback:")?)?.checked_mul(1024)
 }
 
 fn create_folders_above(path: &Path) -> io::Result<()> {
@@ -188,4 +204,17 @@ fn create_folders_above(path: &Path) -> io::Result<()> {
 /// Where a file is set aside: under the time, by the path that it had.
 pub(super) fn aside_path(aside: &Path, relative: &str, unix_seconds: i64) -> PathBuf {
     aside.join(unix_seconds.to_string()).join(relative)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_sync_may_have_to_write_is_what_the_kernel_has_changed_and_is_writing() {
+        let meminfo = "MemTotal:  24 kB\nDirty:             1532 kB\nWriteback:             8 kB\nWritebackTmp: 3 kB\n";
+        assert_eq!(unsynced_bytes(meminfo), Some(1540 * 1024));
+        assert_eq!(unsynced_bytes("Dirty: 1532 kB\n"), None);
+        assert_eq!(unsynced_bytes("Dirty: many kB\nWriteback: 0 kB\n"), None);
+    }
 }

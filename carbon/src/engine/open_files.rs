@@ -148,6 +148,10 @@ impl Disk for OpenFiles {
     fn sync(&self, path: &Path) -> io::Result<()> {
         RealDisk.sync(path)
     }
+
+    fn unsynced_bytes(&self) -> Option<u64> {
+        RealDisk.unsynced_bytes()
+    }
 }
 
 /// A file that others may be reading, too.

@@ -72,7 +72,8 @@ impl Node {
     }
 
     fn restart(self) -> Self {
-        self.engine.stop(Duration::from_secs(60));
+        let report = self.engine.stop(Duration::from_secs(60));
+        self.engine.end_cleanly(&report);
         self.die()
     }
 

@@ -96,7 +96,7 @@ impl Node {
     }
 
     fn restart(self) -> Self {
-        assert_eq!(self.keeper.stop(Duration::from_secs(60)).points_left, 0);
+        assert_eq!(self.keeper.stop(Duration::from_secs(60), Duration::MAX).points_left, 0);
         assert_eq!(self.keeper.journal.segments(), [], "nothing is left to be read again");
         self.die()
     }

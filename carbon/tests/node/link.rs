@@ -156,7 +156,8 @@ async fn each_batch_is_taken_once_and_confirmed_when_it_is_safe() {
 
 #[tokio::test]
 async fn what_was_taken_is_known_after_a_death_and_after_a_stop_that_leaves_no_journal() {
-    let (first, folder) = node(&[]).await;
+    // However much other programs have written to the disk.
+    let (first, folder) = node(&[("stop_deadline", "1h")]).await;
     let (mut client, _) = Client::open(&first).await;
     client.say(&batch(0, 1)).await;
     client.wait_for_synced(1).await;

@@ -92,6 +92,10 @@ impl Disk for FakeDisk {
         self.call()?;
         RealDisk.sync(path)
     }
+
+    fn unsynced_bytes(&self) -> Option<u64> {
+        RealDisk.unsynced_bytes()
+    }
 }
 
 struct FakeFile {

@@ -21,6 +21,7 @@ const SERIES: [&str; 5] = ["a.idle", "b.x", "b.y", "b.z", "c.slow"];
 struct Unsafe {
     whisper: PathBuf,
     synced: PathBuf,
+    unsynced_bytes: Option<u64>,
 }
 
 impl Disk for Unsafe {
@@ -46,6 +47,10 @@ impl Disk for Unsafe {
 
     fn sync(&self, _path: &Path) -> io::Result<()> {
         copy(&self.whisper, &self.synced)
+    }
+
+    fn unsynced_bytes(&self) -> Option<u64> {
+        self.unsynced_bytes
     }
 }
 
@@ -80,7 +85,7 @@ fn machine(journal_disk: &SimDisk) -> Machine {
     let (whisper, synced) = (at("whisper"), at("synced"));
     std::fs::create_dir(&synced).unwrap();
     Machine {
-        disk: Arc::new(Unsafe { whisper, synced }),
+        disk: Arc::new(Unsafe { whisper, synced, unsynced_bytes: None }),
         journal_disk: Arc::new(journal_disk.clone()),
         journal_folder: "/journal".into(),
         // Most of the time the oldest segments have to go.
@@ -166,5 +171,29 @@ fn whatever_call_of_the_journal_fails_the_node_loses_nothing_that_was_promised()
     for call in 0..calls {
         let (kind, loss) = (kinds[call % kinds.len()], LOSSES[call / 2 % LOSSES.len()]);
         play(Some((call, kind)), &[loss], &format!("{kind:?} at call {call}"));
+    }
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_disk_that_is_far_behind_and_loses_nothing_by_it() {
+    let journal_disk = SimDisk::default();
+    let mut machine = machine(&journal_disk);
+    let at = |name| machine.folder.path().join(name);
+    let (whisper, synced) = (at("whisper"), at("synced"));
+    machine.disk = Arc::new(Unsafe { whisper, synced, unsynced_bytes: Some(1 << 40) });
+    let node = Node::on(machine.clone());
+    for series in SERIES {
+        node.accept(series, &[(node.now(), 1.5)]);
+    }
+    let report = node.keeper.stop(Duration::from_secs(60), Duration::from_secs(3));
+    assert_eq!((report.points, report.points_left), (SERIES.len() as u64, 0));
+    assert!(!node.keeper.journal.segments().is_empty(), "no file is known to be on the disk");
+    copy(&machine.folder.path().join("synced"), &machine.folder.path().join("whisper")).unwrap();
+    let journal_disk = Arc::new(journal_disk.after_power_loss(PowerLoss::All));
+    let node = Node::on(Machine { journal_disk, ..machine });
+    for series in SERIES {
+        let id = node.id(series).unwrap();
+        let data = node.keeper.engine.read(id, NOW - 60, NOW + 60, NOW + 60).unwrap().unwrap();
+        assert_eq!(data.value_at(NOW), Some(1.5), "{series}");
     }
 }
