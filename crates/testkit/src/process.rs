@@ -66,6 +66,19 @@ impl Process {
         &self.addresses
     }
 
+    /// Most bytes that it has held in memory so far.
+    ///
+    /// # Panics
+    /// When it is gone.
+    #[must_use]
+    pub fn peak_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("a process that runs");
+        let told = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let told = told.and_then(|text| text.trim().strip_suffix(" kB"));
+        told.and_then(|text| text.parse::<u64>().ok()).expect("its peak") << 10
+    }
+
     /// SIGKILL; returns when it is gone.
     ///
     /// # Panics

@@ -9,8 +9,8 @@ use ring::cluster::Cluster;
 use serde_json::json;
 use wire::moves::{PurgeReply, PurgeRequest, is_day};
 
-use crate::invocation::{Context, Failure, Run};
-use crate::moves::fleet::Fleet;
+use crate::invocation::{Context, EXIT_PARTIAL, Failure, Run};
+use crate::moves::fleet::{Away, Fleet};
 use crate::moves::job::{Job, Manner, Tally};
 use crate::moves::lease::Leases;
 use crate::moves::pace::Pace;
@@ -83,8 +83,8 @@ pub(crate) struct Apply {
 impl Run for Apply {
     fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
         let mut job = Job::open(&self.plan)?;
-        let tasks = job.to_copy();
         if !self.yes {
+            let tasks = job.to_copy(&Away::new());
             let bytes: u64 = tasks.iter().map(|task| job.steps[task.0 as usize].bytes).sum();
             return would(context, "copy", tasks.len(), &megabytes(bytes));
         }
@@ -93,8 +93,8 @@ impl Run for Apply {
         let manner = Manner { pace, ..self.settle.manner() };
         let mut progress = Progress::new("copied", context.json);
         let tally = block_on(async {
-            job.check(true).await?;
-            job.apply(manner, &mut |done, of| progress.show(done, of)).await
+            let away = job.check(true).await?;
+            job.apply(manner, &away, &mut |done, of| progress.show(done, of)).await
         })?;
         progress.end();
         report(context, &tally)
@@ -162,11 +162,11 @@ impl Run for Reap {
         if ended {
             let next = "The transition is over in the cluster file: reload relays and zippers, then reap again.";
             context.say(next);
-            return Err(Failure::silent(crate::invocation::EXIT_PARTIAL));
+            return Err(Failure::silent(EXIT_PARTIAL));
         }
         let tally = block_on(async {
-            job.check(false).await?;
-            job.reap(&manner, &date, &mut |done, of| progress.show(done, of)).await
+            let away = job.check(false).await?;
+            job.reap(&manner, &date, &away, &mut |done, of| progress.show(done, of)).await
         })?;
         progress.end();
         report(context, &tally)
@@ -186,7 +186,8 @@ async fn end_transition(job: &Job, unverified: usize) -> Result<bool, Failure> {
             "the transition goes on until all is verified; apply and verify again",
         ));
     }
-    let (holdings, _away) = job.fleet.holdings(|_| true).await?;
+    let stays = cluster.nodes().len();
+    let (holdings, _away) = job.fleet.holdings(|number| usize::from(number) >= stays).await?;
     let placing = Placing { kind: job.header.kind, ring: cluster.ring(), node: None };
     let planned: std::collections::HashSet<&str> =
         job.steps.iter().map(|step| &*step.name).collect();
@@ -281,15 +282,13 @@ pub(super) fn report(context: &mut Context<'_>, tally: &Tally) -> Result<(), Fai
         let counts = if counts.is_empty() { "nothing to do".to_owned() } else { counts.join(", ") };
         writeln!(context.out, "{counts}; {} over the wire", megabytes(tally.bytes))?;
     }
-    for fault in tally.faults.iter().take(FAULTS_SHOWN) {
+    let (shown, rest) = tally.faults.split_at(tally.faults.len().min(FAULTS_SHOWN));
+    for fault in shown {
         context.say_plainly(fault);
     }
-    match tally.faults.len() {
-        0 => Ok(()),
-        count => {
-            let more = count.saturating_sub(FAULTS_SHOWN);
-            context.skip(&format!("{count} faults"), &format!("{more} of them are not shown"));
-            Ok(())
-        }
+    if !rest.is_empty() {
+        let (count, more) = (tally.faults.len(), rest.len());
+        context.say_plainly(&format!("{count} faults, {more} of them are not shown"));
     }
+    if tally.faults.is_empty() { Ok(()) } else { Err(Failure::silent(EXIT_PARTIAL)) }
 }

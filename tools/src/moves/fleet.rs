@@ -1,5 +1,6 @@
 //! The storage nodes by their admin addresses, and the programs that send to them and read from them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use remote::{AdminClient, RemoteError};
@@ -39,6 +40,9 @@ pub(crate) struct Health {
     #[serde(default)]
     pub(crate) ring_leaving: String,
 }
+
+/// Nodes that do not answer, and what came instead.
+pub(crate) type Away = BTreeMap<u16, RemoteError>;
 
 /// The rings that programs must follow before a job acts, by their fingerprints.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,10 +129,18 @@ impl Fleet {
         Ok(())
     }
 
-    /// Refuses to go on with a node that is another one than the cluster file says, or that follows another ring.
-    pub(crate) async fn check_nodes(&self, rings: &Rings) -> Result<(), Failure> {
-        for Node { name, admin, client } in &self.nodes {
-            let health: Health = client.get_json("/health", WAIT).await?;
+    /// Refuses to go on with a node that is another one than the cluster file says, or that follows another ring; one
+    /// that does not answer cannot be changed either.
+    pub(crate) async fn check_nodes(&self, rings: &Rings) -> Result<Away, Failure> {
+        let mut away = Away::new();
+        for (number, Node { name, admin, client }) in (0..).zip(&self.nodes) {
+            let health: Health = match client.get_json("/health", WAIT).await {
+                Ok(health) => health,
+                Err(error) => {
+                    away.insert(number, error);
+                    continue;
+                }
+            };
             if !health.node.is_empty() && health.node != *name {
                 let problem = format!("{admin} says it is `{}`, expected `{name}`", health.node);
                 return Err(Failure::new(problem));
@@ -142,7 +154,7 @@ impl Fleet {
                 )));
             }
         }
-        Ok(())
+        Ok(away)
     }
 }
 

@@ -14,7 +14,7 @@ use wire::moves::{
 };
 
 use super::batches::{self, Batch};
-use super::fleet::{Fleet, Rings, check_relays};
+use super::fleet::{Away, Fleet, Rings, check_relays};
 use super::journal::{Journal, Record};
 use super::lease::Leases;
 use super::pace::Pace;
@@ -90,6 +90,25 @@ impl Tally {
         finished
     }
 
+    /// Takes note of the tasks (step, target, source) that nodes which are away have a part in; returns the others.
+    fn leave(
+        &mut self,
+        fleet: &Fleet,
+        away: &Away,
+        mut tasks: Vec<(u32, u16, u16)>,
+    ) -> Vec<(u32, u16, u16)> {
+        for (node, error) in away {
+            let count = tasks.len();
+            tasks.retain(|(_, target, source)| target != node && source != node);
+            let left = (count - tasks.len()) as u64;
+            if left > 0 {
+                self.add("left", left);
+                self.faults.push(format!("{left} series of {}: {error}", fleet.name(*node)));
+            }
+        }
+        tasks
+    }
+
     fn add(&mut self, what: &'static str, count: u64) {
         *self.series.entry(what).or_default() += count;
     }
@@ -135,22 +154,24 @@ impl Job {
     }
 
     /// Refuses to go on unless cluster file, nodes and relays follow the plan's rings. While series are `moving` points
-    /// may go to the old ring, too: until the transition is over, and what is copied after it harms nobody.
-    pub(crate) async fn check(&self, moving: bool) -> Result<(), Failure> {
+    /// may go to the old ring, too: until the transition is over, and what is copied after it harms nobody. Returns the
+    /// nodes that are away.
+    pub(crate) async fn check(&self, moving: bool) -> Result<Away, Failure> {
         let cluster = self.cluster()?;
         let rings = self.header.rings();
-        self.fleet.check_nodes(&rings).await?;
+        let away = self.fleet.check_nodes(&rings).await?;
         let leaving = cluster.transition().map(|old| old.ring().fingerprint().to_string());
         if leaving.is_some() && !(moving && leaving == rings.leaving) {
             let shown = self.header.cluster.display();
             let problem = format!("{shown} has a transition that the plan does not know");
             return Err(Failure::new(problem));
         }
-        check_relays(&self.header.relays, &Rings { leaving, ..rings }).await
+        check_relays(&self.header.relays, &Rings { leaving, ..rings }).await?;
+        Ok(away)
     }
 
-    /// What is still to be copied: step, target, source.
-    pub(crate) fn to_copy(&self) -> Vec<(u32, u16, u16)> {
+    /// What is still to be copied: step, target, source, which is one that is not away if there is any.
+    pub(crate) fn to_copy(&self, away: &Away) -> Vec<(u32, u16, u16)> {
         let mut tasks: Vec<(u32, u16, u16)> = self.journal.differing().collect();
         let known: HashSet<(u32, u16)> = tasks.iter().map(|task| (task.0, task.1)).collect();
         for (number, step) in (0..).zip(&self.steps) {
@@ -158,19 +179,24 @@ impl Job {
             let open = targets.filter(|&target| {
                 !self.journal.is_copied(number, target) && !known.contains(&(number, target))
             });
-            tasks.extend(open.filter_map(|target| Some((number, target, *step.sources.first()?))));
+            let mut sources = step.sources.iter();
+            let source = sources.find(|source| !away.contains_key(source));
+            let Some(&source) = source.or(step.sources.first()) else { continue };
+            tasks.extend(open.map(|target| (number, target, source)));
         }
         tasks.sort_unstable();
         tasks
     }
 
-    /// Copies what is to be copied.
+    /// Copies what is to be copied, as far as nodes are not away.
     pub(crate) async fn apply(
         &mut self,
         manner: Manner,
+        away: &Away,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Tally, Failure> {
-        let tasks = self.to_copy();
+        let (mut tally, mut finished) = (Tally::default(), 0);
+        let tasks = tally.leave(&self.fleet, away, self.to_copy(away));
         let nodes: BTreeSet<u16> = tasks.iter().map(|task| task.1).collect();
         let leases =
             Leases::take(&self.fleet, &self.header.id, nodes.into_iter().collect()).await?;
@@ -178,7 +204,6 @@ impl Job {
         let batches = batches::gather(tasks.iter().copied(), &self.steps);
         let holder = leases.holder.clone();
         let mut done = fetch_all(&self.fleet, batches, manner, holder, view);
-        let (mut tally, mut finished) = (Tally::default(), 0);
         while let Some((batch, outcome)) = done.recv().await {
             finished += batch.steps.len() as u64;
             self.note_copied(&batch, outcome, &mut tally)?;
@@ -268,17 +293,17 @@ impl Job {
         &mut self,
         manner: &Manner,
         date: &str,
+        away: &Away,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Tally, Failure> {
-        let tasks = self.to_reap();
+        let (mut tally, mut finished) = (Tally::default(), 0);
+        // For each node that gives up; the batches' source is beside the point.
+        let tasks = self.to_reap().into_iter().map(|(step, node)| (step, node, node)).collect();
+        let tasks = tally.leave(&self.fleet, away, tasks);
         let nodes: BTreeSet<u16> = tasks.iter().map(|task| task.1).collect();
         let leases =
             Leases::take(&self.fleet, &self.header.id, nodes.into_iter().collect()).await?;
-        let (mut tally, mut finished) = (Tally::default(), 0);
-        // For each node that gives up; the batches' source is beside the point.
-        for batch in
-            batches::gather(tasks.iter().map(|&(step, node)| (step, node, node)), &self.steps)
-        {
+        for batch in batches::gather(tasks.iter().copied(), &self.steps) {
             let proved = self.prove(&batch, manner, &mut tally).await?;
             let names: Vec<String> =
                 proved.iter().map(|&step| self.steps[step as usize].name.to_string()).collect();

@@ -6,22 +6,36 @@ use std::time::Duration;
 
 use daemon::clock::{Clock, System};
 use daemon::{Context, Running, Values};
+use parking_lot::Mutex;
 use ring::Ring;
 use testkit::{ANY_PORT, ask, wait_until_async};
 
-use crate::load::Load;
+use crate::load::{self, Load};
 use crate::node::Node;
 use crate::readers::{Readers, Watch};
+use crate::report::Commands;
 
 const SCHEMAS: &str = "[all]\npattern = .*\nretentions = 10s:2h,1m:12h\n";
 
 /// How many nodes hold each series.
 const COPIES: usize = 2;
 
-/// How long a step of a drill may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a step of a drill may take at the least, and how much longer for so many series more.
+const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENT_SERIES_PER_SECOND: u32 = 100;
 
 const STOP: Duration = Duration::from_secs(60);
+
+/// How long a step of a drill may take.
+pub(crate) fn patience() -> Duration {
+    PATIENCE + Duration::from_secs(load::series_count() as u64) / PATIENT_SERIES_PER_SECOND
+}
+
+/// A number of seconds that the environment gives; 0 by default.
+pub(crate) fn seconds_of(variable: &str) -> Duration {
+    let seconds = std::env::var(variable).ok();
+    Duration::from_secs(seconds.and_then(|text| text.parse().ok()).unwrap_or(0))
+}
 
 /// A cluster under load.
 pub(crate) struct Drill {
@@ -31,6 +45,7 @@ pub(crate) struct Drill {
     relay: Running,
     relay_settings: Values,
     pub(crate) readers: Readers,
+    pub(crate) commands: Mutex<Commands>,
     /// Runs since the beginning.
     clock: System,
 }
@@ -38,11 +53,11 @@ pub(crate) struct Drill {
 impl Drill {
     /// Starts so many nodes, two of which hold each series, and begins to send.
     pub(crate) async fn start(count: usize) -> Self {
-        Self::start_with(count, &[]).await
+        Self::start_with(count, load::series_count(), &[]).await
     }
 
-    /// The same with these settings of the relay.
-    pub(crate) async fn start_with(count: usize, settings: &[(&str, &str)]) -> Self {
+    /// The same with so many series and these settings of the relay.
+    pub(crate) async fn start_with(count: usize, series: usize, settings: &[(&str, &str)]) -> Self {
         let (clock, root) = (System::new(), testkit::folder());
         let schemas = root.path().join("schemas.conf");
         std::fs::write(&schemas, SCHEMAS).unwrap();
@@ -63,9 +78,10 @@ impl Drill {
             settings.iter().fold(relay_settings, |all, (key, text)| all.with(key, text));
         let context = Context::new("relay", relay::METRICS);
         let relay = relay::start(relay_settings.clone(), context).await.unwrap();
-        let load = Load::start(relay.address("line").unwrap()).await;
+        let load = Load::start(relay.address("line").unwrap(), series).await;
         let readers = Readers::start(root.path(), &cluster).await;
-        Self { root, nodes, load, relay, relay_settings, readers, clock }
+        let commands = Mutex::default();
+        Self { root, nodes, load, relay, relay_settings, readers, commands, clock }
     }
 
     /// A further node, which is in no ring yet.
@@ -136,7 +152,10 @@ impl Drill {
     /// Asks for what was sent so far until the watch ends.
     pub(crate) async fn watch(&self) -> Watch {
         self.wait_for_relay().await;
-        self.readers.watch(&self.load).await
+        let watch = self.readers.watch(&self.load).await;
+        self.commands.lock().parts_alone.start = self.load.took().len();
+        tokio::time::sleep(seconds_of("PLUMBAGO_DRILL_IDLE_SECONDS")).await;
+        watch
     }
 
     /// Starts the tool.
@@ -148,9 +167,12 @@ impl Drill {
 
     /// Runs the tool to its end; returns its exit code and what it printed.
     pub(crate) fn run(&self, words: &[&str]) -> (Option<i32>, String) {
+        let (begun, parts) = (self.clock.monotonic(), self.load.took().len());
         let Output { status, stdout, stderr } = self.spawn(words).wait_with_output().unwrap();
+        let took = self.clock.monotonic() - begun;
+        self.commands.lock().note(words, took, parts);
         let [out, said] = [stdout, stderr].map(|text| String::from_utf8(text).unwrap());
-        println!("$ plumbago {}\n{out}{said}", words.join(" "));
+        println!("$ plumbago {}\n{out}{said}({:.1} s)", words.join(" "), took.as_secs_f64());
         (status.code(), out + &said)
     }
 
@@ -183,7 +205,7 @@ impl Drill {
     async fn wait_until_whole(&self, but: Option<&str>) {
         self.wait_for_relay().await;
         // What the relay has handed over may still be in a socket.
-        wait_until_async("every point in its owners' files", PATIENCE, async || {
+        wait_until_async("every point in its owners' files", patience(), async || {
             self.flush().await;
             let fault = self.fault(but);
             // The last one says, should the wait be in vain, for what.
@@ -195,7 +217,7 @@ impl Drill {
 
     /// Waits until the relay has handed over all that came.
     pub(crate) async fn wait_for_relay(&self) {
-        wait_until_async("an empty relay", PATIENCE, async || {
+        wait_until_async("an empty relay", patience(), async || {
             (self.relay_number("plumbago_relay_backlog_lines").await == 0.0).then_some(())
         })
         .await;
@@ -222,6 +244,11 @@ impl Drill {
         assert!(cluster.transition().is_none(), "the transition is over");
         let names = cluster.nodes().iter().map(|node| node.name.clone()).collect();
         (cluster.into_ring(), names)
+    }
+
+    /// How long the drill has lasted.
+    pub(crate) fn clock_seconds(&self) -> f64 {
+        self.clock.monotonic().as_secs_f64()
     }
 
     pub(crate) fn root(&self) -> &Path {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use testkit::wait_until;
 
-use crate::cluster::{Drill, PATIENCE};
+use crate::cluster::{Drill, patience};
 use crate::node::was_node;
 use crate::pages::{GROW, typed};
 
@@ -28,7 +28,7 @@ impl Drill {
     fn kill_during(&mut self, words: &[&str], victim: usize) -> Option<i32> {
         let begun = self.journal_bytes();
         let mut command = self.spawn(words);
-        wait_until("the command to do something", PATIENCE, || {
+        wait_until("the command to do something", patience(), || {
             let has_ended = command.try_wait().unwrap().is_some();
             (has_ended || self.journal_bytes() > begun).then_some(())
         });
@@ -48,7 +48,7 @@ impl Drill {
 
     /// Types these commands one after another until all of them end in order.
     fn until_done(&self, commands: &[&[&str]]) {
-        wait_until("the commands to end in order", PATIENCE, || {
+        wait_until("the commands to end in order", patience(), || {
             commands.iter().all(|words| self.run(words).0 == Some(0)).then_some(())
         });
     }
@@ -71,7 +71,8 @@ async fn kill_everybody() {
     let last_reap = page.iter().rposition(|typed| is_reap(&typed.line)).unwrap();
     for (at, line) in page.iter().enumerate() {
         if line.line.starts_with("plumbago apply grow.plan --yes") {
-            let slow = [&APPLY[..], &["--series-per-second", "300"]].concat();
+            let speed = drill.slow_speed();
+            let slow = [&APPLY[..], &["--series-per-second", &speed]].concat();
             let codes = [TARGET, SOURCE].map(|victim| drill.kill_during(&slow, victim));
             assert!(codes.contains(&Some(2)), "nobody missed them: {codes:?}");
             drill.until_done(&[&APPLY]);
@@ -87,7 +88,7 @@ async fn kill_everybody() {
     }
     drill.settle(None).await;
     let answers = watch.end().await;
-    println!("{answers:?}");
-    assert!(answers.whole > 0, "{answers:?}");
+    drill.report(&answers);
+    assert!(answers.whole > 0);
     drill.stop().await;
 }

@@ -23,11 +23,17 @@ const PAST_STRIDE: i64 = 3;
 /// Age of the newest of them: nothing that was sent before is still on its way.
 const PAST_AGE_S: i64 = 120;
 
-/// From one sending of the load to the next.
-const PACE: Duration = Duration::from_millis(500);
+/// Lines of the load in a second.
+const LINES_PER_SECOND: u32 = 20_000;
+
+/// Few series are sent no more often than this.
+const PASS_MIN: Duration = Duration::from_millis(500);
+
+/// Lines that go to the relay together.
+const PART_LINES: usize = 1_000;
 
 /// How many series a drill has.
-fn series_count() -> usize {
+pub(crate) fn series_count() -> usize {
     std::env::var("PLUMBAGO_DRILL_SERIES").ok().and_then(|text| text.parse().ok()).unwrap_or(2_000)
 }
 
@@ -41,6 +47,8 @@ pub(crate) struct Load {
     pub(crate) names: Arc<[String]>,
     relay: SocketAddr,
     sent: Arc<Mutex<BTreeSet<i64>>>,
+    /// How long the relay took to take each part of the load.
+    took: Arc<Mutex<Vec<Duration>>>,
     is_over: Arc<AtomicBool>,
     /// Held while a slot is sent.
     sending: Arc<tokio::sync::Mutex<()>>,
@@ -49,16 +57,18 @@ pub(crate) struct Load {
 
 impl Load {
     /// Sends slots of the past to a relay, then that of now again and again.
-    pub(crate) async fn start(relay: SocketAddr) -> Self {
-        let names = (0..series_count()).map(|n| format!("drill.host{:03}.metric{n}", n % 97));
+    pub(crate) async fn start(relay: SocketAddr, series: usize) -> Self {
+        let names = (0..series).map(|n| format!("drill.host{:03}.metric{n}", n % 97));
         let names = names.collect();
-        let (sent, is_over, sending) = (Arc::default(), Arc::default(), Arc::default());
-        let mut load = Self { names, relay, sent, is_over, sending, sender: None };
+        let (sent, took) = (Arc::default(), Arc::default());
+        let (is_over, sending) = (Arc::default(), Arc::default());
+        let mut load = Self { names, relay, sent, took, is_over, sending, sender: None };
         let now = System::new().now_unix_seconds();
         let newest = now - now.rem_euclid(STEP_S) - PAST_AGE_S;
         for slot in 0..PAST_SLOTS {
             let interval = newest - slot * STEP_S * PAST_STRIDE;
-            send_slot(relay, load.names.iter().enumerate(), interval, &load.sent).await;
+            send(relay, load.names.iter().enumerate(), interval).await;
+            load.sent.lock().insert(interval);
         }
         load.sender = Some(load.begin());
         load
@@ -67,15 +77,22 @@ impl Load {
     fn begin(&self) -> JoinHandle<()> {
         let (relay, names) = (self.relay, Arc::clone(&self.names));
         let (sent, is_over) = (Arc::clone(&self.sent), Arc::clone(&self.is_over));
-        let sending = Arc::clone(&self.sending);
+        let (sending, took) = (Arc::clone(&self.sending), Arc::clone(&self.took));
+        let pass = (Duration::from_secs(names.len() as u64) / LINES_PER_SECOND).max(PASS_MIN);
+        let parts = names.len().div_ceil(PART_LINES) as u32;
         tokio::spawn(async move {
-            let (clock, mut pace) = (System::new(), tokio::time::interval(PACE));
+            let (clock, mut pace) = (System::new(), tokio::time::interval(pass / parts));
             while !is_over.load(Ordering::Relaxed) {
-                pace.tick().await;
-                let now = clock.now_unix_seconds();
                 let turn = sending.lock().await;
+                let now = clock.now_unix_seconds();
                 let interval = now - now.rem_euclid(STEP_S);
-                send_slot(relay, names.iter().enumerate(), interval, &sent).await;
+                for (part, names) in names.chunks(PART_LINES).enumerate() {
+                    pace.tick().await;
+                    let begun = clock.monotonic();
+                    send(relay, (part * PART_LINES..).zip(names), interval).await;
+                    took.lock().push(clock.monotonic() - begun);
+                }
+                sent.lock().insert(interval);
                 drop(turn);
             }
         })
@@ -87,7 +104,8 @@ impl Load {
         for slot in 0..PAST_SLOTS {
             let interval = first + STEP_S + slot * STEP_S * PAST_STRIDE;
             let series = owned.iter().map(|&series| (series, &self.names[series]));
-            send_slot(line, series, interval, &self.sent).await;
+            send(line, series, interval).await;
+            self.sent.lock().insert(interval);
         }
     }
 
@@ -99,6 +117,11 @@ impl Load {
     /// The oldest of them.
     pub(crate) fn first(&self) -> i64 {
         *self.sent.lock().first().unwrap()
+    }
+
+    /// How long the relay took to take each part of the load so far.
+    pub(crate) fn took(&self) -> Vec<Duration> {
+        self.took.lock().clone()
     }
 
     /// Nothing is sent as long as the guard lives.
@@ -121,15 +144,9 @@ impl Drop for Load {
     }
 }
 
-/// Sends one slot of every series, and takes note of it once the receiver has it.
-async fn send_slot(
-    line: SocketAddr,
-    names: impl Iterator<Item = (usize, &String)>,
-    interval: i64,
-    sent: &Mutex<BTreeSet<i64>>,
-) {
+/// Sends one slot of some series; returns once the receiver has it.
+async fn send(line: SocketAddr, names: impl Iterator<Item = (usize, &String)>, interval: i64) {
     let text = |(series, name)| format!("{name} {} {interval}", value(series, interval));
     let lines: Vec<String> = names.map(text).collect();
     send_lines_and_wait_for_close(line, &lines).await;
-    sent.lock().insert(interval);
 }

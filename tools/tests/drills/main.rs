@@ -3,7 +3,8 @@
 //! again and again. docs/operate/drills.md tells them for operators.
 //!
 //! The storage nodes are processes of their own, and so is the tool, as an operator starts it; relay, zipper and api run
-//! in this process, on real sockets. `PLUMBAGO_DRILL_SERIES` sets the size.
+//! in this process, on real sockets. `PLUMBAGO_DRILL_SERIES` sets the size, `PLUMBAGO_DRILL_IDLE_SECONDS` for how long only
+//! the load runs before the first command.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 #![expect(clippy::print_stdout, reason = "with --nocapture a drill prints what its page shows")]
 
@@ -15,3 +16,4 @@ mod load;
 mod node;
 mod pages;
 mod readers;
+mod report;

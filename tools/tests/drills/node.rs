@@ -86,6 +86,11 @@ impl Node {
         self.running.as_ref().unwrap().reload();
     }
 
+    /// Most bytes that its process has held in memory.
+    pub(crate) fn peak_bytes(&self) -> u64 {
+        self.running.as_ref().map_or(0, Process::peak_bytes)
+    }
+
     pub(crate) fn address(&self, door: &str) -> SocketAddr {
         self.addresses[door]
     }

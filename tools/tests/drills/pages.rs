@@ -4,7 +4,7 @@ use std::process::Output;
 
 use testkit::wait_until;
 
-use crate::cluster::Drill;
+use crate::cluster::{Drill, patience};
 use crate::readers::Watch;
 
 pub(crate) const GROW: &str = include_str!("../../../docs/operate/grow.md");
@@ -58,9 +58,10 @@ impl Drill {
 
     /// Starts the first `apply` of a page with little speed, and kills it once something is copied.
     fn kill_in_the_middle(&self, plan: &str) {
-        let slow = ["apply", plan, "--yes", "--series-per-second", "300"];
+        let speed = self.slow_speed();
+        let slow = ["apply", plan, "--yes", "--series-per-second", &speed];
         let mut killed = self.spawn(&slow);
-        wait_until("the first series to be copied", testkit::PATIENCE, || {
+        wait_until("the first series to be copied", patience(), || {
             (self.copied(plan) > 0).then_some(())
         });
         killed.kill().unwrap();
@@ -68,6 +69,11 @@ impl Drill {
         assert!(!status.success(), "it was still at work");
         let said = self.ends(2, &["reap", plan]);
         assert!(said.contains("not verified"), "{said}");
+    }
+
+    /// Series a second with which an `apply` of a grown ring takes some seconds.
+    pub(crate) fn slow_speed(&self) -> String {
+        (self.load.names.len() * 3 / 20).to_string()
     }
 
     /// How many copies the journal of a plan tells of.
@@ -80,8 +86,8 @@ impl Drill {
     pub(crate) async fn end(mut self, watch: Watch, but: Option<&str>) {
         self.settle(but).await;
         let answers = watch.end().await;
-        println!("{answers:?}");
-        assert!(answers.whole > 0 && answers.marked == 0, "{answers:?}");
+        self.report(&answers);
+        assert!(answers.whole > 0 && answers.marked == 0, "{} marked", answers.marked);
         self.stop().await;
     }
 }
@@ -160,8 +166,8 @@ async fn a_node_comes_back_with_an_old_state_and_is_repaired() {
     drill.nodes[1].stop();
     drill.restore_disk(1);
     drill.nodes[1].run();
-    let watch = drill.watch().await;
     drop(quiet);
+    let watch = drill.watch().await;
     drill.type_page(REPAIR, since);
     drill.end(watch, None).await;
 }

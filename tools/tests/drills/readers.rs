@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use daemon::clock::{Clock, System};
 use daemon::{Context, Running, Values};
 use serde_json::Value;
 use testkit::{ANY_PORT, ask, wait_until_async};
 use tokio::task::JoinHandle;
 
-use crate::cluster::PATIENCE;
+use crate::cluster::patience;
 use crate::load::{Load, STEP_S, value};
 
 /// From one question to the next.
@@ -63,22 +64,27 @@ impl Readers {
     /// Asks for all series of the slots that were sent so far, from the first right answer until the watch ends.
     pub(crate) async fn watch(&self, load: &Load) -> Watch {
         let question = Question::new(self.api.address("listen").unwrap(), load);
-        wait_until_async("all slots to be there", PATIENCE, async || {
+        wait_until_async("all slots to be there", patience(), async || {
             matches!(question.ask().await, Answer::Whole).then_some(())
         })
         .await;
         let is_over = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&is_over);
         let asker = tokio::spawn(async move {
-            let mut answers = Answers::default();
+            let (clock, mut answers) = (System::new(), Answers::default());
             let mut pace = tokio::time::interval(PACE);
             pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             while !ended.load(Ordering::Relaxed) {
                 pace.tick().await;
-                match question.ask().await {
+                let begun = clock.monotonic();
+                let answer = question.ask().await;
+                answers.took.push(clock.monotonic() - begun);
+                match answer {
                     Answer::Whole => answers.whole += 1,
                     Answer::Marked => answers.marked += 1,
-                    Answer::Wrong(what) => panic!("after {answers:?}: {what}"),
+                    Answer::Wrong(what) => {
+                        panic!("{what}, {} after {}", answers.marked, answers.whole)
+                    }
                 }
             }
             answers
@@ -92,11 +98,12 @@ impl Readers {
     }
 }
 
-/// How many answers there were, and how many of them said that they lack something.
-#[derive(Debug, Default, Clone, Copy)]
+/// How many answers there were, how many others said that they lack something, and how long all of them took.
+#[derive(Debug, Default)]
 pub(crate) struct Answers {
     pub(crate) whole: u64,
     pub(crate) marked: u64,
+    pub(crate) took: Vec<Duration>,
 }
 
 /// What an answer was.

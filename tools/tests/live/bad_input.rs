@@ -9,16 +9,16 @@ use crate::page::Stage;
 use crate::pipeline::{Pipeline, plumbago, printed};
 
 /// What a command said on standard error, line by line.
-fn said(output: &Output) -> Vec<String> {
+pub(crate) fn said(output: &Output) -> Vec<String> {
     String::from_utf8_lossy(&output.stderr).lines().map(str::to_owned).collect()
 }
 
-fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
 /// A sound file of one archive with one point.
-fn whisper_file(path: &Path) {
+pub(crate) fn whisper_file(path: &Path) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     printed(&["whisper", "create", text(path), "60:60"], b"");
     printed(&["whisper", "update", text(path), "N:7"], b"");

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 mod bad_input;
+mod bad_moves;
 mod hand;
 mod page;
 mod pages;
