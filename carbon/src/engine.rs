@@ -41,6 +41,7 @@ pub use self::drift::{DriftReport, Drifted};
 pub use self::flush::{FlushReport, FlushScope};
 use self::headers::Headers;
 pub use self::image::Image;
+use self::moves::Merges;
 pub(crate) use self::moves::{Incoming, MergeError, Merged};
 pub use self::open_files::OpenFiles;
 pub use self::pending::JournalPosition;
@@ -213,6 +214,7 @@ struct Store {
     recovery: Recovery,
     turns: Turns,
     quotas: Quotas,
+    merges: Merges,
     updates: Budget,
     creates: Budget,
     /// Whether the disk has room for new files.
@@ -253,6 +255,7 @@ impl Engine {
             recovery,
             turns: Turns::new(),
             quotas: Quotas::default(),
+            merges: Merges::default(),
             updates: Budget::new(config.updates_per_second_max.into(), Duration::from_secs(1), now),
             creates: Budget::new(creates_per_second, Duration::from_secs(60), now),
             may_create: AtomicBool::new(true),

@@ -232,9 +232,6 @@ impl Moves {
         check_count(&request.names)?;
         let source = source(&request.source)?;
         let CompareRequest { names, view, .. } = request;
-        let engine = Arc::clone(&self.keeper.engine);
-        let synced = self.pool.run(move || engine.sync_files()).await?;
-        synced.map_err(|error| MovesError::Failed(format!("files cannot be synced: {error}")))?;
         let differing = self.differing(&source, &names, view).await?;
         let (wanted, equal): (Vec<_>, Vec<_>) =
             names.into_iter().partition(|name| differing.contains(name));
@@ -246,6 +243,11 @@ impl Moves {
             let compare = move || compare(&keeper, &wanted, &packed, view);
             series.extend(self.pool.run(compare).await?);
         }
+        // What was found here may be the reason to remove it there.
+        let engine = Arc::clone(&self.keeper.engine);
+        let synced = self.pool.run(move || engine.sync_merges()).await?;
+        let failed = |error| MovesError::Failed(format!("files cannot be synced: {error}"));
+        self.registry.counter(SYNCS).add(synced.map_err(failed)?.into());
         Ok(CompareReply { series })
     }
 
@@ -328,6 +330,7 @@ impl Moves {
 
 const SERIES: &str = "plumbago_carbon_moved_series_total";
 const BYTES: &str = "plumbago_carbon_moved_bytes_total";
+const SYNCS: &str = "plumbago_carbon_moved_syncs_total";
 
 fn check_count(names: &[String]) -> Result<(), MovesError> {
     let count = names.len();

@@ -510,6 +510,10 @@ pub const METRICS: &[Metric] = &[
         "Compressed bytes of series given to other nodes and taken from them.",
     )
     .labels(&["direction"]),
+    Metric::counter(
+        "plumbago_carbon_moved_syncs_total",
+        "Times that the files were synced before a comparison with another node was answered.",
+    ),
     Metric::counter("plumbago_carbon_carbonlink_requests_total", "Carbonlink requests, by type.")
         .labels(&["type"]),
 ];

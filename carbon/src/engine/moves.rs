@@ -5,7 +5,9 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::Mutex;
 use whisper::{Archive, Fill, Header, Storage, Whisper, fill};
 
 use super::image::Image;
@@ -59,6 +61,15 @@ pub(crate) enum MergeError {
     File(#[from] ReadError),
 }
 
+/// Merges that the loss of power might undo: the journal knows nothing of them.
+#[derive(Debug, Default)]
+pub(super) struct Merges {
+    /// Those of this run.
+    made: AtomicU64,
+    /// How many of them were synced; none is known of former runs.
+    synced: Mutex<Option<u64>>,
+}
+
 /// A file that came from another node, understood.
 #[derive(Debug)]
 pub(crate) struct Incoming {
@@ -95,34 +106,28 @@ impl Engine {
         incoming: Incoming,
         from: Option<i64>,
     ) -> Result<Merged, MergeError> {
-        let store = &self.store;
-        let (Some(path), Some(name)) = (store.path(id), store.table.name(id)) else {
-            return Err(MergeError::Gone);
-        };
-        let _turn = store.turns.take(id);
-        if let Written::Failed(_) | Written::Delayed = store.write_all_in_turn(id) {
-            return Err(MergeError::Unwritten);
+        let _turn = self.store.turns.take(id);
+        let merged = self.store.merge_in_turn(id, incoming, from);
+        // Even if it failed half-way. Whoever compares the file has its turn after this one, and syncs after that.
+        self.store.merges.made.fetch_add(1, Ordering::Release);
+        merged
+    }
+
+    /// Makes all merges that have ended survive the loss of power; false where that was done since the last of them.
+    ///
+    /// # Errors
+    /// What the disk says; nobody may rely on the files then.
+    pub(crate) fn sync_merges(&self) -> io::Result<bool> {
+        let merges = &self.store.merges;
+        // Others who wait here need no sync of their own.
+        let mut synced = merges.synced.lock();
+        let made = merges.made.load(Ordering::Acquire);
+        let is_due = *synced != Some(made);
+        if is_due {
+            self.sync_files()?;
+            *synced = Some(made);
         }
-        let merged = match store.open_or_set_aside(&path, &name)? {
-            Some(mut file) => {
-                let (here, there) = (file.header(), incoming.file.header());
-                if here.archives != there.archives {
-                    let (here, there) = (archives(here), archives(there));
-                    return Err(MergeError::OtherArchives { here, there });
-                }
-                let now = store.clock.now_unix_seconds();
-                fill(&incoming.file, &mut file, Fill { from, overwrite: false }, now)
-                    .map_err(|source| ReadError::file(path, source))?;
-                Merged::Filled
-            }
-            None => {
-                store.place(&path, incoming.file)?;
-                Merged::Created
-            }
-        };
-        // What was known of the file is no longer so.
-        store.pending.confirm(id, 0, None, store.now_s());
-        Ok(merged)
+        Ok(is_due)
     }
 
     /// Puts the series' file into `folder` under the path that it had, and forgets the series. False if there was none.
@@ -152,6 +157,40 @@ impl Engine {
 }
 
 impl Store {
+    fn merge_in_turn(
+        &self,
+        id: SeriesId,
+        incoming: Incoming,
+        from: Option<i64>,
+    ) -> Result<Merged, MergeError> {
+        let (Some(path), Some(name)) = (self.path(id), self.table.name(id)) else {
+            return Err(MergeError::Gone);
+        };
+        if let Written::Failed(_) | Written::Delayed = self.write_all_in_turn(id) {
+            return Err(MergeError::Unwritten);
+        }
+        let merged = match self.open_or_set_aside(&path, &name)? {
+            Some(mut file) => {
+                let (here, there) = (file.header(), incoming.file.header());
+                if here.archives != there.archives {
+                    let (here, there) = (archives(here), archives(there));
+                    return Err(MergeError::OtherArchives { here, there });
+                }
+                let now = self.clock.now_unix_seconds();
+                fill(&incoming.file, &mut file, Fill { from, overwrite: false }, now)
+                    .map_err(|source| ReadError::file(path, source))?;
+                Merged::Filled
+            }
+            None => {
+                self.place(&path, incoming.file)?;
+                Merged::Created
+            }
+        };
+        // What was known of the file is no longer so.
+        self.pending.confirm(id, 0, None, self.now_s());
+        Ok(merged)
+    }
+
     /// The series' file, to be written. One that is no sound Whisper file is set aside and taken to be missing.
     fn open_or_set_aside(
         &self,
@@ -181,7 +220,7 @@ impl Store {
     /// Makes a file of the bytes that came; pages of zeros stay holes of the file.
     fn place(&self, path: &Path, file: Whisper<Image>) -> Result<(), MergeError> {
         self.look_at_free_space();
-        if !self.may_create.load(std::sync::atomic::Ordering::Relaxed) {
+        if !self.may_create.load(Ordering::Relaxed) {
             return Err(MergeError::NoRoom);
         }
         let failed = |source: whisper::Error| ReadError::file(path.to_owned(), source);

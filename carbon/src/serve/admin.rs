@@ -32,7 +32,8 @@ const DRIFT_FILES: u64 = 1_000;
 /// Most that it may read: other requests wait meanwhile.
 const DRIFT_FILES_MAX: u64 = 10_000;
 
-/// Rest before each of them.
+/// Files after which it rests, and how long: about twice as long as reading them takes where the system has them in memory.
+const DRIFT_RUN_FILES: u64 = 16;
 const DRIFT_REST: Duration = Duration::from_millis(1);
 
 /// Most series that one request gives other archives: other requests wait meanwhile.
@@ -228,7 +229,14 @@ async fn schema_drift(
     let files = params.files.unwrap_or(DRIFT_FILES).min(DRIFT_FILES_MAX);
     let engine = Arc::clone(&admin.keeper.engine);
     let compared = admin.pool.run(move || {
-        engine.schema_drift(SeriesId(params.from), files, &mut || park_timeout(DRIFT_REST))
+        let mut read = 0_u64;
+        let mut rest = || {
+            read += 1;
+            if read.is_multiple_of(DRIFT_RUN_FILES) {
+                park_timeout(DRIFT_REST);
+            }
+        };
+        engine.schema_drift(SeriesId(params.from), files, &mut rest)
     });
     let report = match compared.await {
         Ok(report) => report,

@@ -63,10 +63,12 @@ async fn a_series_is_whole_on_the_new_node_though_points_came_meanwhile() {
     let last = lines("a.b", 0..100);
     old.send(&last).await;
     new.send(&last).await;
-    assert_eq!(new.state(&old, "a.b").await, "differs");
+    let syncs = || new.number("moved_syncs_total", &[]);
+    assert_eq!((new.state(&old, "a.b").await, syncs()), (json!("differs"), 1.0));
+    assert_eq!((new.state(&old, "a.b").await, syncs()), (json!("differs"), 1.0));
     let series = new.fetch(&old, &["a.b"]).await;
     assert_eq!(series[0]["outcome"], "filled", "{series}");
-    assert_eq!(new.state(&old, "a.b").await, "equal");
+    assert_eq!((new.state(&old, "a.b").await, syncs()), (json!("equal"), 2.0));
     new.flush().await;
     old.flush().await;
     let open = |at: usize| {

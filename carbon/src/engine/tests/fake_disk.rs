@@ -18,6 +18,8 @@ pub(super) struct Faults {
     pub(super) reads: usize,
     /// Writes to open files so far.
     pub(super) writes: usize,
+    /// Syncs of the whole disk so far, those that failed included.
+    pub(super) syncs: usize,
     /// Fails the call of this number.
     pub(super) at: Option<usize>,
     /// Fails every create.
@@ -89,6 +91,7 @@ impl Disk for FakeDisk {
     }
 
     fn sync(&self, path: &Path) -> io::Result<()> {
+        self.faults.lock().syncs += 1;
         self.call()?;
         RealDisk.sync(path)
     }

@@ -237,3 +237,29 @@ fn a_disk_without_room_for_files_keeps_their_points() {
     node.disk.faults.lock().no_creates = false;
     assert_eq!(append(), SeriesOutcome::Appended { points: 1, points_left: 0 });
 }
+
+/// What is compared with another node may be removed there: whatever a merge has brought must be on the disk by then.
+#[test]
+fn files_are_synced_once_after_each_merge_and_again_where_that_failed() {
+    let (giver, node) = (Node::new(), Node::new());
+    let id = giver.append("a.b", &[(NOW - 100, 1.0)]);
+    let image = giver.engine.execute(id, SeriesCommand::Snapshot).unwrap();
+    let SeriesOutcome::Snapshot(Some(bytes)) = image else { panic!("{image:?}") };
+    let sync = || (node.engine.sync_merges().ok(), node.disk.faults.lock().syncs);
+    let merge = |name: &str, bytes: &[u8]| {
+        let incoming = Incoming::read(bytes.to_vec(), NOW).unwrap();
+        node.engine.merge(node.id(name), incoming, None)
+    };
+    assert_eq!(sync(), (Some(true), 1), "a former run may have left something");
+    assert_eq!(sync(), (Some(false), 1));
+    merge("a.b", &bytes).unwrap();
+    let at = node.disk.faults.lock().calls;
+    node.disk.faults.lock().at = Some(at);
+    assert_eq!(sync(), (None, 2));
+    assert_eq!(sync(), (Some(true), 3));
+    assert_eq!(sync(), (Some(false), 3));
+    // One that fails may have written half of it.
+    node.disk.faults.lock().no_writes_to = Some("c");
+    assert!(merge("c", &bytes).is_err());
+    assert_eq!(sync(), (Some(true), 4));
+}
