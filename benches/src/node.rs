@@ -1,15 +1,17 @@
 //! A storage node that is loaded from outside, in a process of its own.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::thread::park_timeout;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use daemon::clock::{Clock, System};
 
 /// How long anything may take.
@@ -39,8 +41,8 @@ impl Node {
     /// # Errors
     /// No such program, or one that does not get ready.
     pub fn start(data: &Path, arguments: &[&str]) -> Result<Self> {
-        let node = Self::start_unready(data, arguments)?;
-        wait_until("the node is ready", || Ok(get(node.admin, "/ready").is_ok()))?;
+        let mut node = Self::start_unready(data, arguments)?;
+        wait_until_ready(&mut node.process, node.admin)?;
         Ok(node)
     }
 
@@ -123,17 +125,38 @@ pub fn cpu_s(process: u32) -> Result<f64> {
     Ok(ticks / TICKS_PER_SECOND)
 }
 
-/// Ports that were free a moment ago.
+/// Ports that were given: one that nobody has bound yet would be given again otherwise.
+static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+
+/// Ports that were free a moment ago, each given once.
 ///
 /// # Errors
 /// No port at all.
 pub fn free_ports<const N: usize>() -> Result<[u16; N]> {
-    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0"));
+    let mut given = GIVEN.lock().expect("no panic while ports are given");
     let mut ports = [0; N];
-    for (port, listener) in ports.iter_mut().zip(listeners) {
-        *port = listener?.local_addr()?.port();
+    for port in &mut ports {
+        *port = loop {
+            let free = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+            if given.insert(free) {
+                break free;
+            }
+        };
     }
     Ok(ports)
+}
+
+/// Waits until a process that was just started is ready.
+///
+/// # Errors
+/// When that takes too long, or the process ends.
+pub fn wait_until_ready(process: &mut Child, admin: u16) -> Result<()> {
+    wait_until("it is ready", || {
+        if let Some(status) = process.try_wait()? {
+            bail!("the program for port {admin} ended at its start: {status}");
+        }
+        Ok(get(admin, "/ready").is_ok())
+    })
 }
 
 /// The body of an answer that says 200.
@@ -154,6 +177,7 @@ pub fn post(port: u16, path: &str) -> Result<String> {
 
 fn ask(method: &str, port: u16, path: &str) -> Result<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     let head = format!("{method} {path} HTTP/1.1\r\nHost: node\r\nContent-Length: 0\r\n");
     stream.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes())?;
     let mut answer = Vec::new();

@@ -159,7 +159,8 @@ impl Forwarder {
             return Ok(known.id);
         }
         let id = self.hub.change(|stream| {
-            let end = stream.last();
+            // Behind it lines may still come to positions that were given already.
+            let end = self.hub.visible(stream);
             let at_end = SavedPlace { done: end, kept_until: None };
             let log = self.hub.log.as_ref();
             let place = log.map_or(at_end, |(log, _)| log.take_place(&destination.name, end));

@@ -15,7 +15,7 @@ use std::thread;
 
 use anyhow::{Context, Result, bail};
 use daemon::clock::{Clock, System};
-use plumbago_benches::node::{Node, cpu_s, free_ports, get, wait_until};
+use plumbago_benches::node::{Node, cpu_s, free_ports, get, wait_until, wait_until_ready};
 
 const NAMES: usize = 100_000;
 const NODES: usize = 4;
@@ -58,8 +58,8 @@ impl Relay {
             .stderr(Stdio::null())
             .spawn()
             .with_context(|| format!("{}: build it first", program.display()))?;
-        let relay = Self { process, line, admin };
-        wait_until("the relay is ready", || Ok(get(admin, "/ready").is_ok()))?;
+        let mut relay = Self { process, line, admin };
+        wait_until_ready(&mut relay.process, admin)?;
         Ok(relay)
     }
 

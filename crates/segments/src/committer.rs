@@ -224,6 +224,8 @@ impl Committer {
         let unwritten = count.saturating_sub(self.in_segment);
         self.in_segment += unwritten;
         self.let_go(count);
+        // Who waits for it to be written would wait for what nobody writes any more.
+        self.written_to = self.written_to.max(self.synced_to);
         if self.in_segment == 0 {
             self.unsynced_since = None;
         }

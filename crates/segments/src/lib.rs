@@ -418,7 +418,7 @@ impl SegmentLog {
     }
 
     /// Nobody needs what is at or before `position` any more, though it may stay: it is not synced for its own sake,
-    /// and what the disk has refused so far is not written.
+    /// and what the disk has refused so far is not written, but counts as if it were.
     pub fn spare(&self, position: Position) {
         self.shared.watermarks.raise_needless(position);
     }

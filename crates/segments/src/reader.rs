@@ -275,6 +275,7 @@ mod tests {
         committer.commit(false);
         committer.commit(false);
         assert_eq!((log.held_bytes(), log.is_stalled()), (0, false));
+        assert_eq!(log.written(), refused, "who waits for it does not wait for ever");
         disk.set_full(false);
         log.append([Number(3)]);
         committer.commit(true);

@@ -162,6 +162,7 @@ impl Node {
             // The log is about to be written further, unless the disk refuses.
             tokio::select! {
                 () = self.hub.written_beyond(after) => {}
+                () = self.left.notified() => {}
                 () = self.hub.closing.wait() => {}
             }
             return None;

@@ -177,7 +177,8 @@ impl Stream {
         let mut refused = Vec::new();
         for &node in set.iter() {
             let Some(place) = self.place_mut(node) else { continue };
-            if place.kept_until.is_some() {
+            // What comes to a position that the node has passed is never sent.
+            if place.kept_until.is_some() || position <= place.sent {
                 refused.push(node);
                 continue;
             }

@@ -1,6 +1,7 @@
 //! The forwarder between real sockets.
 
 use daemon::Values;
+use daemon::clock::Manual;
 use testkit::{ANY_PORT, LineSink, PATIENCE, closed_address, wait_until_async};
 
 use super::*;
@@ -18,6 +19,17 @@ fn forwarder() -> Arc<Forwarder> {
     let values = Values::defaults(SETTINGS).with("node", "h:1");
     let config = Config::from_values(&values).unwrap();
     Forwarder::open(&config, &Context::new("relay", METRICS)).unwrap()
+}
+
+/// A forwarder with a log that writes nothing while the clock stands.
+fn with_log_and_clock(folder: &std::path::Path) -> (Arc<Forwarder>, Arc<Manual>) {
+    let log = folder.to_str().unwrap();
+    let values = Values::defaults(SETTINGS).with("node", "h:1").with("log", log);
+    let clock = Arc::new(Manual::at(1_700_000_000));
+    let context =
+        Context::new("relay", METRICS).with_clock(Arc::clone(&clock) as Arc<dyn daemon::Clock>);
+    let config = Config::from_values(&values).unwrap();
+    (Forwarder::open(&config, &context).unwrap(), clock)
 }
 
 fn lines(text: &str) -> LineBatch {
@@ -82,4 +94,21 @@ async fn lines_return_to_the_first_address_as_soon_as_it_is_back() {
     forwarder.queue(vec![(set, lines("b 1 1\n"))]);
     assert_eq!(first.wait_for(1).await, ["b 1 1"]);
     assert_eq!(stand_in.lines(), ["a 1 1"], "nothing comes to both");
+}
+
+#[tokio::test]
+async fn a_node_that_comes_while_lines_are_on_their_way_to_the_log_gets_its_first_lines() {
+    let folder = testkit::folder();
+    let (forwarder, clock) = with_log_and_clock(folder.path());
+    let (first, second) = (LineSink::start(ANY_PORT), LineSink::start(ANY_PORT));
+    let one = forwarder.add(&destination(&first.address().to_string())).unwrap();
+    let to_one = forwarder.set(&[one]);
+    forwarder.queue(vec![(to_one, lines("a 1 1\n"))]);
+    // Nothing is written yet: what comes next goes into the same frame.
+    let two = forwarder.add(&destination(&second.address().to_string())).unwrap();
+    let to_both = forwarder.set(&[one, two]);
+    forwarder.queue(vec![(to_both, lines("b 1 1\n"))]);
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(second.wait_for(1).await, ["b 1 1"]);
+    assert_eq!(first.wait_for(2).await, ["a 1 1", "b 1 1"]);
 }

@@ -130,6 +130,22 @@ fn a_node_for_which_no_more_is_kept_gets_what_was_kept_and_then_what_is_new() {
     assert_eq!(rig.got[0], rig.expected(0));
 }
 
+#[test]
+fn what_comes_late_to_a_position_that_a_node_has_passed_is_told_as_refused() {
+    let mut rig = Rig::new(true);
+    rig.push(11, &[rig.nodes[0]]);
+    rig.stream.keep_until_now(rig.nodes[0]);
+    let set = Arc::from(&rig.nodes[..1]);
+    assert_eq!(rig.stream.push(Position(12), &set, &batch(7)), [rig.nodes[0]]);
+    // It has all that was kept while position 12 is still open.
+    assert!(rig.pull(0, 11));
+    assert_eq!(rig.stream.push(Position(12), &set, &batch(8)), [rig.nodes[0]]);
+    assert_eq!(rig.stream.backlog(rig.nodes[0]), Backlog::default());
+    rig.push(13, &[rig.nodes[0]]);
+    while rig.pull(0, 13) {}
+    assert_eq!(rig.got[0], rig.expected(0));
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Step {
     /// A new position, or one more batch at the last; for the first node, the second, or both.
