@@ -101,6 +101,10 @@ impl Disk for MemoryDisk {
     fn sync(&self, _path: &Path) -> io::Result<()> {
         Ok(())
     }
+
+    fn unsynced_bytes(&self) -> Option<u64> {
+        None
+    }
 }
 
 #[derive(Debug)]
