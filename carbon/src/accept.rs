@@ -40,6 +40,11 @@ pub(crate) struct Accept {
 impl Accept {
     /// Takes points over, with the mark of their sender if it numbers its batches; says where in the journal all that is.
     pub(crate) fn take(&self, points: &[Point<'_>], mark: Option<SenderMark>) -> Option<Position> {
+        self.keeper.born.note_points(|| self.busy.now());
+        self.take_in(points, mark)
+    }
+
+    fn take_in(&self, points: &[Point<'_>], mark: Option<SenderMark>) -> Option<Position> {
         self.busy.note(points);
         let names: Vec<&str> = points.iter().map(|point| &*point.name).collect();
         let mut ids = Vec::with_capacity(points.len());
@@ -90,5 +95,20 @@ impl Sink for Accept {
             () = self.keeper.committed() => {}
             () = stop => {}
         }
+    }
+}
+
+/// Where the node's own numbers come in: they come whether or not anybody sends, and do not show since when the node is
+/// given points.
+#[derive(Debug)]
+pub(crate) struct OwnNumbers(pub(crate) Arc<Accept>);
+
+impl Sink for OwnNumbers {
+    fn accept(&self, points: &[Point<'_>]) {
+        self.0.take_in(points, None);
+    }
+
+    fn room(&self) -> impl Future<Output = ()> + Send {
+        self.0.room()
     }
 }

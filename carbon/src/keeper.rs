@@ -4,6 +4,7 @@
 //! A batch is journalled with the names of all its series that might not survive otherwise, so that every frame can be
 //! understood without the ones before. Files are written long after; docs/operate/durability.md says what survives what.
 
+pub(crate) mod birth;
 pub(crate) mod holes;
 mod release;
 mod replay;
@@ -21,6 +22,7 @@ use daemon::{Context, Counter, Shutdown};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
+use self::birth::Born;
 use self::holes::{Hole, Holes};
 use self::release::Release;
 use self::replay::Replaying;
@@ -88,6 +90,7 @@ pub(crate) struct Keeper {
     pub(crate) journal: Journal,
     pub(crate) counters: KeeperCounters,
     pub(crate) holes: Arc<Holes>,
+    pub(crate) born: Arc<Born>,
     pub(crate) senders: Senders,
     config: KeeperConfig,
     /// Shared while a batch goes to journal and engine; alone where both must be seen at one moment.
@@ -107,7 +110,7 @@ impl Keeper {
     pub(crate) fn new(
         engine: Arc<Engine>,
         journal: Journal,
-        holes: Holes,
+        (holes, born): (Holes, Born),
         config: KeeperConfig,
         counters: KeeperCounters,
     ) -> Self {
@@ -117,6 +120,7 @@ impl Keeper {
             journal,
             counters,
             holes: Arc::new(holes),
+            born: Arc::new(born),
             config,
             gate: RwLock::default(),
             newcomers: Mutex::default(),
@@ -288,6 +292,7 @@ impl Keeper {
         now: i64,
     ) -> Result<Merged, MergeError> {
         let incoming = Incoming::read(file, now)?;
+        self.born.note_points(|| now);
         let id = {
             let _shared = self.gate.read();
             let id = self.engine.adopt(name, &incoming).ok_or(MergeError::Limit)?;
@@ -307,6 +312,7 @@ impl Keeper {
     /// Takes note of whether the node takes points at this second. A hole that has ended is journalled, and is in its
     /// file before the journal forgets it.
     fn beat(&self, now_s: i64) {
+        self.born.save();
         if self.is_replaying.load(Ordering::Relaxed) {
             return;
         }

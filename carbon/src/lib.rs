@@ -50,6 +50,7 @@ pub use tables::{METRICS, SETTINGS};
 use accept::Accept;
 use engine::{Engine, EngineConfig, EngineCounters, OpenFiles, Surroundings};
 use journal::{Journal, JournalCounters, Replay};
+use keeper::birth::Born;
 use keeper::holes::Holes;
 use keeper::{Keeper, KeeperCounters};
 use link::Link;
@@ -101,8 +102,7 @@ pub async fn run(config: Config, context: Context) -> Result<Running, StartError
     engine.set_quotas(&quotas);
     publish(&engine, &context.metrics);
     let journal = open_journal(&config.data, config.journal, &context)?;
-    let holes = Holes::open(engine.index_folder(), context.clock.now_unix_seconds());
-    let keeper = start_keeper(&engine, journal, (config.keeper, holes), &context)?;
+    let keeper = start_keeper(&engine, journal, config.keeper, &context)?;
     let host = config.self_name.clone().unwrap_or_else(ingest::self_metrics::host_name);
     tell_facts(config.placement.as_ref(), config.self_name.as_deref(), &context);
     let refusals = refusals(&context);
@@ -148,7 +148,7 @@ pub async fn run(config: Config, context: Context) -> Result<Running, StartError
         since_start: false,
         complete: self_metrics::add_points_per_update,
     };
-    own_numbers.start(sink, refusals, &context);
+    own_numbers.start(Arc::new(accept::OwnNumbers(sink)), refusals, &context);
     Ok(running)
 }
 
@@ -248,11 +248,15 @@ fn open_journal(
 fn start_keeper(
     engine: &Arc<Engine>,
     (journal, replay): (Journal, Replay),
-    (config, holes): (KeeperConfig, Holes),
+    config: KeeperConfig,
     context: &Context,
 ) -> Result<Arc<Keeper>, StartError> {
     let counters = keeper_counters(&context.metrics);
-    let keeper = Arc::new(Keeper::new(Arc::clone(engine), journal, holes, config, counters));
+    let now_s = context.clock.now_unix_seconds();
+    let born = Born::open(engine.whisper_folder(), now_s);
+    let born = born.map_err(|error| StartError::io("the note of when the node began", error))?;
+    let past = (Holes::open(engine.index_folder(), now_s), born);
+    let keeper = Arc::new(Keeper::new(Arc::clone(engine), journal, past, config, counters));
     publish_journal(&keeper, &context.metrics);
     let started = keeper.start(replay, context);
     started.map_err(|error| StartError::io("journal threads", error))?;

@@ -5,6 +5,7 @@
 //! docs/formats/moves.md, what a plan and its journal hold in docs/formats/plan.md.
 
 pub(crate) mod batches;
+pub(crate) mod births;
 pub(crate) mod fleet;
 pub(crate) mod holdings;
 pub(crate) mod job;

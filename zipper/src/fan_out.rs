@@ -93,7 +93,7 @@ struct Round<'a, T, S, A> {
 
 /// Asks nodes until every group has an answer, nobody is left to ask, or the time is up.
 ///
-/// `is_sure` tells whether an answer lacks nothing that the node ever should have had.
+/// `is_sure` tells whether a node's answer lacks nothing that the node ever should have had.
 pub(crate) async fn gather<T, S, A, F>(
     nodes: &[Arc<Node>],
     groups: &[Group],
@@ -103,7 +103,7 @@ pub(crate) async fn gather<T, S, A, F>(
 ) -> Gathered<T>
 where
     T: Send + 'static,
-    S: Fn(&T) -> bool,
+    S: Fn(usize, &T) -> bool,
     A: Fn(Arc<Node>, Deadline) -> F,
     F: Future<Output = Result<T, RemoteError>> + Send + 'static,
 {
@@ -146,7 +146,7 @@ where
 impl<T, S, A, F> Round<'_, T, S, A>
 where
     T: Send + 'static,
-    S: Fn(&T) -> bool,
+    S: Fn(usize, &T) -> bool,
     A: Fn(Arc<Node>, Deadline) -> F,
     F: Future<Output = Result<T, RemoteError>> + Send + 'static,
 {
@@ -261,7 +261,7 @@ where
     /// Whether nobody can add anything to what has come.
     fn is_sure(&self) -> bool {
         let sure = |node: &usize| match &self.states[*node] {
-            State::Answered(answer) => (self.is_sure)(answer),
+            State::Answered(answer) => (self.is_sure)(*node, answer),
             _ => false,
         };
         self.groups.iter().all(|group| group.iter().any(sure))

@@ -69,6 +69,7 @@ pub fn run(config: Config, context: Context) -> Result<Running, StartError> {
     let admin = config.admin.clone();
     let credentials = config.credentials.clone();
     let views = Arc::new(Views::new(View::new(config, &context)));
+    views.current().greet();
     let router = door.guard(serve::router(Arc::clone(&views)));
     let shutdown = context.shutdown.clone();
     let server = tokio::spawn(http::serve(listener, router, shutdown, http::Limits::default()));

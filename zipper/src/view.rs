@@ -1,5 +1,6 @@
 //! The one view: questions to the nodes, their answers merged, and what is missing from them.
 
+mod births;
 mod divergence;
 mod fetch;
 mod fold;
@@ -11,9 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::Context;
+use metric::Window;
 use parking_lot::RwLock;
 use remote::{ClientSettings, Deadline, FindRequest, RemoteError};
 use serde_json::Value;
+use wire::pb_v3::Hole;
 use wire::reply::{Caps, FindReply, InfoReply};
 
 use crate::budget::RetryBudget;
@@ -164,6 +167,14 @@ impl View {
         Deadline::after(&self.context.clock, wait).earlier(MARGIN_MAX.min(wait / 10))
     }
 
+    /// Asks all nodes who they are, so that it is known since when they have what they have.
+    pub(crate) fn greet(&self) {
+        for node in &self.nodes {
+            let node = Arc::clone(node);
+            tokio::spawn(async move { node.probe().await });
+        }
+    }
+
     fn manner(&self, kind: Kind, breadth: Breadth, deadline: &Deadline) -> Manner {
         let (hedge_delay_min, retries) = (self.hedge_delay_min, Arc::clone(&self.retries));
         let (deadline, left_out) = (deadline.clone(), Vec::new());
@@ -182,7 +193,22 @@ impl View {
         F: Future<Output = Result<T, RemoteError>> + Send + 'static,
     {
         let manner = self.manner(kind, Breadth::Everyone, deadline);
-        gather(&self.nodes, self.topology.everything(), manner, |_| false, ask).await
+        gather(&self.nodes, self.topology.everything(), manner, |_, _| false, ask).await
+    }
+
+    /// What an answer of all nodes about names rests on; without a window, about all that there ever were.
+    ///
+    /// # Errors
+    /// As [`Tally::add`].
+    fn tally<T>(&self, gathered: &Gathered<T>, window: Option<Window>) -> Result<Tally, Failure> {
+        let mut tally = Tally::default();
+        tally.add(self, gathered)?;
+        let now = self.context.clock.now_unix_seconds();
+        let births = self.births(window.unwrap_or(Window::new(0, now)), now);
+        let answered: Vec<(usize, &[Hole])> =
+            gathered.answers.iter().map(|(node, _)| (*node, &[][..])).collect();
+        tally.add_unproven(self.topology.everything(), &answered, births.as_ref(), now);
+        Ok(tally)
     }
 
     /// Finds names. An exact path too goes to all: it may be a branch, which no node owns.
@@ -199,8 +225,7 @@ impl View {
                 async move { node.client.find(&request, &deadline).await }
             })
             .await;
-        let mut tally = Tally::default();
-        tally.add(self, &gathered)?;
+        let mut tally = self.tally(&gathered, request.window)?;
         let mut replies = Vec::with_capacity(gathered.answers.len());
         for (node, (found, meta)) in gathered.answers {
             tally.add_meta(self, node, meta.as_ref());
@@ -225,8 +250,7 @@ impl View {
                 async move { node.client.info(&names, &deadline).await }
             })
             .await;
-        let mut tally = Tally::default();
-        tally.add(self, &gathered)?;
+        let tally = self.tally(&gathered, None)?;
         let mut infos: Vec<(usize, InfoReply)> = Vec::new();
         for (node, found) in gathered.answers {
             infos.extend(found.into_iter().map(|info| (self.rank(&info.name, node), info)));
@@ -240,8 +264,7 @@ impl View {
     pub(crate) async fn list(&self, deadline: &Deadline) -> Result<(Vec<String>, Tally), Failure> {
         let ask = |node: Arc<Node>, deadline| async move { node.client.list(&deadline).await };
         let gathered = self.everyone(Kind::List, deadline, ask).await;
-        let mut tally = Tally::default();
-        tally.add(self, &gathered)?;
+        let tally = self.tally(&gathered, None)?;
         let names = merge_names(gathered.answers.into_iter().flat_map(|(_, names)| names));
         self.within("matches_max", names.len(), self.limits.matches_max)?;
         Ok((names, tally))
@@ -271,8 +294,7 @@ impl View {
                 async move { node.client.json(&path, &deadline).await }
             })
             .await;
-        let mut tally = Tally::default();
-        tally.add(self, &gathered)?;
+        let tally = self.tally(&gathered, None)?;
         Ok((gathered.answers, tally))
     }
 

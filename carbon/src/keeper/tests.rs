@@ -68,9 +68,11 @@ impl Machine {
             journal_bytes_max: self.journal_bytes_max,
             replay_budget: Duration::from_secs(5),
         };
-        let holes = Holes::open(engine.index_folder(), context.clock.now_unix_seconds());
+        let now_s = context.clock.now_unix_seconds();
+        let holes = Holes::open(engine.index_folder(), now_s);
+        let born = Born::open(engine.whisper_folder(), now_s).unwrap();
         let counters = KeeperCounters::default();
-        let keeper = Arc::new(Keeper::new(engine, journal, holes, config, counters));
+        let keeper = Arc::new(Keeper::new(engine, journal, (holes, born), config, counters));
         Replaying::new(Arc::clone(&keeper), replay, &context).run();
         Ok(keeper)
     }

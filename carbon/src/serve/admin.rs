@@ -15,6 +15,7 @@ use daemon::threads::{Pool, PoolError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use whisper::Header;
+use wire::birth::Birth;
 
 use crate::accept::Accept;
 use crate::engine::{Engine, FlushReport, FlushScope, QuotaUse, Reshaped};
@@ -63,6 +64,7 @@ impl Admin {
             .route("/admin/flush", post(flush))
             .route("/admin/scan", post(scan))
             .route("/admin/holes", get(holes))
+            .route("/admin/birth", get(birth).post(set_birth))
             .route("/admin/quotas", get(quotas))
             .route("/admin/prefixes", get(prefixes))
             .route("/admin/schema-drift", get(schema_drift))
@@ -138,6 +140,39 @@ async fn holes(State(admin): State<Arc<Admin>>) -> Response {
     let all = admin.keeper.holes.all().into_iter();
     let all: Vec<_> = all.map(|(from, until)| json!({"from": from, "until": until})).collect();
     answer(StatusCode::OK, &json!(all))
+}
+
+/// When the node began with an empty disk, and since when it takes points; 0 if it lacks nothing that is older.
+async fn birth(State(admin): State<Arc<Admin>>) -> Response {
+    answer(StatusCode::OK, &birth_json(admin.keeper.born.birth()))
+}
+
+/// Since when the node has all that its other owners have; 0 for everything.
+#[derive(Debug, Deserialize)]
+struct BirthParams {
+    complete_since: i64,
+}
+
+async fn set_birth(
+    State(admin): State<Arc<Admin>>,
+    Query(BirthParams { complete_since }): Query<BirthParams>,
+) -> Response {
+    let now = admin.sink.busy.now();
+    if !(0..=now).contains(&complete_since) {
+        let line = format!("complete_since={complete_since}: expected 0 to {now}\n");
+        return (StatusCode::BAD_REQUEST, line).into_response();
+    }
+    let keeper = Arc::clone(&admin.keeper);
+    let set = admin.pool.run(move || keeper.born.set_complete_since(complete_since));
+    match set.await {
+        Ok(Ok(birth)) => answer(StatusCode::OK, &birth_json(birth)),
+        Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+        Err(error) => busy(error),
+    }
+}
+
+fn birth_json(birth: Birth) -> Value {
+    json!({"born": birth.born_s, "takes_points_since": birth.takes_since_s})
 }
 
 /// What each quota allows, and what is used of it.

@@ -93,7 +93,8 @@ pub(crate) fn router(reader: Arc<Reader>, keeper: Arc<Keeper>, registry: Arc<Reg
     let mut router = Router::new();
     for &(path, endpoint, label) in PATHS {
         let answer = move |State(service): State<Arc<Service>>, request: Request| async move {
-            service.answer(endpoint, label, request).await
+            let response = service.answer(endpoint, label, request).await;
+            reply::with_birth(response, service.keeper.born.birth())
         };
         for path in [path.to_owned(), format!("{path}/")] {
             // What changes something is no link that a crawler might follow.

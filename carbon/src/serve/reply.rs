@@ -4,6 +4,7 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::mpsc;
+use wire::birth::{BORN_HEADER, Birth};
 
 use super::watch::Watch;
 use crate::read::ReadFault;
@@ -22,6 +23,16 @@ const HOLES_HEADER: HeaderName = HeaderName::from_static("x-plumbago-holes");
 /// Says that series come in the order of the targets, and of their names for each: so a zipper can merge the replies of
 /// several nodes while they arrive.
 const ORDER_HEADER: HeaderName = HeaderName::from_static("x-plumbago-order");
+
+/// The answer of a node that may lack what is older than it.
+pub(super) fn with_birth(mut response: Response, birth: Birth) -> Response {
+    if birth != Birth::default()
+        && let Ok(text) = HeaderValue::from_str(&birth.to_string())
+    {
+        response.headers_mut().insert(BORN_HEADER, text);
+    }
+    response
+}
 
 /// A body of this content type.
 pub(super) fn bytes(content_type: &'static str, body: Vec<u8>) -> Response {

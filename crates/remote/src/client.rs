@@ -13,6 +13,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
 use metric::SeriesData;
 use parking_lot::Mutex;
+use wire::birth::{BORN_HEADER, Birth};
 use wire::pb_v3::{self, CapabilityResponse, Meta};
 use wire::reply::{self, Caps, FindReply, Format, InfoReply, RenderDecoder};
 
@@ -81,6 +82,8 @@ pub struct Client {
     protocol: Mutex<Option<Format>>,
     clock: Arc<dyn Clock>,
     received: Received,
+    /// What the last reply said of it; none before there was one.
+    birth: Mutex<Option<Birth>>,
 }
 
 /// One request before it has an address.
@@ -132,8 +135,8 @@ impl Client {
     #[must_use]
     pub fn new(endpoint: Endpoint, settings: ClientSettings, clock: Arc<dyn Clock>) -> Self {
         let http = Connections::new(&settings);
-        let (protocol, received) = (Mutex::new(None), Received::default());
-        Self { endpoint, settings, http, protocol, clock, received }
+        let (protocol, received, birth) = (Mutex::default(), Received::default(), Mutex::default());
+        Self { endpoint, settings, http, protocol, clock, received, birth }
     }
 
     /// Whom it asks.
@@ -152,6 +155,12 @@ impl Client {
     #[must_use]
     pub fn received(&self) -> Received {
         Arc::clone(&self.received)
+    }
+
+    /// Since when the other side has what it has, by its last reply; none if there was none yet.
+    #[must_use]
+    pub fn birth(&self) -> Option<Birth> {
+        *self.birth.lock()
     }
 
     /// Fetches series. Nothing found is an empty reply.
@@ -503,10 +512,13 @@ impl Client {
                 Kind::Broken(causes(&error))
             }
         })?;
-        match response.status() {
-            StatusCode::OK => {}
-            StatusCode::NOT_FOUND => return Ok(None),
-            status => return Err(refusal(status, response.into_body()).await),
+        let status = response.status();
+        if !matches!(status, StatusCode::OK | StatusCode::NOT_FOUND) {
+            return Err(refusal(status, response.into_body()).await);
+        }
+        *self.birth.lock() = Some(birth_of(response.headers()));
+        if status == StatusCode::NOT_FOUND {
+            return Ok(None);
         }
         let format = content_format(&response).unwrap_or(call.format);
         let (head, body) = response.into_parts();
@@ -556,6 +568,12 @@ fn take(allowance: &Allowance, bytes: u64) -> Result<(), Kind> {
 
 fn content_format(response: &Response<Incoming>) -> Option<Format> {
     Format::from_content_type(response.headers().get(header::CONTENT_TYPE)?.to_str().ok()?)
+}
+
+/// Peers say nothing of it.
+fn birth_of(head: &HeaderMap) -> Birth {
+    let text = head.get(BORN_HEADER).and_then(|text| text.to_str().ok());
+    text.and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
 /// The status with the first line of the words that came along.

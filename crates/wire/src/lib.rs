@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 
+pub mod birth;
 pub mod carbonlink;
 pub mod carbonpb;
 pub mod framing;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 mod deaths;
+mod empty_disk;
 mod findings;
 mod folds;
 mod grafana;

@@ -12,11 +12,11 @@ use serde_json::json;
 use super::jobs::{self, Settle};
 use super::plan::rings;
 use crate::invocation::{Context, EXIT_PARTIAL, Failure, Run};
-use crate::moves::batches;
 use crate::moves::fleet::Fleet;
 use crate::moves::job::{Manner, Tally, fetch_all};
 use crate::moves::lease::Leases;
 use crate::moves::sweep::{Findings, Scope, sweep};
+use crate::moves::{batches, births};
 
 /// How long a node may take to tell its holes.
 const WAIT: Duration = Duration::from_secs(20);
@@ -216,6 +216,9 @@ impl Sweep {
             tally.count(&self.fleet, &batch, &outcome);
         }
         leases.end().await;
+        if let Some(node) = self.scope.node.filter(|_| tally.faults.is_empty()) {
+            births::tell_complete(&self.fleet, &[node], self.since).await?;
+        }
         Ok(tally)
     }
 

@@ -14,11 +14,12 @@ use wire::moves::{
 };
 
 use super::batches::{self, Batch};
+use super::births;
 use super::fleet::{Away, Fleet, Rings, check_relays};
 use super::journal::{Journal, Record};
 use super::lease::Leases;
 use super::pace::Pace;
-use super::plan::{self, Action, Header, Step};
+use super::plan::{self, Action, Header, Kind, Step};
 use crate::invocation::Failure;
 
 /// How long a node may take for one batch.
@@ -210,7 +211,28 @@ impl Job {
             progress(finished, tasks.len() as u64);
         }
         leases.end().await;
+        if away.is_empty() && tally.faults.is_empty() {
+            let whole = self.filled_nodes()?;
+            births::tell_complete(&self.fleet, &whole, self.header.since).await?;
+        }
         Ok(tally)
+    }
+
+    /// The nodes that have been given all that they own: one that is filled, or is new in the ring.
+    fn filled_nodes(&self) -> Result<Vec<u16>, Failure> {
+        let cluster = self.cluster()?;
+        let is_new = |&node: &u16| {
+            cluster
+                .transition()
+                .is_some_and(|old| old.nodes().iter().all(|one| one.name != self.fleet.name(node)))
+        };
+        let targets: BTreeSet<u16> =
+            self.steps.iter().flat_map(|step| step.targets.iter().copied()).collect();
+        Ok(match self.header.kind {
+            Kind::Replace | Kind::Fill => targets.into_iter().collect(),
+            Kind::Rebalance => targets.into_iter().filter(is_new).collect(),
+            Kind::Drain | Kind::Decommission => Vec::new(),
+        })
     }
 
     fn note_copied(

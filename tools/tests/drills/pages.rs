@@ -76,6 +76,17 @@ impl Drill {
         (self.load.names.len() * 3 / 20).to_string()
     }
 
+    /// When each node began, as it says.
+    async fn births(&self) -> Vec<i64> {
+        let mut births = Vec::new();
+        for node in &self.nodes {
+            let answer = testkit::ask(node.address("admin"), "GET", "/admin/birth", "", b"").await;
+            let birth: serde_json::Value = serde_json::from_str(answer.text()).unwrap();
+            births.push(birth["born"].as_i64().unwrap());
+        }
+        births
+    }
+
     /// How many copies the journal of a plan tells of.
     pub(crate) fn copied(&self, plan: &str) -> usize {
         let journal = std::fs::read_to_string(self.path(&format!("{plan}.journal")));
@@ -150,7 +161,13 @@ async fn a_node_comes_back_with_an_empty_disk() {
     drill.nodes[2].stop();
     drill.lose_disk(2);
     drill.nodes[2].run();
+    let own = drill.births().await[2];
     drill.type_page(REPLACE, 0);
+    let births = drill.births().await;
+    assert!(
+        births[2] <= own && births[2] == *births.iter().min().unwrap(),
+        "{births:?}, was {own}"
+    );
     drill.end(watch, None).await;
 }
 

@@ -9,7 +9,8 @@ use remote::{Deadline, FetchReply, FetchRequest, FetchStream, Target};
 use tokio::task::JoinSet;
 use wire::pb_v3::Hole;
 
-use super::merging::{Key, Merging, Ranks};
+use super::births::Births;
+use super::merging::{Copies, Merging, Ranks};
 use super::tally::is_refilled;
 use super::{Tally, View};
 use crate::failure::Failure;
@@ -25,6 +26,7 @@ const OPEN_SLOTS: i64 = 2;
 /// What exact names with the same owners got.
 struct Part {
     groups: Vec<Group>,
+    births: Option<Births>,
     gathered: Gathered<FetchReply>,
     /// Copies read because the first ones may lack points.
     further: Vec<(usize, FetchReply)>,
@@ -33,7 +35,7 @@ struct Part {
 /// What has come of all parts of a request.
 #[derive(Default)]
 struct Found {
-    copies: BTreeMap<Key, Vec<Replica>>,
+    copies: Copies,
     tally: Tally,
     /// Why a part got no answer.
     refusal: Option<Failure>,
@@ -49,10 +51,13 @@ impl Found {
     }
 
     fn add_part(&mut self, view: &View, part: Part, ranks: &Ranks, now: i64) {
-        let replies: Vec<_> = part.gathered.answers.into_iter().chain(part.further).collect();
+        let Part { groups, births, gathered, further } = part;
+        let replies: Vec<_> = gathered.answers.into_iter().chain(further).collect();
         let holes_of: Vec<(usize, &[Hole])> =
             replies.iter().map(|(node, reply)| (*node, holes(reply))).collect();
-        self.tally.add_unproven(view, &part.groups, &holes_of, now);
+        self.tally.add_unproven(&groups, &holes_of, births.as_ref(), now);
+        let answered: Vec<usize> = replies.iter().map(|(node, _)| *node).collect();
+        let mut copies = Copies::new();
         for (node, reply) in replies {
             self.tally.add_meta(view, node, reply.meta.as_ref());
             let holes: Arc<[Hole]> = holes(&reply).into();
@@ -60,9 +65,14 @@ impl Found {
                 let rank = ranks.get(&series.path_expression).copied().unwrap_or(usize::MAX);
                 let key = (rank, series.path_expression.clone(), series.name.clone());
                 let holes = Arc::clone(&holes);
-                self.copies.entry(key).or_default().push(Replica { node, series, holes });
+                copies.entry(key).or_default().push(Replica { node, series, holes });
             }
         }
+        if let Some(births) = births {
+            let is_heard = |node| answered.contains(&node);
+            copies.values_mut().for_each(|copies| births.add_holes(&groups, is_heard, copies));
+        }
+        self.copies.extend(copies);
     }
 }
 
@@ -95,7 +105,9 @@ impl View {
             found.add(self, &gathered);
             let holes: Vec<(usize, &[Hole])> =
                 gathered.answers.iter().map(|(node, stream)| (*node, stream.holes())).collect();
-            found.tally.add_unproven(self, self.topology.everything(), &holes, now);
+            let births = self.births(window, now);
+            let everything = self.topology.everything();
+            found.tally.add_unproven(everything, &holes, births.as_ref(), now);
             streams = gathered.answers;
         }
         while let Some(part) = parts.join_next().await {
@@ -109,7 +121,9 @@ impl View {
         }
         let (mut tally, order) = (found.tally, (ranks, is_ordered));
         let (view, deadline) = (Arc::clone(self), deadline.clone());
-        let merging = Merging::new(view, order, found.copies, streams, deadline, &mut tally).await;
+        let births = self.births(window, now);
+        let parts = (found.copies, streams);
+        let merging = Merging::new(view, order, parts, births, deadline, &mut tally).await;
         Ok((merging, tally))
     }
 
@@ -136,9 +150,17 @@ impl View {
         deadline: &Deadline,
     ) -> Part {
         let began = self.context.clock.monotonic();
-        let gathered = self.ask_owners(&request, &groups, deadline).await;
-        let further = self.read_further(&request, &groups, &gathered, began, deadline).await;
-        Part { groups, gathered, further }
+        let (window, now) = (request.window, request.plan.now);
+        let mut first = groups.clone();
+        if let Some(births) = self.births(window, now) {
+            births.sort(&mut first);
+        }
+        let gathered = self.ask_owners(&request, &first, deadline).await;
+        // Some may have been heard for the first time.
+        let births = self.births(window, now);
+        let whole = Whole { groups: &groups, births: births.as_ref(), now };
+        let further = self.read_further(&request, &whole, &gathered, began, deadline).await;
+        Part { groups, births, gathered, further }
     }
 
     async fn ask_owners(
@@ -152,7 +174,7 @@ impl View {
             &self.nodes,
             groups,
             manner,
-            |_| true,
+            |_, _| true,
             |node, deadline| {
                 let request = Arc::clone(request);
                 async move { node.client.fetch(&request, &deadline).await }
@@ -167,7 +189,12 @@ impl View {
         deadline: &Deadline,
     ) -> Gathered<FetchStream> {
         // A node of ours that missed nothing leaves nothing for others to add.
-        let is_sure = |stream: &FetchStream| stream.is_ordered() && stream.holes().is_empty();
+        let (window, now, count) = (request.window, request.plan.now, self.nodes.len());
+        let is_sure = |node: usize, stream: &FetchStream| {
+            let births = self.births(window, now);
+            let is_younger = births.is_some_and(|births| births.doubts(node, 0..count));
+            stream.is_ordered() && stream.holes().is_empty() && !is_younger
+        };
         let manner = self.manner(Kind::Render, Breadth::Everyone, deadline);
         gather(&self.nodes, self.topology.everything(), manner, is_sure, |node, deadline| {
             let request = Arc::clone(request);
@@ -182,7 +209,7 @@ impl View {
     async fn read_further(
         &self,
         request: &FetchRequest,
-        groups: &[Group],
+        whole: &Whole<'_>,
         gathered: &Gathered<FetchReply>,
         began: Duration,
         deadline: &Deadline,
@@ -191,9 +218,10 @@ impl View {
             let answered = gathered.answers.iter().any(|(answered, _)| answered == node);
             !answered && !self.nodes[*node].health.is_suspect()
         };
-        let others = groups.iter().map(|group| group.iter().copied().filter(usable).collect());
+        let groups = whole.groups.iter();
+        let others = groups.map(|group| group.iter().copied().filter(usable).collect());
         let others: Vec<Group> = others.filter(|group: &Group| !group.is_empty()).collect();
-        let targets = lacking(request, gathered);
+        let targets = whole.lacking(request, gathered);
         if others.is_empty() || targets.is_empty() || gathered.answers.is_empty() {
             return Vec::new();
         }
@@ -244,29 +272,42 @@ fn holes(reply: &FetchReply) -> &[Hole] {
     reply.meta.as_ref().map_or(&[], |meta| &meta.holes)
 }
 
-/// The targets of which no answer has a series that is known to be whole.
-fn lacking(request: &FetchRequest, gathered: &Gathered<FetchReply>) -> Vec<Target> {
-    let now = request.plan.now;
-    let whole = |target: &Target| {
-        gathered.answers.iter().any(|(_, reply)| {
-            let mut series = reply.series.iter();
-            series.any(|one| {
-                one.path_expression == target.path_expression && is_whole(one, reply, now)
-            })
-        })
-    };
-    request.targets.iter().filter(|target| !whole(target)).cloned().collect()
+/// What a series of an exact name must be like to need no other copy.
+struct Whole<'a> {
+    groups: &'a [Group],
+    births: Option<&'a Births>,
+    now: i64,
 }
 
-/// A node that sends meta knows when it may have missed points. Of others an empty slot may be one.
-fn is_whole(series: &SeriesData, reply: &FetchReply, now: i64) -> bool {
-    if reply.meta.is_none() {
-        return !has_gaps(series, now);
+impl Whole<'_> {
+    /// The targets of which no answer has a series that is known to be whole.
+    fn lacking(&self, request: &FetchRequest, gathered: &Gathered<FetchReply>) -> Vec<Target> {
+        let is_found = |target: &Target| {
+            gathered.answers.iter().any(|(node, reply)| {
+                let mut series = reply.series.iter();
+                series.any(|one| {
+                    one.path_expression == target.path_expression && self.holds(*node, one, reply)
+                })
+            })
+        };
+        request.targets.iter().filter(|target| !is_found(target)).cloned().collect()
     }
-    let touches = |hole: &Hole| hole.from_s < series.stop && hole.until_s > series.start;
-    let is_missed = holes(reply).iter().any(touches);
-    // What it is still given may be of any time.
-    !series.values.is_empty() && !is_missed && !is_refilled(holes(reply), now)
+
+    /// A node that sends meta knows when it may have missed points. Of others an empty slot may be one.
+    fn holds(&self, node: usize, series: &SeriesData, reply: &FetchReply) -> bool {
+        if reply.meta.is_none() {
+            return !has_gaps(series, self.now);
+        }
+        let mut groups = self.groups.iter().filter(|group| group.contains(&node));
+        let is_younger =
+            |births: &Births| groups.any(|group| births.doubts(node, group.iter().copied()));
+        let touches = |hole: &Hole| hole.from_s < series.stop && hole.until_s > series.start;
+        let is_missed = holes(reply).iter().any(touches);
+        // What it is still given may be of any time.
+        let is_refilled = is_refilled(holes(reply), self.now);
+        let is_doubted = is_missed || is_refilled || self.births.is_some_and(is_younger);
+        !series.values.is_empty() && !is_doubted
+    }
 }
 
 fn has_gaps(series: &SeriesData, now: i64) -> bool {

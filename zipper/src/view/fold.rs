@@ -83,13 +83,31 @@ impl View {
             !node.health.is_suspect() && !node.folds.lacks(request.window, now)
         };
         let mut readers: Vec<usize> = (0..self.nodes.len()).filter(is_trusted).collect();
+        self.leave_out_younger(&mut readers, &request);
         for _ in 0..ROUNDS_MAX {
+            let asked = readers.len();
             match self.fold_once(&mut request, &spec, &readers, deadline).await? {
-                Round::Whole(whole) => return Ok(*whole),
+                Round::Whole(whole) => {
+                    // Some may have been heard for the first time.
+                    self.leave_out_younger(&mut readers, &request);
+                    if readers.len() == asked {
+                        return Ok(*whole);
+                    }
+                }
                 Round::Without(left_out) => readers.retain(|node| !left_out.contains(node)),
             }
         }
         Err(Refusal::Readers)
+    }
+
+    /// Nodes that may lack what another owner has had since before they were born read nothing.
+    fn leave_out_younger(&self, readers: &mut Vec<usize>, request: &FetchRequest) {
+        let Some(births) = self.births(request.window, request.plan.now) else { return };
+        let groups = self.topology.everything();
+        readers.retain(|reader| {
+            let mut groups = groups.iter().filter(|group| group.contains(reader));
+            !groups.any(|group| births.doubts(*reader, group.iter().copied()))
+        });
     }
 
     /// Whether some of what is asked for was found to differ from node to node.
@@ -126,7 +144,7 @@ impl View {
             &self.nodes,
             everything,
             manner,
-            |_| true,
+            |_, _| true,
             |node, deadline| {
                 let request = Arc::clone(&request);
                 async move { node.client.fetch(&request, &deadline).await }

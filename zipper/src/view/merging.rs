@@ -9,6 +9,7 @@ use metric::SeriesData;
 use remote::{Deadline, FetchStream, RemoteError, RemoteErrorKind};
 use wire::pb_v3::Hole;
 
+use super::births::Births;
 use super::{Tally, View};
 use crate::fan_out::patience;
 use crate::merge::Replica;
@@ -19,6 +20,9 @@ pub(super) type Key = (usize, String, String);
 
 /// The same of a series that is not taken yet.
 type KeyRef<'a> = (usize, &'a str, &'a str);
+
+/// Copies of series, each in its place.
+pub(super) type Copies = BTreeMap<Key, Vec<Replica>>;
 
 /// Places of targets by their expression.
 pub(super) type Ranks = BTreeMap<String, usize>;
@@ -31,6 +35,8 @@ pub(crate) struct Merging {
     /// Copies of exact names, which were read whole.
     whole: Peekable<btree_map::IntoIter<Key, Vec<Replica>>>,
     sources: Vec<Source>,
+    /// Which nodes may lack what others have had since before they were born.
+    births: Option<Births>,
     deadline: Deadline,
     /// Series that were merged before they were asked for.
     held: VecDeque<SeriesData>,
@@ -63,8 +69,8 @@ impl Merging {
     pub(super) async fn new(
         view: Arc<View>,
         (ranks, is_ordered): (Ranks, bool),
-        whole: BTreeMap<Key, Vec<Replica>>,
-        streams: Vec<(usize, FetchStream)>,
+        (whole, streams): (Copies, Vec<(usize, FetchStream)>),
+        births: Option<Births>,
         deadline: Deadline,
         tally: &mut Tally,
     ) -> Self {
@@ -78,7 +84,8 @@ impl Merging {
         };
         let sources = streams.into_iter().map(source).collect();
         let whole = whole.into_iter().peekable();
-        let mut merging = Self { view, ranks, whole, sources, deadline, held: VecDeque::new() };
+        let held = VecDeque::new();
+        let mut merging = Self { view, ranks, whole, sources, births, deadline, held };
         for at in 0..merging.sources.len() {
             if !(is_ordered && merging.sources[at].stream.is_ordered()) {
                 merging.sort(at, tally).await;
@@ -89,7 +96,8 @@ impl Merging {
 
     /// Whether a node may have missed points of what is asked for.
     pub(crate) fn has_holes(&self) -> bool {
-        self.sources.iter().any(|source| !source.holes.is_empty())
+        let mut holes = self.sources.iter().map(|source| &source.holes);
+        self.births.is_some() || holes.any(|holes| !holes.is_empty())
     }
 
     /// Merges all that is left. Returns how many series there are.
@@ -114,8 +122,7 @@ impl Merging {
                 self.refill(at, tally).await;
             }
             let key = self.next_key()?;
-            let here = self.whole.next_if(|(other, _)| *other == key);
-            let mut copies = here.map(|(_, copies)| copies).unwrap_or_default();
+            let mut copies = Vec::new();
             for source in &mut self.sources {
                 let ranks = &self.ranks;
                 let is_next = |series: &mut SeriesData| key_of(ranks, series) == as_ref(&key);
@@ -123,6 +130,15 @@ impl Merging {
                     let (node, holes) = (source.node, Arc::clone(&source.holes));
                     copies.push(Replica { node, series, holes });
                 }
+            }
+            if let Some(births) = &self.births {
+                let groups = self.view.topology.owner_groups(&key.2);
+                let sound = self.sources.iter().filter(|one| one.state != State::Lost);
+                let answered: Vec<usize> = sound.map(|one| one.node).collect();
+                births.add_holes(&groups, |node| answered.contains(&node), &mut copies);
+            }
+            if let Some((_, whole)) = self.whole.next_if(|(other, _)| *other == key) {
+                copies.extend(whole);
             }
             if let Some(series) = self.view.merge_one(&key.2, copies, tally) {
                 return Some(series);
@@ -194,14 +210,17 @@ impl Merging {
         self.view.nodes[node].failed(&error.kind, self.patience(at), now);
         tracing::debug!(%error, "an answer broke off");
         let groups = self.view.topology.everything().iter();
-        let lost = groups.filter(|group| group.contains(&node) && !self.has_owner(group));
+        let lost = groups.filter(|group| group.contains(&node) && !self.has_owner(group, node));
         tally.lose(&self.view, node, lost, error);
     }
 
-    /// Whether a node that sends, or has sent, all it has is among these.
-    fn has_owner(&self, group: &[usize]) -> bool {
+    /// Whether a node that sends, or has sent, all that the `lost` one had is among these.
+    fn has_owner(&self, group: &[usize], lost: usize) -> bool {
+        let births = self.births.as_ref();
+        let is_younger =
+            |node| births.is_some_and(|births| births.doubts(node, std::iter::once(lost)));
         let mut sound = self.sources.iter().filter(|source| source.state != State::Lost);
-        sound.any(|source| group.contains(&source.node))
+        sound.any(|source| group.contains(&source.node) && !is_younger(source.node))
     }
 
     /// How long to wait for a node: not for ever if others have what it has.

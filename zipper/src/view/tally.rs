@@ -6,6 +6,7 @@ use remote::RemoteError;
 use wire::pb_v3::{Hole, Meta};
 
 use super::View;
+use super::births::Births;
 use crate::failure::Failure;
 use crate::fan_out::Gathered;
 use crate::topology::Group;
@@ -99,23 +100,28 @@ impl Tally {
     }
 
     /// Marks owners without an answer where those that answered are still given what they have
-    /// missed: they may not even know all names yet.
-    pub(crate) fn add_unproven(
+    /// missed, or began later than they: they may not even know all names.
+    pub(super) fn add_unproven(
         &mut self,
-        view: &View,
         groups: &[Group],
-        holes: &[(usize, &[Hole])],
+        answered: &[(usize, &[Hole])],
+        births: Option<&Births>,
         now: i64,
     ) {
-        let holes_of =
-            |node: &usize| holes.iter().find(|(other, _)| other == node).map(|(_, holes)| *holes);
-        let refilled: Vec<bool> = (0..view.nodes.len())
-            .map(|node| holes_of(&node).is_some_and(|holes| is_refilled(holes, now)))
-            .collect();
+        let refilled = answered.iter().filter(|(_, holes)| is_refilled(holes, now));
+        let refilled: Vec<usize> = refilled.map(|(node, _)| *node).collect();
+        if refilled.is_empty() && births.is_none() {
+            return;
+        }
         for group in groups {
-            let (answered, silent): (Group, Group) =
-                group.iter().partition(|node| holes_of(node).is_some());
-            if !answered.is_empty() && answered.iter().all(|&node| refilled[node]) {
+            let (heard, silent): (Group, Group) =
+                group.iter().partition(|node| answered.iter().any(|(other, _)| other == *node));
+            let lacks = |node: &usize| {
+                let is_younger =
+                    births.is_some_and(|births| births.doubts(*node, silent.iter().copied()));
+                refilled.contains(node) || is_younger
+            };
+            if !heard.is_empty() && heard.iter().all(lacks) {
                 self.missing.extend(silent);
             }
         }
