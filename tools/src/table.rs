@@ -10,7 +10,7 @@ use std::path::Path;
 
 use crate::invocation::Failure;
 
-/// What the columns are called. The last one is for readers: where a point is loaded, its age decides about its archive.
+/// What the columns are called. The last one says which archive a point is of.
 const COLUMNS: [&str; 4] = ["metric", "time", "value", "step"];
 
 /// The ending of a file that is Parquet; all others are CSV.

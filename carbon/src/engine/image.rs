@@ -4,7 +4,7 @@ use std::io;
 
 use whisper::Storage;
 
-/// Such bytes, to be read only.
+/// Such bytes; a file does not grow or shrink in memory.
 #[derive(Debug)]
 pub struct Image(pub Vec<u8>);
 
@@ -17,8 +17,12 @@ impl Storage for Image {
         Ok(())
     }
 
-    fn write_at(&mut self, _bytes: &[u8], _offset: u64) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let start = usize::try_from(offset).map_err(io::Error::other)?;
+        let end = start.checked_add(bytes.len());
+        let place = end.and_then(|end| self.0.get_mut(start..end));
+        place.ok_or(io::ErrorKind::UnexpectedEof)?.copy_from_slice(bytes);
+        Ok(())
     }
 
     fn size(&self) -> io::Result<u64> {

@@ -9,6 +9,7 @@ mod load;
 mod misplaced;
 mod select;
 mod stat;
+mod tabled;
 mod told;
 
 use jiff::Timestamp;

@@ -1,5 +1,6 @@
 //! `series`, `backup`, `restore` and `import` where things are not as they should be.
 
+use daemon::clock::Clock;
 use serde_json::Value;
 
 use crate::page::Stage;
@@ -46,4 +47,56 @@ fn tagged_series_come_back_by_name_and_damaged_files_are_named() {
     let output = plumbago(&words, b"");
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8(output.stderr).unwrap().contains("plumbago: bad: "));
+}
+
+/// The points of every archive of a tree of files, as a table tells them.
+fn told(cluster: &str) -> String {
+    printed(&["series", "dump", "--cluster", cluster, "--every-archive"], b"")
+}
+
+#[test]
+fn a_table_of_every_archive_makes_the_same_series_again() {
+    let stage = Stage::new();
+    let schemas = stage.path("schemas.conf");
+    std::fs::write(&schemas, "[all]\npattern = .*\nretentions = 10s:1h,1m:1d,10m:30d\n").unwrap();
+    let schemas = schemas.to_str().unwrap();
+    let start = || Pipeline::on(testkit::folder(), &["--nodes", "2", "--schemas", schemas]);
+    let (from, to) = (start(), start());
+    // Of each archive some points that no finer one has.
+    let now = daemon::clock::System::new().now_unix_seconds();
+    let points = |name: &'static str| {
+        [0, 10, 50, 1800, 7200, 40_000, 100_000, 2_000_000]
+            .map(|age: i64| format!("{name} {} {}\n", age as f64 / 7.0, now - age))
+    };
+    let lines = ["load.a", "disk.free;rack=b"].map(points).concat().concat();
+    printed(&["send", "--to", &from.line], lines.as_bytes());
+    let table = stage.path("all.parquet").to_str().unwrap().to_owned();
+    let dump = ["series", "dump", "--cluster", &from.cluster(), "--every-archive", "--to", &table];
+    printed(&dump, b"");
+    let cluster = to.cluster();
+    let load = ["series", "load", "--cluster", &cluster, "--schemas", schemas];
+    let dry = printed(&[&load[..], &[&table]].concat(), b"");
+    assert_eq!(dry, "node-1: 2 series to be given\nnode-2: 2 series to be given\n");
+    assert_eq!(told(&cluster).lines().count(), 1, "nothing but the head");
+    for new in [2, 0] {
+        let given = printed(&[&load[..], &["--yes", &table]].concat(), b"");
+        let line = |node| format!("{node}: 2 series taken, {new} of them new\n");
+        assert_eq!(given, ["node-1", "node-2"].map(line).concat());
+        let (before, after) = (told(&from.cluster()), told(&cluster));
+        assert_eq!(after, before);
+        for step in [",10\n", ",60\n", ",600\n"] {
+            assert!(after.contains(step), "{after}");
+        }
+    }
+    // What no archive has room for is named, and the rest goes on.
+    let odd = stage.path("odd.csv").to_str().unwrap().to_owned();
+    let rows = [(now, 7), (1_000_000, 600), (now - 1_000_000, 0)];
+    let rows = rows.map(|(time, step)| format!("odd.one,{time},5,{step}\n")).concat();
+    std::fs::write(&odd, format!("metric,time,value,step\n{rows}")).unwrap();
+    let output = plumbago(&[&load[..], &["--yes", &odd]].concat(), b"");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("odd.csv:2: no archive has 7 s a point"), "{said}");
+    assert!(said.contains("odd.csv:3: time 1000000 is beyond the archive of 600 s"), "{said}");
+    assert!(told(&cluster).contains("odd.one,") && said.contains("2 rows left out"), "{said}");
 }

@@ -33,6 +33,9 @@ pub(crate) struct DumpSeries {
     /// Only the archive of so many seconds a point; without it each time comes from the finest archive that reaches it.
     #[arg(long, value_name = "SECONDS")]
     archive: Option<u32>,
+    /// All that each archive holds, so that `series load --cluster` gives the same files again.
+    #[arg(long, conflicts_with = "archive")]
+    every_archive: bool,
     #[command(flatten)]
     series: Selection,
 }
@@ -134,7 +137,8 @@ impl DumpSeries {
             let fetched = file.fetch(begin, now, now, Some(step))?;
             for (time, value) in fetched.iter().flat_map(Fetched::points) {
                 // An interval that the finer archive has only a part of is not told twice.
-                let is_told = time.saturating_add(step.into()) > covered_from;
+                let is_covered = time.saturating_add(step.into()) > covered_from;
+                let is_told = is_covered && !self.every_archive;
                 if !is_told && (from..until).contains(&time) {
                     points.entry((std::cmp::Reverse(step), time)).or_insert(value);
                 }
