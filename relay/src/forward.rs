@@ -277,11 +277,14 @@ impl Forwarder {
     pub(crate) fn backlog(&self) -> serde_json::Value {
         let one = |node: &Arc<Node>| {
             let backlog = self.hub.backlog(node.id);
+            let (newest, done) = self.hub.newest_and_done(node.id);
             json!({
                 "node": node.name(),
                 "connected": node.is_connected(),
                 "lines": backlog.lines.max(0),
                 "bytes": backlog.bytes.max(0),
+                "newest": newest.0,
+                "done": done.0,
             })
         };
         self.all_nodes().iter().map(one).collect()

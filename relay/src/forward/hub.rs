@@ -217,4 +217,10 @@ impl Hub {
     pub(super) fn backlog(&self, node: NodeId) -> Backlog {
         self.stream.lock().backlog(node)
     }
+
+    /// The newest position, and up to which one the node never wants anything again.
+    pub(super) fn newest_and_done(&self, node: NodeId) -> (Position, Position) {
+        let stream = self.stream.lock();
+        (stream.last(), stream.place(node).map_or(stream.last(), |place| place.done))
+    }
 }

@@ -14,6 +14,10 @@ use crate::node::Node;
 /// How long a node may take for a small answer.
 const WAIT: Duration = Duration::from_secs(20);
 
+/// How often a relay is asked whether lines have arrived, and the rest in between.
+const DELIVERY_TRIES: u32 = 300;
+const DELIVERY_REST: Duration = Duration::from_millis(200);
+
 /// What a plan keeps of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct NodeAddress {
@@ -156,6 +160,43 @@ impl Fleet {
         }
         Ok(away)
     }
+}
+
+/// What a relay says of a node; others than ours say less.
+#[derive(Debug, Deserialize)]
+struct Backlog {
+    node: String,
+    /// How much it has taken.
+    #[serde(default)]
+    newest: u64,
+    /// Up to where it never sends the node anything again.
+    #[serde(default)]
+    done: u64,
+}
+
+/// Waits until these nodes have all that the relays had taken for them by now: lines of the ring before must not come when
+/// their series are put away already.
+pub(crate) async fn wait_for_relays(relays: &[String], nodes: &[&str]) -> Result<(), Failure> {
+    for relay in relays {
+        let at_relay = Node::at(relay.clone(), relay.clone())?;
+        let (mut taken, mut tries) = (None, 0);
+        loop {
+            let backlogs: Vec<Backlog> = at_relay.client.get_json("/admin/backlog", WAIT).await?;
+            let taken = *taken.get_or_insert(backlogs.iter().map(|one| one.newest).max());
+            let is_behind =
+                |one: &&Backlog| nodes.contains(&one.node.as_str()) && Some(one.done) < taken;
+            let Some(Backlog { node, .. }) = backlogs.iter().find(is_behind) else { break };
+            if tries == DELIVERY_TRIES {
+                let problem = format!(
+                    "relay {relay} still has older lines for node `{node}`; reap again when it has sent them"
+                );
+                return Err(Failure::new(problem));
+            }
+            tries += 1;
+            tokio::time::sleep(DELIVERY_REST).await;
+        }
+    }
+    Ok(())
 }
 
 /// Refuses to go on unless every relay follows exactly these rings.

@@ -15,7 +15,7 @@ use wire::moves::{
 
 use super::batches::{self, Batch};
 use super::births;
-use super::fleet::{Away, Fleet, Rings, check_relays};
+use super::fleet::{Away, Fleet, Rings, check_relays, wait_for_relays};
 use super::journal::{Journal, Record};
 use super::lease::Leases;
 use super::pace::Pace;
@@ -323,6 +323,8 @@ impl Job {
         let tasks = self.to_reap().into_iter().map(|(step, node)| (step, node, node)).collect();
         let tasks = tally.leave(&self.fleet, away, tasks);
         let nodes: BTreeSet<u16> = tasks.iter().map(|task| task.1).collect();
+        let names: Vec<&str> = nodes.iter().map(|&node| self.fleet.name(node)).collect();
+        wait_for_relays(&self.header.relays, &names).await?;
         let leases =
             Leases::take(&self.fleet, &self.header.id, nodes.into_iter().collect()).await?;
         for batch in batches::gather(tasks.iter().copied(), &self.steps) {
