@@ -11,7 +11,7 @@ use bytes::{Buf, BytesMut};
 use daemon::{Context, Running, Values};
 use parking_lot::Mutex;
 use plumbago_relay::{METRICS, SETTINGS, start};
-use testkit::{ANY_PORT, PATIENCE, send_lines_and_wait_for_close, wait_until_async};
+use testkit::{ANY_PORT, PATIENCE, ask, send_lines_and_wait_for_close, wait_until_async};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use wire::link::{Decoded, Hello, Marks, Message, Unpacker, choose_version};
@@ -296,5 +296,38 @@ async fn a_node_that_speaks_another_version_gets_its_lines_once_it_speaks_ours()
     wait_for_value(&relay, "plumbago_relay_backlog_lines", 1_000.0).await;
     node.state.lock().is_foreign = false;
     assert_eq!(node.wait_for(1_000).await, lines(0..1_000));
+    relay.stop(STOP).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_node_has_for_good_is_told_apart_from_what_it_was_sent() {
+    let folder = testkit::folder();
+    let log = folder.path().join("log");
+    let node = LinkNode::start().await;
+    let relay = relay(&node, folder.path(), Some(&log), "none").await;
+    let admin = relay.address("admin").unwrap();
+    let newest_and_done = async || {
+        let answer = ask(admin, "GET", "/admin/backlog", "", b"").await;
+        let told: serde_json::Value = serde_json::from_str(answer.text()).unwrap();
+        ["newest", "done"].map(|what| told[0][what].as_u64().unwrap())
+    };
+    let all_done = async || {
+        wait_until_async("all to be done", PATIENCE, async || {
+            let [newest, done] = newest_and_done().await;
+            (newest == done).then_some(newest)
+        })
+        .await
+    };
+    send(&relay, 0..1_000).await;
+    node.wait_for(1_000).await;
+    let first = all_done().await;
+    node.state.lock().withholds = true;
+    send(&relay, 1_000..2_000).await;
+    node.wait_for(2_000).await;
+    let [newest, done] = newest_and_done().await;
+    assert!(newest > first && done == first, "{first} {done} {newest}");
+    node.state.lock().withholds = false;
+    send(&relay, 2_000..2_001).await;
+    assert!(all_done().await >= newest);
     relay.stop(STOP).await.unwrap();
 }

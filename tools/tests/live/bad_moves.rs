@@ -2,11 +2,16 @@
 //! another ring. What can be moved is moved, the rest is named once and stays where it is.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use daemon::{Context, Running, Values};
+use serde_json::Value;
 use testkit::{ANY_PORT, wait_until};
 
 use crate::bad_input::{said, text, whisper_file};
@@ -262,4 +267,47 @@ async fn a_name_in_a_plan_leads_nowhere_out_of_the_tree() {
     assert_eq!(telling(&lines, "the name is not canonical"), 1, "{lines:?}");
     assert_eq!((old.files(), new.files()), (SOUND, SOUND - 1));
     assert!(!moving.root().join("moved").exists());
+}
+
+/// A relay of this ring that has lines for the node `old`, until it was asked for the third time.
+fn slow_relay(ring: String, asked: Arc<AtomicU64>) -> String {
+    let listener = TcpListener::bind(ANY_PORT).unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map(Result::unwrap) {
+            let mut head = BufReader::new(&stream).lines().map(Result::unwrap);
+            let request = head.next().unwrap_or_default();
+            head.take_while(|line| !line.is_empty()).for_each(drop);
+            let body = if request.contains("/admin/backlog") {
+                let done = asked.fetch_add(1, Ordering::Relaxed) + 7;
+                format!("[{{\"node\":\"old\",\"newest\":9,\"done\":{done}}}]")
+            } else {
+                format!("{{\"ring_fingerprint\":\"{ring}\",\"ring_leaving\":\"\"}}")
+            };
+            let head = format!("content-length: {}\r\nconnection: close", body.len());
+            write!(stream, "HTTP/1.1 200 OK\r\n{head}\r\n\r\n{body}").unwrap();
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_put_away_that_a_relay_may_still_send_points_of() {
+    let moving = Move::new();
+    write_tree(&moving.root().join("old"));
+    let old = Node::start(moving.root(), "old", &[]).await;
+    let new = Node::start(moving.root(), "new", &[]).await;
+    moving.plan(&[&old], &[&new], SOUND);
+    let plan = fs::read_to_string(moving.root().join("plan")).unwrap();
+    let header: Value = serde_json::from_str(plan.lines().next().unwrap()).unwrap();
+    let (asked, ring) = (Arc::new(AtomicU64::new(0)), header["ring"].as_str().unwrap().to_owned());
+    let relay = slow_relay(ring, Arc::clone(&asked));
+    write_cluster(&moving.root().join("cluster.toml"), &[&new]);
+    moving.ends("apply plan --yes", 0, "");
+    moving.ends("verify plan", 0, "");
+    let with_relay = plan.replacen("\"relays\":[]", &format!("\"relays\":[\"{relay}\"]"), 1);
+    fs::write(moving.root().join("plan"), with_relay).unwrap();
+    moving.ends("reap plan --yes", 0, &format!("{SOUND} trashed"));
+    assert_eq!(asked.load(Ordering::Relaxed), 3, "until it had sent them");
+    assert_eq!((old.files(), new.files()), (0, SOUND));
 }
