@@ -1,8 +1,9 @@
 //! Criterion benches of the hot paths, and the inputs they share: `cargo bench -p plumbago-benches`. What loads a whole node
-//! is a program: `load-node`, `read-load`.
+//! is a program: `load-node`, `read-load`, `link-load`, `window-load`.
 #![forbid(unsafe_code)]
 
 pub mod node;
+pub mod relay;
 
 /// Names of the shape that fleets send: `fleet.hostNNNN.cpu.M`, all different.
 #[must_use]

@@ -99,10 +99,7 @@ impl Node {
     /// # Errors
     /// A system without `/proc`.
     pub fn resident_mb(&self) -> Result<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|line| line.split_ascii_whitespace().next());
-        Ok(kib.context("an odd /proc/PID/status")?.parse::<f64>()? * 1024.0 / 1e6)
+        memory_mb(self.process.id(), "VmRSS:")
     }
 }
 
@@ -123,6 +120,17 @@ pub fn cpu_s(process: u32) -> Result<f64> {
     let (_name, fields) = stat.rsplit_once(") ").context("an odd /proc/PID/stat")?;
     let ticks: f64 = fields.split(' ').skip(11).take(2).flat_map(str::parse::<f64>).sum();
     Ok(ticks / TICKS_PER_SECOND)
+}
+
+/// Megabytes (10⁶) of a process, by this line of its status.
+///
+/// # Errors
+/// A system without `/proc`.
+pub fn memory_mb(process: u32, line: &str) -> Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let found = status.lines().find_map(|found| found.strip_prefix(line));
+    let kib = found.and_then(|found| found.split_ascii_whitespace().next());
+    Ok(kib.context("an odd /proc/PID/status")?.parse::<f64>()? * 1024.0 / 1e6)
 }
 
 /// Ports that were given: one that nobody has bound yet would be given again otherwise.

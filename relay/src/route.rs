@@ -281,8 +281,21 @@ impl<'a> Batches<'a> {
                 .for_each(|point| self.send(cluster, key.of(&point.name), point, None));
         };
         self.to_cluster[cluster] += points.len() as u64;
+        self.make_room(points, &sets);
         for (point, set) in points.iter().zip(sets) {
             batch(&mut self.by_set, set as usize).push(point);
+        }
+    }
+
+    /// Room for all lines of each set at once: batches that grow copy what they hold, and keep up to twice as much as that.
+    fn make_room(&mut self, points: &[Point<'_>], sets: &[u32]) {
+        let count = sets.iter().max().map_or(0, |set| *set as usize + 1);
+        let mut bytes = vec![0; count];
+        for (point, set) in points.iter().zip(sets) {
+            bytes[*set as usize] += point.line.map_or(0, |line| line.len() + 1);
+        }
+        for (set, bytes) in bytes.into_iter().enumerate().filter(|(_, bytes)| *bytes > 0) {
+            batch(&mut self.by_set, set).make_room(bytes);
         }
     }
 

@@ -151,7 +151,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "log_buffer_bytes_max",
         Kind::Bytes,
-        "64MiB",
+        "32MiB",
         "Memory for what the log's disk has not taken yet. When it is full, senders wait.",
     ),
     Setting::new(

@@ -7,15 +7,13 @@
 
 use std::env;
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::thread;
 
 use anyhow::{Context, Result, bail};
 use daemon::clock::{Clock, System};
-use plumbago_benches::node::{Node, cpu_s, free_ports, get, wait_until, wait_until_ready};
+use plumbago_benches::node::{Node, free_ports, wait_until};
+use plumbago_benches::relay::Relay;
 
 const NAMES: usize = 100_000;
 const NODES: usize = 4;
@@ -32,53 +30,6 @@ fn main() -> Result<()> {
         [lines, "link"] => load(lines.parse()?, true),
         [lines, "plain"] => load(lines.parse()?, false),
         _ => bail!("use: link-load [LINES] [link|plain]"),
-    }
-}
-
-/// A relay in a process of its own, killed at the end.
-struct Relay {
-    process: Child,
-    line: u16,
-    admin: u16,
-}
-
-impl Relay {
-    fn start(folder: &Path) -> Result<Self> {
-        let program = env::current_exe()?.with_file_name("plumbago-relay");
-        let [line, pickle, admin] = free_ports()?;
-        let address = |port| format!("127.0.0.1:{port}");
-        let process = Command::new(&program)
-            .args(["--line", &address(line), "--pickle", &address(pickle)])
-            .args(["--admin", &address(admin), "--self-metrics-interval", "0s"])
-            .arg("--cluster")
-            .arg(folder.join("cluster.toml"))
-            .arg("--log")
-            .arg(folder.join("relay-log"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .with_context(|| format!("{}: build it first", program.display()))?;
-        let mut relay = Self { process, line, admin };
-        wait_until_ready(&mut relay.process, admin)?;
-        Ok(relay)
-    }
-
-    /// A number of the relay, over all nodes.
-    fn sum(&self, name: &str) -> Result<f64> {
-        let metrics = get(self.admin, "/metrics")?;
-        let of = |line: &str| {
-            let (found, value) = line.rsplit_once(' ')?;
-            (found.split('{').next() == Some(name)).then(|| value.parse::<f64>().ok())?
-        };
-        Ok(metrics.lines().filter_map(of).sum())
-    }
-}
-
-impl Drop for Relay {
-    fn drop(&mut self) {
-        // It may have died already; its numbers say so elsewhere.
-        drop(self.process.kill());
-        drop(self.process.wait());
     }
 }
 
@@ -116,29 +67,21 @@ fn lines(first: usize, count: usize) -> Vec<u8> {
     text
 }
 
-/// Sends on one connection and waits for the close that says that the relay has all.
-fn send(port: u16, text: &[u8]) -> Result<()> {
-    let mut connection = TcpStream::connect(("127.0.0.1", port))?;
-    connection.write_all(text)?;
-    connection.shutdown(Shutdown::Write)?;
-    connection.read_to_end(&mut Vec::new())?;
-    Ok(())
-}
-
 fn load(count: usize, by_link: bool) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let nodes = nodes(folder.path(), by_link)?;
-    let relay = Relay::start(folder.path())?;
+    let cluster = folder.path().join("cluster.toml");
+    let cluster = cluster.to_str().context("a folder whose name is no text")?;
+    let relay = Relay::start(folder.path(), &["--cluster", cluster])?;
     let texts: Vec<Vec<u8>> = (0..CONNECTIONS).map(|first| lines(first, count)).collect();
     let cpu = || -> Result<(f64, f64)> {
         let of_nodes = nodes.iter().map(Node::cpu_s).sum::<Result<f64>>()?;
-        Ok((cpu_s(relay.process.id())?, of_nodes))
+        Ok((relay.cpu_s()?, of_nodes))
     };
     let (before, clock) = (cpu()?, System::new());
     let began = clock.monotonic();
     thread::scope(|scope| {
-        let senders: Vec<_> =
-            texts.iter().map(|text| scope.spawn(|| send(relay.line, text))).collect();
+        let senders: Vec<_> = texts.iter().map(|text| scope.spawn(|| relay.send(text))).collect();
         senders.into_iter().try_for_each(|sender| sender.join().expect("no panic in a sender"))
     })?;
     let sent = clock.monotonic() - began;
@@ -160,5 +103,6 @@ fn load(count: usize, by_link: bool) -> Result<()> {
         (after.1 - before.1) / millions
     );
     println!("{received} points received of {}", count * COPIES);
+    println!("the relay held at most {:.0} MB", relay.most_resident_mb()?);
     Ok(())
 }

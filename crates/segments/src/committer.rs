@@ -59,6 +59,8 @@ pub struct Committer {
     retry_at: Option<Duration>,
     back_off: Duration,
     spare: Vec<Vec<u8>>,
+    /// What the last chunk had: a new buffer that begins so large need not grow.
+    chunk_bytes: usize,
 }
 
 impl std::fmt::Debug for Committer {
@@ -84,6 +86,7 @@ impl Committer {
             retry_at: None,
             back_off: BACK_OFF_MIN,
             spare: Vec::new(),
+            chunk_bytes: 0,
         }
     }
 
@@ -186,8 +189,11 @@ impl Committer {
     /// Takes all that has gathered.
     fn take(&mut self) {
         let shared = &self.shared;
-        let chunk = shared.inbox.lock().buffer.take(self.spare.pop().unwrap_or_default());
+        let fresh = || Vec::with_capacity(self.chunk_bytes.min(SPARE_BYTES_MAX));
+        let empty = self.spare.pop().unwrap_or_else(fresh);
+        let chunk = shared.inbox.lock().buffer.take(empty);
         if let Some(mut chunk) = chunk {
+            self.chunk_bytes = chunk.bytes.len();
             chunk.seal();
             shared.watermarks.raise_taken(chunk.last);
             self.held.push_back(chunk);

@@ -16,6 +16,11 @@ impl LineBatch {
         Self { bytes, lines }
     }
 
+    /// Makes room for exactly so many bytes more.
+    pub(crate) fn make_room(&mut self, bytes: usize) {
+        self.bytes.reserve_exact(bytes);
+    }
+
     /// Adds a point: its own line where that may stand as it is, a new one where not.
     pub(crate) fn push(&mut self, point: &Point<'_>) {
         if let Some(line) = point.line {

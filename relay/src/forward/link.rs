@@ -107,10 +107,12 @@ impl<R: AsyncRead + Unpin> Talk<'_, R> {
         self.confirm(marks);
         let bytes_max = if node.has_log() { UNREAD_BYTES_MAX } else { UNREAD_IN_MEMORY_BYTES_MAX };
         let mut back = pin!(back);
+        // What the node says does not end a reading of the log that has begun for it.
+        let mut next = pin!(node.next(None));
         let other = loop {
             let may_send = self.flight.amount().1 < bytes_max;
             let taken = tokio::select! {
-                taken = node.next(None), if may_send => taken,
+                taken = &mut next, if may_send => taken,
                 event = self.event() => {
                     if event? == Event::Tick {
                         self.say(writer, &Message::Alive).await?;
@@ -121,6 +123,7 @@ impl<R: AsyncRead + Unpin> Talk<'_, R> {
             };
             let Some(taken) = taken else { break None };
             self.give(writer, &taken).await?;
+            next.set(node.next(None));
         };
         writer.shutdown().await?;
         // What is not confirmed by then is asked for at the next hello.
