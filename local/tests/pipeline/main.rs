@@ -9,6 +9,7 @@ mod folds;
 mod grafana;
 mod leaving;
 mod link_tls;
+mod page;
 mod refusals;
 mod sealed;
 
