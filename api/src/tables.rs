@@ -67,7 +67,8 @@ pub const SETTINGS: &[Setting] = &[
         "true",
         "Has storage nodes add up, average or count series, or take the least or the greatest, where \
          a function needs nothing else of them (sumSeries and the like, aggregate, groupByNode, \
-         groupByNodes), so that few bytes travel. Sums may differ from graphite-web's in the last \
+         groupByNodes), and merge the points of plain patterns for maxDataPoints, so that few bytes \
+         travel. Sums may differ from graphite-web's in the last \
          digits: they carry what rounding takes away.",
     ),
     Setting::new("targets_max", Kind::Count, "1000", "Targets of one request."),

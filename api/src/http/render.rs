@@ -77,7 +77,10 @@ async fn picture(api: &Arc<Api>, call: &Call, kind: image::Kind) -> Result<Respo
 async fn listing(api: &Arc<Api>, call: &Call, format: Format) -> Result<Response, Refusal> {
     let wrapping = call.wrapping()?;
     let request = request(api, call, format == Format::V3 && !call.message.is_empty())?;
-    let planned = plan(api, request)?;
+    let mut planned = plan(api, request)?;
+    if format == Format::Json && !call.params.is_on("meta") {
+        planned = planned.in_bands();
+    }
     let good_for = answers::good_for(api, call)?;
     let place = Place::of(api, call, &planned.request, &planned.targets, good_for);
     let turn = match &place {
@@ -207,6 +210,15 @@ fn from_message(call: &Call, now: i64) -> Result<Request, Refusal> {
 pub(super) struct Planned {
     pub(super) request: Arc<Request>,
     pub(super) targets: Vec<Arc<Expr>>,
+}
+
+impl Planned {
+    /// Leaves it to the store to merge points, where nothing else is done with them.
+    fn in_bands(self) -> Self {
+        let Self { request, targets } = self;
+        let request = Arc::unwrap_or_clone(request).in_bands(&targets);
+        Self { request: Arc::new(request), targets }
+    }
 }
 
 /// Parses the targets, or takes them from those parsed before.

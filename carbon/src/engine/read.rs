@@ -133,7 +133,8 @@ impl Reading {
         }
     }
 
-    fn into_series(self, name: String) -> SeriesData {
+    /// As a series of this name.
+    pub(crate) fn into_series(self, name: String) -> SeriesData {
         let mut column = Vec::new();
         self.fill(&mut column);
         let (start, step) = self.grid();

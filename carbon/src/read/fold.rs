@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crc32fast::Hasher;
+use query::fold::Fold;
 use query::{FoldSpec, Folded};
 use wire::pb_v3::{self, FoldedRange, Meta};
 
@@ -17,6 +18,9 @@ use crate::engine::Reading;
 use crate::index::Found;
 use crate::placement::Placement;
 use crate::series::SeriesId;
+
+/// Most points of series by themselves in a reply, which is held whole; more are sent piece by piece.
+const BAND_POINTS_MAX: u64 = 1 << 20;
 
 /// What is asked for.
 #[derive(Debug)]
@@ -46,6 +50,8 @@ enum Refusal {
     Steps,
     #[error("a file cannot be read")]
     Unreadable,
+    #[error("there are more series than are sent at once")]
+    TooMany,
 }
 
 /// What this node reads of what it holds.
@@ -239,7 +245,14 @@ impl Work {
                 self.hits.push(Hit { name: path.path, id, range });
             }
         }
-        Ok(())
+        match self.spec.fold {
+            Fold::Bands(points_max)
+                if self.hits.len() as u64 * u64::from(points_max) > BAND_POINTS_MAX =>
+            {
+                Err(Refusal::TooMany)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Reads a piece, in the order of its files.
@@ -273,9 +286,13 @@ impl Work {
         let mut column = Vec::new();
         for (hit, reading) in self.hits[first..].iter().zip(readings) {
             let Some(reading) = reading else { continue };
-            reading.fill(&mut column);
             let folded = &mut self.ranges[hit.range].folded;
-            let added = folded.add(&self.spec, &hit.name, reading.grid(), &column);
+            let added = if let Fold::Bands(points_max) = self.spec.fold {
+                folded.add_in_bands(points_max, reading.into_series(hit.name.clone()))
+            } else {
+                reading.fill(&mut column);
+                folded.add(&self.spec, &hit.name, reading.grid(), &column)
+            };
             added.or(Err(Refusal::Steps))?;
         }
         Ok(())

@@ -14,12 +14,12 @@ use crate::ast::{CallExpr, Expr, TemplateExpr};
 use crate::brake::Brake;
 use crate::call::Call;
 use crate::error::EvalError;
-use crate::fold::Folded;
+use crate::fold::{Folded, FoldedGroup};
 use crate::function::{Body, WindowRule, find};
 use crate::parse::{DEPTH_MAX, parse, parse_prefix};
 use crate::plan::{Fetch, Folds, Window, folds};
 use crate::request::Request;
-use crate::series::{Consolidation, SERIES_BYTES, Series, Values};
+use crate::series::{Consolidation, Grid, SERIES_BYTES, Series, Values};
 use crate::value::Value;
 
 /// A fetched series with its column shared, so that evaluating again copies no values.
@@ -101,6 +101,14 @@ impl Answer {
         }
     }
 
+    /// Where the points of its series lay before the store merged them, if it has.
+    fn unmerged(&self) -> Option<Grid> {
+        match &self.0 {
+            Found::Series(_) => None,
+            Found::Folded(folded) => folded.unmerged(),
+        }
+    }
+
     /// About how much memory it takes.
     pub fn bytes(&self) -> u64 {
         let bytes = |s: &Fetched| SERIES_BYTES + (s.name.len() + s.values.len() * 8) as u64;
@@ -157,6 +165,16 @@ impl Data {
     /// About how much memory it takes.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+}
+
+impl Data {
+    /// Whether all that was fetched was merged by the store, from points on one grid.
+    fn is_on_one_grid(&self) -> bool {
+        let mut grids =
+            self.answers.values().filter(|answer| answer.series() > 0).map(Answer::unmerged);
+        let first = grids.next();
+        first.is_none_or(|first| first.is_some() && grids.all(|grid| grid == first))
     }
 }
 
@@ -222,6 +240,18 @@ impl Scope {
             };
         }
         Value::Text(path)
+    }
+
+    /// The pattern that an expression is, if it is one and nothing else.
+    pub(crate) fn pattern(&self, expr: &Expr) -> Option<String> {
+        match expr {
+            Expr::Path(path) if self.literal(expr).is_none() => match self.replace(path) {
+                Value::Text(pattern) => Some(pattern),
+                _ => None,
+            },
+            Expr::Tagged { raw } => Some(raw.clone()),
+            _ => None,
+        }
     }
 
     /// Whether a path is nothing but a variable.
@@ -366,18 +396,11 @@ impl<'a> Run<'a> {
     /// The greatest step of an expression's series where it can be told without evaluating: there are some, and what is
     /// done to them leaves their points at their times.
     pub(crate) fn greatest_step(&self, expr: &Expr, scope: &Scope) -> Option<i64> {
-        let pattern = match expr {
-            Expr::Call(call) => {
-                find(&call.name).filter(|function| function.keeps_grids)?;
-                return self.greatest_step(call.args.first()?, scope);
-            }
-            Expr::Path(path) if scope.literal(expr).is_none() => match scope.replace(path) {
-                Value::Text(pattern) => pattern,
-                _ => return None,
-            },
-            Expr::Tagged { raw } => raw.clone(),
-            _ => return None,
-        };
+        if let Expr::Call(call) = expr {
+            find(&call.name).filter(|function| function.keeps_grids)?;
+            return self.greatest_step(call.args.first()?, scope);
+        }
+        let pattern = scope.pattern(expr)?;
         match &self.data.answers.get(&Fetch::new(pattern, scope.window))?.0 {
             Found::Series(answer) => answer.iter().map(|series| series.step).max(),
             Found::Folded(_) => None,
@@ -455,7 +478,11 @@ impl<'a> Run<'a> {
     }
 
     pub(crate) fn fetch(&self, pattern: String, scope: &Scope) -> Result<Value, EvalError> {
-        let fetch = Fetch::new(pattern, scope.window);
+        let fetch = self.request.fetch(pattern, scope.window);
+        if let Some(list) = self.merged(&fetch, scope)? {
+            return Ok(list);
+        }
+        let fetch = fetch.unfolded();
         let found = self.data.answers.get(&fetch);
         let Some((found, Found::Series(series))) = found.map(|found| (found, &found.0)) else {
             let mut missing = self.missing.borrow_mut();
@@ -469,6 +496,24 @@ impl<'a> Run<'a> {
         let list = Value::List(list);
         self.hold(list.bytes())?;
         Ok(list)
+    }
+
+    /// The series of a fetch, if the store has merged their points, and what all fetches found lies on one grid: else
+    /// another band may be due.
+    fn merged(&self, fetch: &Fetch, scope: &Scope) -> Result<Option<Value>, EvalError> {
+        if fetch.fold.is_none() {
+            return Ok(None);
+        }
+        let found = self.data.answers.get(fetch).map(|found| (found, &found.0));
+        let Some((found, Found::Folded(folded))) = found else { return Ok(None) };
+        if !self.data.is_on_one_grid() {
+            return Ok(None);
+        }
+        self.charge_read(found)?;
+        let groups = folded.groups().into_iter();
+        let list = Value::List(groups.map(|group| band_of(group, &fetch.pattern, scope)).collect());
+        self.hold(list.bytes())?;
+        Ok(Some(list))
     }
 
     /// Counts what was read, whoever read it.
@@ -522,4 +567,14 @@ fn series_of(fetched: &Fetched, pattern: &str, scope: &Scope) -> Series {
         values_per_point: 1,
         style: crate::series::Style::default(),
     }
+}
+
+/// A series whose points have been merged: a point each band.
+fn band_of(group: &FoldedGroup, pattern: &str, scope: &Scope) -> Series {
+    let Grid { start, end, step } = group.partial.grid();
+    let end = group.unmerged.map_or(end, |grid| grid.end);
+    let values = group.partial.finish(0.0);
+    let series = Series::new(group.first_name.clone(), start, end, step, values);
+    let (path_expression, x_files_factor) = (pattern.to_owned(), scope.x_files_factor);
+    Series { path_expression, x_files_factor, ..series }
 }

@@ -23,10 +23,12 @@ pub enum Fold {
     Max,
     /// How many are there.
     Count,
+    /// Each series by itself, with its points merged to about so many; see [`Folded::add_in_bands`].
+    Bands(u32),
 }
 
 impl Fold {
-    /// By the name of the aggregation that it stands for.
+    /// By the name of the aggregation that it stands for, if it is one.
     pub fn by_name(name: &str) -> Option<Self> {
         Some(match name {
             "sum" | "total" => Self::Sum,
@@ -46,6 +48,7 @@ impl Fold {
             Self::Min => "min",
             Self::Max => "max",
             Self::Count => "count",
+            Self::Bands(_) => "bands",
         }
     }
 }
@@ -123,6 +126,7 @@ impl Partial {
             }
             Fold::Min => self.replace(column, |value, kept| value < kept),
             Fold::Max => self.replace(column, |value, kept| value > kept),
+            Fold::Bands(_) => self.replace(column, |_, _| false),
         }
     }
 
@@ -138,7 +142,7 @@ impl Partial {
     /// Adds another partial result behind this one.
     pub fn merge(&mut self, other: &Self) -> Result<(), Mismatch> {
         let shape = |p: &Self| (p.fold, p.start, p.step, p.counts.len(), p.rest.len());
-        if shape(self) != shape(other) {
+        if shape(self) != shape(other) || matches!(self.fold, Fold::Bands(_)) {
             return Err(Mismatch);
         }
         self.series += other.series;
@@ -172,7 +176,7 @@ impl Partial {
                 match self.fold {
                     Fold::Count => count as f64,
                     Fold::Average => self.value(slot) / count as f64,
-                    Fold::Sum | Fold::Min | Fold::Max => self.value(slot),
+                    Fold::Sum | Fold::Min | Fold::Max | Fold::Bands(_) => self.value(slot),
                 }
             })
             .collect()

@@ -54,7 +54,7 @@ impl Fetch {
     }
 
     /// Whether it may mean more than one series.
-    fn is_pattern(&self) -> bool {
+    pub(crate) fn is_pattern(&self) -> bool {
         self.is_tag_query() || self.pattern.contains(['*', '?', '[', '{'])
     }
 
@@ -108,12 +108,12 @@ impl<'a> Planner<'a> {
             // A path that is one variable is that variable's value, and no pattern.
             Expr::Path(path) if scope.literal(expr).is_none() => {
                 if let Value::Text(pattern) = scope.replace(path) {
-                    self.add(Fetch::new(pattern, scope.window));
+                    self.add(self.run.request.fetch(pattern, scope.window));
                 }
                 Ok(())
             }
             Expr::Tagged { raw } => {
-                self.add(Fetch::new(raw.clone(), scope.window));
+                self.add(self.run.request.fetch(raw.clone(), scope.window));
                 Ok(())
             }
             Expr::Template(template) => {
@@ -168,11 +168,7 @@ pub(crate) fn folds(
 ) -> Option<Folds> {
     let folding = function.fold.filter(|_| request.push_down && call.kwargs.is_empty())?;
     let (first, others) = call.args.split_first()?;
-    let pattern = match first {
-        Expr::Path(path) if scope.literal(first).is_none() => scope.replace(path).to_text(),
-        Expr::Tagged { raw } => raw.clone(),
-        _ => return None,
-    };
+    let pattern = scope.pattern(first)?;
     let mut values = vec![Value::List(Vec::new())];
     for arg in others {
         values.push(scope.literal(arg)?);

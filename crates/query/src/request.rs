@@ -10,14 +10,18 @@ use crate::ast::Expr;
 use crate::brake::Brake;
 use crate::error::EvalError;
 use crate::eval::{Data, Run, Scope};
+use crate::fold::{Fold, FoldSpec};
 use crate::limits::Limits;
 use crate::parse::parse;
-use crate::plan::{Fetch, Planner};
+use crate::plan::{Fetch, Planner, Window};
 use crate::series::Series;
 
 /// Rounds of fetching and evaluating that a caller should go before it gives up: one, and one for each
 /// `moving...` with a number of points within another.
 pub const ROUNDS_MAX: usize = 16;
+
+/// Shorter bands hold a point or two of most series, and merging saves little.
+const BAND_SECONDS_MIN: i64 = 120;
 
 /// What a render request asks for.
 #[derive(Clone, Debug)]
@@ -46,6 +50,8 @@ pub struct Request {
     pub limits: Limits,
     /// Whether the store is asked to fold series where it can.
     pub push_down: bool,
+    /// What the store may make of the series of every target; see [`Request::in_bands`].
+    pub bands: Option<FoldSpec>,
 }
 
 impl Request {
@@ -65,7 +71,31 @@ impl Request {
             max_step: None,
             limits: Limits::default(),
             push_down: false,
+            bands: None,
         }
+    }
+
+    /// Has the store merge points where that shows the same as [`limit_points`](crate::consolidate::limit_points)
+    /// of all series: where every target is a pattern, and nothing else. Bands of a minute or two are no gain.
+    #[must_use]
+    pub fn in_bands(mut self, targets: &[Arc<Expr>]) -> Self {
+        let scope = Scope::new(&self);
+        let is_plain = |target: &Arc<Expr>| {
+            let pattern = scope.pattern(target);
+            pattern.is_some_and(|pattern| Fetch::new(pattern, scope.window).is_pattern())
+        };
+        let points_max = self.max_data_points.and_then(|points| u32::try_from(points).ok());
+        let points_max = points_max.filter(|&points| points > 0).unwrap_or(u32::MAX);
+        let is_gain = (self.until - self.from) / i64::from(points_max) >= BAND_SECONDS_MIN;
+        if self.push_down && is_gain && self.x_files_factor == 0.0 && targets.iter().all(is_plain) {
+            self.bands = Some(FoldSpec { fold: Fold::Bands(points_max), group_by: Vec::new() });
+        }
+        self
+    }
+
+    /// A read of series as they are, or as the store is to merge them.
+    pub(crate) fn fetch(&self, pattern: String, window: Window) -> Fetch {
+        Fetch { pattern, window, fold: self.bands.clone() }
     }
 
     /// The targets that say anything, which have to be parsed, within their limits.

@@ -327,7 +327,7 @@ pub struct Plan {
 /// Ours: a combination that nodes may begin. It is asked for one target alone.
 #[derive(Clone, PartialEq, Message)]
 pub struct Fold {
-    /// sum, average, min, max or count.
+    /// sum, average, min, max, count or bands.
     #[prost(string, tag = "1")]
     pub op: String,
     /// What series of one group share; none for one group of all.
@@ -337,6 +337,9 @@ pub struct Fold {
     /// owner among them. None: the one who is asked reads everything.
     #[prost(uint32, repeated, tag = "4")]
     pub readers: Vec<u32>,
+    /// Points a series that are wanted; means nothing but for bands.
+    #[prost(uint32, tag = "5")]
+    pub points_max: u32,
 }
 
 /// Ours: a part of a name by its place, or a tag.
@@ -411,6 +414,23 @@ pub struct FoldedGroup {
     /// Points added to each slot; none where each series has one in every slot.
     #[prost(fixed32, repeated, tag = "9")]
     pub counts: Vec<u32>,
+    /// Where points lay before they were merged into bands; none where they were not.
+    #[prost(message, optional, tag = "10")]
+    pub unmerged: Option<Grid>,
+}
+
+/// Ours: where the points of a series lie.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub struct Grid {
+    /// Time of the first slot.
+    #[prost(int64, tag = "1")]
+    pub start: i64,
+    /// First second after the last slot.
+    #[prost(int64, tag = "2")]
+    pub end: i64,
+    /// Seconds from one slot to the next.
+    #[prost(int64, tag = "3")]
+    pub step: i64,
 }
 
 /// Ours: how complete a reply is.

@@ -25,13 +25,13 @@ const SCHEMAS: &str = "[coarse]\npattern = coarse$\nretentions = 5m:1d\n\
     [rest]\npattern = .*\nretentions = 60s:1d\n";
 
 /// A pipeline, and an api beside its own that wants the series themselves.
-struct Beside {
-    pipeline: Pipeline,
+pub(super) struct Beside {
+    pub(super) pipeline: Pipeline,
     plain: Running,
 }
 
 impl Beside {
-    async fn start(data: &Path, nodes: usize) -> Self {
+    pub(super) async fn start(data: &Path, nodes: usize) -> Self {
         let schemas = data.join("schemas.conf");
         std::fs::write(&schemas, SCHEMAS).unwrap();
         let values = values(data).with("schemas", schemas.to_str().unwrap());
@@ -52,12 +52,16 @@ impl Beside {
     /// The answers with folds, and without.
     async fn ask(&self, target: &str) -> [String; 2] {
         let window = format!("from={}&until={NOW}&noCache=1", NOW - 600);
-        let form = format!("format=json&{window}&target={target}");
+        self.ask_form(&format!("format=json&{window}&target={target}")).await
+    }
+
+    /// The same, of a whole form.
+    pub(super) async fn ask_form(&self, form: &str) -> [String; 2] {
         let mut texts = [String::new(), String::new()];
         for (text, api) in texts.iter_mut().zip(self.apis()) {
             let answer = testkit::ask(api, "POST", "/render", FORM, form.as_bytes()).await;
-            assert_eq!(answer.status, 200, "{target}: {}", answer.text());
-            assert_eq!(answer.header("x-plumbago-partial"), None, "{target}");
+            assert_eq!(answer.status, 200, "{form}: {}", answer.text());
+            assert_eq!(answer.header("x-plumbago-partial"), None, "{form}");
             answer.text().clone_into(text);
         }
         texts
@@ -73,12 +77,12 @@ impl Beside {
         answer.text().lines().filter_map(value).sum()
     }
 
-    fn apis(&self) -> [std::net::SocketAddr; 2] {
+    pub(super) fn apis(&self) -> [std::net::SocketAddr; 2] {
         [self.pipeline.cluster.api(), self.plain.address("listen").unwrap()]
     }
 
     /// Sends lines and waits until each is on both of its nodes.
-    async fn load(&self, lines: &[String]) {
+    pub(super) async fn load(&self, lines: &[String]) {
         send_lines(self.pipeline.cluster.line(), lines).await;
         self.wait_for_points(2 * lines.len()).await;
     }
@@ -96,18 +100,18 @@ impl Beside {
         .await;
     }
 
-    async fn folded(&self) -> f64 {
+    pub(super) async fn folded(&self) -> f64 {
         let metric = "plumbago_zipper_folds_total{outcome=\"folded\"}";
         self.metric(self.pipeline.cluster.zipper(), metric).await
     }
 
     /// What all nodes have sent so far.
-    async fn received(&self) -> f64 {
+    pub(super) async fn received(&self) -> f64 {
         let metric = "plumbago_zipper_node_received_bytes_total";
         self.metric(self.pipeline.cluster.zipper(), metric).await
     }
 
-    async fn stop(self) {
+    pub(super) async fn stop(self) {
         self.plain.stop(STOP).await.unwrap();
         self.pipeline.stop().await;
     }

@@ -2,6 +2,7 @@
 //! also while a storage node is away; what Grafana asks; what is refused.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
+mod bands;
 mod deaths;
 mod empty_disk;
 mod findings;

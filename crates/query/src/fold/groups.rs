@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use metric::SeriesData;
+
 use super::{Fold, Mismatch, Partial};
+use crate::consolidate::limit_points;
 use crate::names::{Node, key_of};
+use crate::series::{Grid, Series};
 use crate::tags::{Tags, tags_of};
 
 /// What is to be folded, and in which groups.
@@ -26,6 +30,8 @@ pub struct FoldedGroup {
     pub tags: Tags,
     /// What they come to.
     pub partial: Partial,
+    /// Where the points lay that were merged into bands, if they were.
+    pub unmerged: Option<Grid>,
 }
 
 impl FoldedGroup {
@@ -63,6 +69,7 @@ impl Folded {
             first_name: name.to_owned(),
             tags: tags_of(name),
             partial: Partial::carrying(spec.fold, start, step, column.len()),
+            unmerged: None,
         });
         let partial = &mut group.partial;
         if (partial.start, partial.step, partial.slots()) != (start, step, column.len()) {
@@ -76,12 +83,40 @@ impl Folded {
         Ok(())
     }
 
+    /// Adds a series whose points are merged to about so many, as an answer that is shown by itself has them. All
+    /// must lie on one grid: by what they span together it is decided what is merged.
+    pub fn add_in_bands(&mut self, points_max: u32, data: SeriesData) -> Result<(), Mismatch> {
+        let SeriesData { name, start, step, values, consolidation, .. } = data;
+        let end = start.saturating_add(step.saturating_mul(values.len() as i64));
+        let unmerged = Some(Grid { start, end, step });
+        let mut list = [Series { consolidation, ..Series::new(name, start, end, step, values) }];
+        limit_points(&mut list, points_max as usize);
+        let [series] = list;
+        let band = series.step.saturating_mul(series.values_per_point as i64);
+        let column = series.points();
+        let fold = Fold::Bands(points_max);
+        let mut partial = Partial::new(fold, series.start, band, column.len());
+        partial.add(&column);
+        let (key, first_name) = (series.name.clone(), series.name.clone());
+        let tags = series.tags.clone();
+        self.merge_group(FoldedGroup { key, first_name, tags, partial, unmerged })
+    }
+
+    /// The grid of all series whose points were merged; none if none were.
+    pub fn unmerged(&self) -> Option<Grid> {
+        self.groups.values().next().and_then(|group| group.unmerged)
+    }
+
     /// Adds what other series come to behind these.
     pub fn merge(&mut self, other: Self) -> Result<(), Mismatch> {
         other.into_unordered().try_for_each(|group| self.merge_group(group))
     }
 
     pub(super) fn merge_group(&mut self, other: FoldedGroup) -> Result<(), Mismatch> {
+        let mut others = self.groups.values();
+        if others.next().is_some_and(|group| group.unmerged != other.unmerged) {
+            return Err(Mismatch);
+        }
         let Some(group) = self.groups.get_mut(&other.key) else {
             self.groups.insert(other.key.clone(), other);
             return Ok(());

@@ -4,6 +4,7 @@ use wire::pb_v3;
 
 use super::{Fold, FoldSpec, Folded, FoldedGroup, Mismatch, Partial};
 use crate::names::Node;
+use crate::series::Grid;
 
 impl FoldSpec {
     /// The message, for whoever reads everything.
@@ -13,7 +14,9 @@ impl FoldSpec {
             Node::Tag(tag) => pb_v3::GroupPart { tag: tag.clone(), ..Default::default() },
         };
         let group_by = self.group_by.iter().map(part).collect();
-        pb_v3::Fold { op: self.fold.name().to_owned(), group_by, readers: Vec::new() }
+        let points_max = if let Fold::Bands(points_max) = self.fold { points_max } else { 0 };
+        let op = self.fold.name().to_owned();
+        pb_v3::Fold { op, group_by, readers: Vec::new(), points_max }
     }
 
     /// From the message; none for what this version does not know.
@@ -22,7 +25,9 @@ impl FoldSpec {
             "" => Node::Index(part.index),
             tag => Node::Tag(tag.to_owned()),
         };
-        let fold = Fold::by_name(&message.op)?;
+        let bands = Fold::Bands(message.points_max);
+        let is_bands = message.op == bands.name() && message.points_max > 0;
+        let fold = if is_bands { bands } else { Fold::by_name(&message.op)? };
         Some(Self { fold, group_by: message.group_by.iter().map(part).collect() })
     }
 }
@@ -59,8 +64,20 @@ impl FoldedGroup {
         if rest.iter().all(|&rest| rest == 0.0) {
             rest.clear();
         }
-        let Self { key, first_name, tags, .. } = self;
-        pb_v3::FoldedGroup { key, first_name, tags, start, step, series, values, rest, counts }
+        let Self { key, first_name, tags, unmerged, .. } = self;
+        let unmerged = unmerged.map(|Grid { start, end, step }| pb_v3::Grid { start, end, step });
+        pb_v3::FoldedGroup {
+            key,
+            first_name,
+            tags,
+            start,
+            step,
+            series,
+            values,
+            rest,
+            counts,
+            unmerged,
+        }
     }
 
     fn from_message(fold: Fold, message: pb_v3::FoldedGroup) -> Result<Self, Mismatch> {
@@ -78,7 +95,8 @@ impl FoldedGroup {
             counts.resize(slots, series);
         }
         let partial = Partial { fold, start, step, series, values, rest, counts };
-        let pb_v3::FoldedGroup { key, first_name, tags, .. } = message;
-        Ok(Self { key, first_name, tags, partial })
+        let pb_v3::FoldedGroup { key, first_name, tags, unmerged, .. } = message;
+        let unmerged = unmerged.map(|pb_v3::Grid { start, end, step }| Grid { start, end, step });
+        Ok(Self { key, first_name, tags, partial, unmerged })
     }
 }
