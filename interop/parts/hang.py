@@ -1,7 +1,9 @@
-"""A storage node hangs (SIGSTOP): it takes connections and never answers. Every answer stays whole and the same, and soon costs no more than before."""
+"""A storage node hangs (SIGSTOP): it takes connections and never answers. Every answer stays whole and the same, and soon costs no more than before.
+Then one node after another hangs for a moment while sums are asked for without a pause: in the middle of a sum, too."""
 import os
 import signal
 import sys
+import threading
 import time
 import urllib.parse
 import urllib.request
@@ -16,6 +18,8 @@ RETENTIONS = "60s:1d"
 QUERIES = 400
 # The hedge delay and 20 ms more; as much again for a machine that does other things.
 P99_SECONDS_MAX = 0.080
+# Each node hangs so often, for so long, with such a rest before the next one.
+ROUNDS, HANG_SECONDS, REST_SECONDS = 3, 0.4, 0.3
 PARTIAL_HEADER = "X-Plumbago-Partial"
 
 
@@ -25,6 +29,8 @@ def name_of(host, disk):
 
 NAMES = [name_of(host, disk) for host in range(HOSTS) for disk in range(DISKS)]
 DASHBOARD = [NAMES[7:300:37], ["hang.host-03.*.bytes"], ["hang.*.disk-11.bytes"], ["sumSeries(hang.host-1*.disk-0?.bytes)"]]
+# Its place among the panels.
+SUM = 3
 
 
 class Asker:
@@ -50,6 +56,40 @@ class Asker:
         print(f"hang: {label}: {len(took)} queries, p50 {p50 * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms, longest {took[-1] * 1000:.1f} ms", flush=True)
         return p99
 
+    def sum_until(self, end):
+        """Asks for the sum alone until the end; how many answers there were, and how long the longest took."""
+        took = []
+        while not end.is_set():
+            took.append(self.ask(SUM))
+        return len(took), max(took)
+
+
+def folded(cluster):
+    return metric(cluster.zipper.admin, 'plumbago_zipper_folds_total{outcome="folded"}')
+
+
+def hang_in_turn(stage, cluster, asker):
+    """Nobody can tell by the clock when a node is in the middle of a sum, but with sums all the time most of them are."""
+    before, end, answers = folded(cluster), threading.Event(), []
+    thread = threading.Thread(target=lambda: answers.extend(asker.sum_until(end)))
+    thread.start()
+    try:
+        for node in cluster.nodes * ROUNDS:
+            node.process.send_signal(signal.SIGSTOP)
+            try:
+                time.sleep(HANG_SECONDS)
+            finally:
+                node.process.send_signal(signal.SIGCONT)
+            time.sleep(REST_SECONDS)
+    finally:
+        end.set()
+        thread.join()
+    stage.check(len(answers) == 2, "a sum had no answer")
+    count, longest = answers or (0, 0.0)
+    by_nodes = folded(cluster) - before
+    print(f"hang: each of four nodes hangs {ROUNDS} times: {count} sums, {by_nodes:.0f} added up by nodes, longest {longest * 1000:.1f} ms", flush=True)
+    stage.check(by_nodes > count / 2, f"{by_nodes} of {count} sums were added up by nodes")
+
 
 def main():
     with Stage("hang") as stage:
@@ -70,6 +110,7 @@ def main():
             victim.send_signal(signal.SIGCONT)
         stage.check(hung <= max(P99_SECONDS_MAX, 2 * before), f"p99 was {hung:.3f} s with a node that hangs, {before:.3f} s without")
         asker.run("it goes on")
+        hang_in_turn(stage, cluster, asker)
         cluster.stop()
 
 
