@@ -22,6 +22,7 @@ mod recovery;
 mod reshape;
 mod salvage;
 mod settle;
+mod sums;
 mod write;
 mod writer;
 
@@ -52,6 +53,7 @@ pub use self::read::ReadError;
 pub(crate) use self::read::Reading;
 use self::recovery::Recovery;
 pub(crate) use self::reshape::Reshaped;
+use self::sums::Sums;
 use crate::index::{Index, NameIndex, ScanReport, hour_of};
 use crate::queue::{SeriesCommand, SeriesOutcome, Turns};
 use crate::series::{LoadReport, SeriesError, SeriesId, SeriesTable};
@@ -215,6 +217,7 @@ struct Store {
     turns: Turns,
     quotas: Quotas,
     merges: Merges,
+    sums: Sums,
     updates: Budget,
     creates: Budget,
     /// Whether the disk has room for new files.
@@ -256,6 +259,7 @@ impl Engine {
             turns: Turns::new(),
             quotas: Quotas::default(),
             merges: Merges::default(),
+            sums: Sums::default(),
             updates: Budget::new(config.updates_per_second_max.into(), Duration::from_secs(1), now),
             creates: Budget::new(creates_per_second, Duration::from_secs(60), now),
             may_create: AtomicBool::new(true),
@@ -393,6 +397,7 @@ impl Engine {
         store.pending.append(points, position, store.now_s(), |id, timestamp| {
             store.index.touch(id, hour_of(timestamp.into()));
         });
+        store.sums.note(points);
         if store.is_pressed() {
             store.wake.notify_all();
         }
@@ -629,6 +634,7 @@ impl Store {
     /// Drops what waits for a series, its place in the index and its name. False if there was none.
     fn forget(&self, id: SeriesId) -> bool {
         self.counters.points_of_deleted.add(self.pending.discard(id) as u64);
+        self.sums.drop_one(id);
         self.index.remove(id);
         self.table.remove(id)
     }
@@ -638,6 +644,7 @@ impl Store {
         let Some(path) = self.path(id) else { return false };
         let gone = self.pending.of(id).is_empty() && !path.exists();
         if gone {
+            self.sums.drop_one(id);
             self.index.remove(id);
             self.table.remove(id);
         }

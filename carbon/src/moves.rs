@@ -7,6 +7,7 @@
 mod digest;
 mod lease;
 pub mod stream;
+mod summary;
 
 use std::collections::HashSet;
 use std::io;
@@ -25,10 +26,12 @@ use wire::moves::{
     PurgeReply, PurgeRequest, RestoreRequest, SeriesDigest, SnapshotRequest, TrashReply,
     TrashRequest, View, is_day,
 };
+use wire::summaries::{SummaryReply, SummaryRequest};
 
 use self::lease::Lease;
 pub(crate) use self::lease::LeaseError;
 use self::stream::{Entry, State};
+use self::summary::Summary;
 use crate::engine::{Image, Merged};
 use crate::index::HOUR_SECONDS;
 use crate::keeper::{DeleteError, Keeper};
@@ -133,6 +136,19 @@ impl Moves {
         let digests = self.pool.run(move || digests(&keeper, &names, view)).await?;
         let all = digest::of_all(&digests);
         Ok(DigestReply { all, series: if each { digests } else { Vec::new() } })
+    }
+
+    /// What all series of a range hold, in one digest.
+    pub(crate) async fn summary(
+        &self,
+        request: SummaryRequest,
+    ) -> Result<SummaryReply, MovesError> {
+        if self.keeper.is_replaying() {
+            return Err(MovesError::Replaying);
+        }
+        let summary = Summary::read(request, self.clock.now_unix_seconds())?;
+        let (keeper, clock) = (Arc::clone(&self.keeper), Arc::clone(&self.clock));
+        Ok(self.pool.run(move || summary.of(&keeper.engine, &*clock)).await?)
     }
 
     /// Takes series over from another node.

@@ -40,10 +40,10 @@ pub(crate) trait Run: clap::Args {
 #[derive(clap::Args)]
 pub(crate) struct Common {
     /// The time to work at, seconds since 1970 (default: PLUMBAGO_NOW, else the clock).
-    #[arg(long, value_name = "EPOCH", allow_hyphen_values = true)]
+    #[arg(long, value_name = "EPOCH", allow_hyphen_values = true, global = true)]
     now: Option<String>,
     /// Print JSON.
-    #[arg(long)]
+    #[arg(long, global = true)]
     json: bool,
 }
 

@@ -14,4 +14,5 @@ pub(crate) mod lease;
 pub(crate) mod pace;
 pub(crate) mod placing;
 pub(crate) mod plan;
+pub(crate) mod summaries;
 pub(crate) mod sweep;

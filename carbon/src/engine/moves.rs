@@ -110,6 +110,7 @@ impl Engine {
         let merged = self.store.merge_in_turn(id, incoming, from);
         // Even if it failed half-way. Whoever compares the file has its turn after this one, and syncs after that.
         self.store.merges.made.fetch_add(1, Ordering::Release);
+        self.store.sums.drop_one(id);
         merged
     }
 

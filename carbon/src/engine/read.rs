@@ -190,12 +190,12 @@ impl Store {
     }
 
     /// Whether the file may lack rollups of points that it has.
-    fn is_owed(&self, id: SeriesId, look: &Look) -> bool {
+    pub(super) fn is_owed(&self, id: SeriesId, look: &Look) -> bool {
         look.owes_rollups() || (self.recovery.concerns(id) && !look.settled)
     }
 
     /// The file with what it is owed and the waiting points written to an image in memory.
-    fn patched(
+    pub(super) fn patched(
         &self,
         file: Whisper<Prefixed>,
         id: SeriesId,
@@ -253,7 +253,7 @@ impl Store {
     }
 
     /// The file that the series will get, holding the waiting points.
-    fn new_in_memory(
+    pub(super) fn new_in_memory(
         &self,
         name: &str,
         waiting: &[(i64, f64)],

@@ -82,6 +82,7 @@ impl Engine {
             return Err(failed(error).into());
         }
         // What was known of the file is no longer so.
+        store.sums.drop_one(id);
         store.pending.confirm(id, 0, None, store.now_s());
         Ok(Reshaped::Done { bytes_before, bytes_after })
     }

@@ -5,6 +5,7 @@ mod faults;
 mod limits;
 mod lives;
 mod same_as_whisper;
+mod sums;
 
 use std::path::Path;
 use std::sync::atomic::AtomicI64;

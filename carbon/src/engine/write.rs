@@ -73,6 +73,7 @@ impl<E: Into<whisper::Error>> From<E> for Obstacle {
 
 /// One series to be written.
 struct Visit<'a> {
+    id: SeriesId,
     name: &'a str,
     look: &'a Look,
     batch: &'a [(i64, f64)],
@@ -128,7 +129,7 @@ impl Store {
         let batch = look.batch();
         let now = self.clock.now_unix_seconds();
         let (name, batch) = (&name, &batch);
-        let visit = Visit { name, look: &look, batch, unsettled, creates, rollups, now };
+        let visit = Visit { id, name, look: &look, batch, unsettled, creates, rollups, now };
         let (known, points) = match self.update_file(&visit) {
             Ok((header, known)) => (known, self.count_written(&header, &visit)),
             Err(Obstacle::NoCreate) if visit.batch.is_empty() => (None, 0),
@@ -169,7 +170,11 @@ impl Store {
     fn update_file(&self, visit: &Visit<'_>) -> Result<(Header, Option<KnownFile>), Obstacle> {
         let relative = whisper_path(visit.name);
         let path = self.config.whisper.join(&relative);
-        let opened = match self.disk.open(&path, true) {
+        let opened = self.disk.open(&path, true);
+        if opened.as_ref().map_or(true, |file| visit.look.untouched(file.mark()).is_none()) {
+            self.sums.drop_one(visit.id);
+        }
+        let opened = match opened {
             Ok(file) => self.open_sound(visit, file, &path, &relative)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error.into()),

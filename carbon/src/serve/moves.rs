@@ -23,6 +23,7 @@ pub(crate) fn router(moves: Moves) -> Router {
         .route("/admin/moves/lease", post(lease))
         .route("/admin/moves/snapshot", post(snapshot))
         .route("/admin/moves/digests", post(digests))
+        .route("/admin/moves/summary", post(summary))
         .route("/admin/moves/fetch", post(fetch))
         .route("/admin/moves/compare", post(compare))
         .route("/admin/moves/trash", post(trash))
@@ -76,6 +77,10 @@ async fn snapshot(State(moves): State<Arc<Moves>>, body: Bytes) -> Answer {
 
 async fn digests(State(moves): State<Arc<Moves>>, body: Bytes) -> Answer {
     json(&moves.digests(message(&body)?).await?)
+}
+
+async fn summary(State(moves): State<Arc<Moves>>, body: Bytes) -> Answer {
+    json(&moves.summary(message(&body)?).await?)
 }
 
 async fn fetch(State(moves): State<Arc<Moves>>, body: Bytes) -> Answer {

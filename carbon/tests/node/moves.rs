@@ -127,6 +127,78 @@ async fn what_goes_to_the_trash_is_whole_there_and_gone_here() {
     assert_eq!(old.moved("purge", purge).await["days"], json!(["2026-11-22"]));
 }
 
+/// A request for digests of all series, or those of a part of them.
+fn summary(part: Value) -> Value {
+    let node = |name: &str| format!("[[node]]\nname = \"{name}\"\nhost = \"{name}\"\n\n");
+    let cluster = ["a", "b", "c"].map(node).concat();
+    let cluster = format!("[ring]\ncopies = 2\n\n{cluster}");
+    let view = json!({"now": NOW, "until": NOW - 60, "settled": NOW - 1200, "held": NOW + 600});
+    json!({"cluster": cluster, "view": view, "part": part})
+}
+
+#[tokio::test]
+async fn ranges_leaves_and_series_lead_to_the_one_that_differs() {
+    let ([a, b], _folders) = pair().await;
+    let names: Vec<String> = (0..40).map(|number| format!("host.{number}.load")).collect();
+    for name in &names {
+        a.send(&lines(name, 0..2000)).await;
+        b.send(&lines(name, 0..2000)).await;
+    }
+    a.flush().await;
+    let ranges = a.moved("summary", summary(json!("ranges"))).await;
+    assert_eq!(ranges, b.moved("summary", summary(json!("ranges"))).await, "written or waiting");
+    let ranges = ranges["ranges"].as_array().unwrap().clone();
+    assert_eq!(ranges.iter().map(|range| range["series"].as_u64().unwrap()).sum::<u64>(), 40);
+    assert_eq!(ranges[0]["owners"], json!([0, 1]));
+    b.send(&[format!("{} -1 {}", names[7], NOW - 1500)]).await;
+    let mut found = Vec::new();
+    for range in &ranges {
+        let owners = &range["owners"];
+        let leaves = json!({"leaves": {"owners": owners, "bits": 3}});
+        let [here, there] = [&a, &b].map(|node| node.moved("summary", summary(leaves.clone())));
+        let (here, there) = (here.await["leaves"].clone(), there.await["leaves"].clone());
+        let pairs = here.as_array().unwrap().iter().zip(there.as_array().unwrap());
+        for (here, _there) in pairs.filter(|(here, there)| here != there) {
+            let wanted = json!({"owners": owners, "bits": 3, "leaves": [here["leaf"]]});
+            let wanted = summary(json!({"series": wanted}));
+            let [here, there] = [&a, &b].map(|node| node.moved("summary", wanted.clone()));
+            let (here, there) = (here.await["series"].clone(), there.await["series"].clone());
+            let pairs = here.as_array().unwrap().iter().zip(there.as_array().unwrap());
+            let differing = pairs.filter(|(here, there)| here != there);
+            found.extend(differing.map(|(here, _there)| here["name"].clone()));
+        }
+    }
+    assert_eq!(found, [json!(names[7])]);
+}
+
+#[tokio::test]
+async fn summaries_that_cannot_be_told_are_refused_in_one_line() {
+    let (node, _folder) = node(&[]).await;
+    let with = |key: &str, value: Value| {
+        let mut request = summary(json!("ranges"));
+        match key {
+            "cluster" | "part" => request[key] = value,
+            _ => request["view"][key] = value,
+        }
+        request
+    };
+    let refused = [
+        (with("held", json!(NOW)), "has passed"),
+        (with("settled", json!(NOW)), "settled <= until"),
+        (with("cluster", json!("[ring]")), "summary: "),
+        (with("cluster", json!("nonsense")), "summary: "),
+        (with("part", json!({"leaves": {"owners": [0], "bits": 17}})), "16 are allowed"),
+        (with("part", json!("everything")), "unknown variant"),
+    ];
+    for (body, part) in refused {
+        let (status, text) = node.moves("summary", body).await;
+        assert_eq!((status, text.lines().count()), (400, 1), "{text}");
+        assert!(text.contains(part), "{text}");
+    }
+    let none = with("part", json!({"series": {"owners": [9], "bits": 16, "leaves": [1, 70_000]}}));
+    assert_eq!(node.moved("summary", none).await, json!({"left": 0}));
+}
+
 #[tokio::test]
 async fn what_makes_no_sense_is_refused_in_one_line() {
     let ([old, new], _folders) = pair().await;

@@ -1,5 +1,7 @@
 //! Client of a daemon's admin address: health, metrics, and what the tools ask of storage nodes.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +21,31 @@ pub struct AdminClient {
     endpoint: Endpoint,
     http: Connections,
     reply_bytes_max: usize,
+    traffic: Arc<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    exchanges: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// What a client has asked so far.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Traffic {
+    /// Requests, those included that were not answered.
+    pub exchanges: u64,
+    /// Bytes of the bodies of requests and answers.
+    pub bytes: u64,
+}
+
+impl std::iter::Sum for Traffic {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, one| Self {
+            exchanges: sum.exchanges + one.exchanges,
+            bytes: sum.bytes + one.bytes,
+        })
+    }
 }
 
 impl AdminClient {
@@ -26,7 +53,17 @@ impl AdminClient {
     #[must_use]
     pub fn new(endpoint: Endpoint, settings: ClientSettings) -> Self {
         let http = Connections::new(&settings);
-        Self { endpoint, http, reply_bytes_max: settings.reply.bytes_max }
+        let reply_bytes_max = settings.reply.bytes_max;
+        Self { endpoint, http, reply_bytes_max, traffic: Arc::default() }
+    }
+
+    /// What it and its clones have asked so far.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        Traffic {
+            exchanges: self.traffic.exchanges.load(Ordering::Relaxed),
+            bytes: self.traffic.bytes.load(Ordering::Relaxed),
+        }
     }
 
     /// Whom it asks.
@@ -106,8 +143,13 @@ impl AdminClient {
         body: Bytes,
         wait: Duration,
     ) -> Result<Bytes, Kind> {
+        let asked_bytes = body.len();
         let exchange = self.exchange(method, path_and_query, body);
-        tokio::time::timeout(wait, exchange).await.unwrap_or(Err(Kind::Timeout))
+        let answer = tokio::time::timeout(wait, exchange).await.unwrap_or(Err(Kind::Timeout));
+        let bytes = asked_bytes + answer.as_ref().map_or(0, Bytes::len);
+        self.traffic.exchanges.fetch_add(1, Ordering::Relaxed);
+        self.traffic.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        answer
     }
 
     async fn exchange(

@@ -26,7 +26,7 @@ mod query_string;
 mod request;
 mod stream;
 
-pub use admin::AdminClient;
+pub use admin::{AdminClient, Traffic};
 pub use allowance::Allowance;
 pub use client::{Client, ClientSettings, FetchReply, Received};
 pub use credentials::Credentials;

@@ -26,6 +26,7 @@ pub mod proxy;
 mod refusal;
 pub mod remote_write;
 pub mod reply;
+pub mod summaries;
 pub mod tree;
 
 pub use refusal::RefusalReason;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use remote::{AdminClient, RemoteError};
+use remote::{AdminClient, RemoteError, Traffic};
 use ring::cluster::Cluster;
 use serde::Deserialize;
 use serde_json::json;
@@ -15,6 +15,7 @@ use crate::invocation::{Context, EXIT_PARTIAL, Failure, Run};
 use crate::moves::fleet::Fleet;
 use crate::moves::job::{Manner, Tally, fetch_all};
 use crate::moves::lease::Leases;
+use crate::moves::summaries;
 use crate::moves::sweep::{Findings, Scope, sweep};
 use crate::moves::{batches, births};
 
@@ -53,6 +54,10 @@ enum What {
         /// Look at every so-manieth series only.
         #[arg(long, value_name = "SERIES", default_value_t = 1)]
         one_in: usize,
+        /// Compare series by series, and all that their files hold: also what expires within three hours, and what others
+        /// have written to them.
+        #[arg(long)]
+        each: bool,
         #[command(flatten)]
         settle: Settle,
     },
@@ -85,17 +90,20 @@ struct Sweep {
     fleet: Arc<Fleet>,
     scope: Scope,
     since: Option<i64>,
+    /// Series by series.
+    each: bool,
     manner: Manner,
     mends: bool,
 }
 
 impl Run for Check {
     fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
-        let What::Replicas { cluster, repair, one_in, settle } = self.what;
+        let What::Replicas { cluster, repair, one_in, each, settle } = self.what;
         let (cluster, fleet) = open(&cluster)?;
         let scope = Scope { node: None, one_in };
         let manner = settle.manner();
-        let sweep = Sweep { cluster, fleet, scope, since: None, manner, mends: repair };
+        let each = each || one_in > 1;
+        let sweep = Sweep { cluster, fleet, scope, since: None, each, manner, mends: repair };
         jobs::block_on(sweep.run(context))
     }
 }
@@ -134,7 +142,9 @@ impl Run for Repair {
                 return Ok(());
             }
             let scope = Scope { node: Some(node), one_in: 1 };
-            Sweep { cluster, fleet, scope, since, manner, mends: self.yes }.run(context).await
+            let each = true;
+            let mends = self.yes;
+            Sweep { cluster, fleet, scope, since, each, manner, mends }.run(context).await
         })
     }
 }
@@ -179,10 +189,13 @@ fn open(path: &std::path::Path) -> Result<(Cluster, Arc<Fleet>), Failure> {
 impl Sweep {
     async fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
         self.fleet.check_nodes(&rings(&self.cluster)).await?;
-        let (holdings, _nobody) = self.fleet.holdings(|_| false).await?;
         let view = self.manner.view(self.since);
-        let ring = self.cluster.ring();
-        let findings = sweep(&self.fleet, ring, &holdings, self.scope, view).await;
+        let findings = if self.each {
+            let (holdings, _nobody) = self.fleet.holdings(|_| false).await?;
+            sweep(&self.fleet, self.cluster.ring(), &holdings, self.scope, view).await
+        } else {
+            summaries::sweep(&self.fleet, &self.cluster, view).await
+        };
         self.tell(&findings, context)?;
         for error in &findings.faults {
             context.skip("a part was not compared", error);
@@ -223,11 +236,13 @@ impl Sweep {
     }
 
     fn tell(&self, findings: &Findings, context: &mut Context<'_>) -> Result<(), Failure> {
-        let Findings { looked_at, lacking, strays, differing, .. } = findings;
+        let Findings { looked_at, compared, lacking, strays, differing, .. } = findings;
         let counts = [lacking.len(), strays.len(), differing.len()];
         if context.json {
+            let Traffic { exchanges, bytes } = self.fleet.traffic();
             let text = json!({
                 "series": looked_at, "lacking": counts[0], "stray": counts[1], "differing": counts[2],
+                "exchanges": exchanges, "compared": compared, "bytes": bytes,
             });
             writeln!(context.out, "{text}")?;
             return Ok(());

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use remote::{AdminClient, RemoteError};
+use remote::{AdminClient, RemoteError, Traffic};
 use ring::cluster::{Cluster, ClusterNode};
 use serde::{Deserialize, Serialize};
 
@@ -98,6 +98,11 @@ impl Fleet {
 
     pub(crate) fn admin(&self, node: u16) -> &str {
         &self.node(node).admin
+    }
+
+    /// What the nodes were asked so far.
+    pub(crate) fn traffic(&self) -> Traffic {
+        self.nodes.iter().map(|node| node.client.traffic()).sum()
     }
 
     /// The number of the node of this name.

@@ -1,6 +1,7 @@
 //! Whether the owners of each series hold the same, and making it so.
 //!
-//! Series with the same owners are asked for together: where one digest of all of them is equal, that was all.
+//! Series with the same owners are asked for together: where one digest of all of them is equal, that was all. A cluster
+//! as a whole is compared by `summaries`, which come here for the series that differ.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use wire::moves::{DigestReply, DigestRequest, View};
 
 use super::batches::{self, Batch};
 use super::fleet::Fleet;
-use super::holdings::Holdings;
+use super::holdings::{Holdings, Series};
 use super::plan::{Action, Step};
 
 /// Most series of which one digest is asked for.
@@ -35,6 +36,8 @@ pub(crate) struct Scope {
 pub(crate) struct Findings {
     /// Series that were looked at.
     pub(crate) looked_at: u64,
+    /// Of these, how many were compared one by one.
+    pub(crate) compared: u64,
     /// Series that are not everywhere where they belong, and where they are.
     pub(crate) lacking: Vec<Step>,
     /// Series on nodes that do not own them.
@@ -61,7 +64,10 @@ impl Findings {
     }
 }
 
-/// Compares all owners of all series.
+/// Series that all their owners hold, by these.
+pub(super) type Groups = BTreeMap<Vec<u16>, Vec<Step>>;
+
+/// Compares all owners of all series, one by one.
 pub(crate) async fn sweep(
     fleet: &Arc<Fleet>,
     ring: &Ring,
@@ -70,15 +76,23 @@ pub(crate) async fn sweep(
     view: View,
 ) -> Findings {
     let mut findings = Findings::default();
-    let mut groups: BTreeMap<Vec<u16>, Vec<Step>> = BTreeMap::new();
+    let mut groups = Groups::new();
     for series in holdings.series().step_by(scope.one_in.max(1)) {
         let owners = ring.owners(series.name.as_bytes()).to_vec();
-        if scope.node.is_some_and(|node| !owners.contains(&node)) {
-            continue;
+        if scope.node.is_none_or(|node| owners.contains(&node)) {
+            findings.place(series, owners, &mut groups);
         }
-        findings.looked_at += 1;
+    }
+    findings.compare(fleet, groups, view).await;
+    findings
+}
+
+impl Findings {
+    /// Notes where a series is that is not where it belongs; the others go to a group.
+    pub(super) fn place(&mut self, series: Series<'_>, owners: Vec<u16>, groups: &mut Groups) {
+        self.looked_at += 1;
         let stray = series.holders.iter().copied().filter(|holder| !owners.contains(holder));
-        findings.strays.extend(stray.map(|node| (series.name.to_owned(), node)));
+        self.strays.extend(stray.map(|node| (series.name.to_owned(), node)));
         let lacking: Vec<u16> =
             owners.iter().copied().filter(|owner| !series.holders.contains(owner)).collect();
         let is_whole = lacking.is_empty();
@@ -94,18 +108,22 @@ pub(crate) async fn sweep(
         if is_whole {
             groups.entry(owners).or_default().push(step);
         } else {
-            findings.lacking.push(step);
+            self.lacking.push(step);
         }
     }
-    for (owners, steps) in groups.into_iter().filter(|(owners, _)| owners.len() > 1) {
-        for part in steps.chunks(SERIES_MAX) {
-            match differing(fleet, &owners, part, view).await {
-                Ok(steps) => findings.differing.extend(steps),
-                Err(error) => findings.faults.push(error),
+
+    /// Compares what the owners of each group hold.
+    pub(super) async fn compare(&mut self, fleet: &Arc<Fleet>, groups: Groups, view: View) {
+        for (owners, steps) in groups.into_iter().filter(|(owners, _)| owners.len() > 1) {
+            for part in steps.chunks(SERIES_MAX) {
+                self.compared += part.len() as u64;
+                match differing(fleet, &owners, part, view).await {
+                    Ok(steps) => self.differing.extend(steps),
+                    Err(error) => self.faults.push(error),
+                }
             }
         }
     }
-    findings
 }
 
 /// The series of which not all owners hold the same.

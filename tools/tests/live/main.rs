@@ -7,4 +7,5 @@ mod hand;
 mod page;
 mod pages;
 mod pipeline;
+mod replicas;
 mod series;
