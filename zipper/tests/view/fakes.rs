@@ -20,6 +20,7 @@ use prost::Message as _;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use wire::birth::BORN_HEADER;
 use wire::pb_v3;
 use wire::reply::{self, FindMatch, FindReply, Format};
 
@@ -53,7 +54,13 @@ pub(crate) fn series(name: &str, values: [f64; 4]) -> SeriesData {
 impl Fake {
     /// A node that says nothing of what it lacks, as go-carbon.
     pub(crate) async fn start(series: Vec<SeriesData>, mood: Mood) -> Self {
-        Self::start_with(series, mood, None).await
+        Self::start_with(series, mood, (None, "")).await
+    }
+
+    /// A node of our own that missed nothing since it was born, as it says in these words.
+    pub(crate) async fn with_birth(series: Vec<SeriesData>, birth: &'static str) -> Self {
+        let meta = pb_v3::Meta { nodes_asked: 1, nodes_answered: 1, ..Default::default() };
+        Self::start_with(series, Mood::Well, (Some(meta), birth)).await
     }
 
     /// A node of our own that may have missed points in these intervals.
@@ -61,10 +68,14 @@ impl Fake {
         let hole = |&(from_s, until_s): &(i64, i64)| pb_v3::Hole { from_s, until_s };
         let holes = holes.iter().map(hole).collect();
         let meta = pb_v3::Meta { nodes_asked: 1, nodes_answered: 1, holes, ..Default::default() };
-        Self::start_with(series, Mood::Well, Some(meta)).await
+        Self::start_with(series, Mood::Well, (Some(meta), "")).await
     }
 
-    async fn start_with(series: Vec<SeriesData>, mood: Mood, meta: Option<pb_v3::Meta>) -> Self {
+    async fn start_with(
+        series: Vec<SeriesData>,
+        mood: Mood,
+        (meta, birth): (Option<pb_v3::Meta>, &'static str),
+    ) -> Self {
         let listener = daemon::listen::tcp("listen", testkit::ANY_PORT).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let renders = Arc::new(AtomicU32::new(0));
@@ -78,8 +89,9 @@ impl Fake {
             any(move |ConnectInfo(client): ConnectInfo<SocketAddr>, body: Bytes| async move {
                 clients.lock().insert(client);
                 renders.fetch_add(1, SeqCst);
-                let holes = [("x-plumbago-holes", holes_header(meta.as_ref()))];
-                (holes, behave(&mood, || rendered(&series, body, meta, &served)).await)
+                let holes = ("x-plumbago-holes", holes_header(meta.as_ref()));
+                let head = [holes, (BORN_HEADER, birth.to_owned())];
+                (head, behave(&mood, || rendered(&series, body, meta, &served)).await)
             })
         };
         let delete_mood = mood.clone();
@@ -103,7 +115,10 @@ impl Fake {
             .merge(disks)
             .route("/tags/findSeries", any(async move || tagged.to_string()))
             .route("/tags/x", any(async move || counted.to_string()))
-            .route("/_internal/capabilities/", any(async move || capabilities.encode_to_vec()));
+            .route(
+                "/_internal/capabilities/",
+                any(async move || ([(BORN_HEADER, birth)], capabilities.encode_to_vec())),
+            );
         let limits = daemon::http::Limits::default();
         tokio::spawn(daemon::http::serve(listener, router, Shutdown::new(), limits));
         Self { url, renders, served, clients }

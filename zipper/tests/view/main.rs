@@ -1,6 +1,8 @@
 //! The zipper as its clients see it, over nodes that die, hang, differ and refuse.
 
 #[cfg(test)]
+mod births;
+#[cfg(test)]
 mod fakes;
 #[cfg(test)]
 mod folds;
