@@ -157,7 +157,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "log_memory_bytes_max",
         Kind::Bytes,
-        "32MiB",
+        "24MiB",
         "With a log: how much waits in memory for all nodes. One that falls further behind is fed \
          from the log.",
     ),
