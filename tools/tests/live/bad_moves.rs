@@ -140,6 +140,16 @@ impl Move {
     }
 }
 
+/// Series that are to go from one node, which has all of them, to another one.
+async fn on_the_way() -> (Move, Node, Node) {
+    let moving = Move::new();
+    write_tree(&moving.root().join("old"));
+    let old = Node::start(moving.root(), "old", &[]).await;
+    let new = Node::start(moving.root(), "new", &[]).await;
+    moving.plan(&[&old], &[&new], SOUND);
+    (moving, old, new)
+}
+
 /// How many lines tell of this.
 fn telling(lines: &[String], of: &str) -> usize {
     lines.iter().filter(|line| line.contains(of)).count()
@@ -238,11 +248,7 @@ async fn a_dead_node_is_drained_without_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_follows_another_ring_gets_nothing() {
-    let moving = Move::new();
-    write_tree(&moving.root().join("old"));
-    let old = Node::start(moving.root(), "old", &[]).await;
-    let mut new = Node::start(moving.root(), "new", &[]).await;
-    moving.plan(&[&old], &[&new], SOUND);
+    let (moving, old, mut new) = on_the_way().await;
     let other = moving.root().join("other.toml");
     write_cluster(&other, &[&new, &old]);
     new.stop().await;
@@ -254,11 +260,7 @@ async fn a_node_that_follows_another_ring_gets_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_name_in_a_plan_leads_nowhere_out_of_the_tree() {
-    let moving = Move::new();
-    write_tree(&moving.root().join("old"));
-    let old = Node::start(moving.root(), "old", &[]).await;
-    let new = Node::start(moving.root(), "new", &[]).await;
-    moving.plan(&[&old], &[&new], SOUND);
+    let (moving, old, new) = on_the_way().await;
     let plan = moving.root().join("plan");
     let planned = fs::read_to_string(&plan).unwrap();
     assert!(planned.contains("\"moved.series3\""));
@@ -293,11 +295,7 @@ fn slow_relay(ring: String, asked: Arc<AtomicU64>) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_put_away_that_a_relay_may_still_send_points_of() {
-    let moving = Move::new();
-    write_tree(&moving.root().join("old"));
-    let old = Node::start(moving.root(), "old", &[]).await;
-    let new = Node::start(moving.root(), "new", &[]).await;
-    moving.plan(&[&old], &[&new], SOUND);
+    let (moving, old, new) = on_the_way().await;
     let plan = fs::read_to_string(moving.root().join("plan")).unwrap();
     let header: Value = serde_json::from_str(plan.lines().next().unwrap()).unwrap();
     let (asked, ring) = (Arc::new(AtomicU64::new(0)), header["ring"].as_str().unwrap().to_owned());
