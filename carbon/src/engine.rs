@@ -627,8 +627,11 @@ impl Store {
     }
 
     fn path(&self, id: SeriesId) -> Option<PathBuf> {
-        let path = self.table.with_name(id, metric::path::whisper_path)?;
-        Some(self.config.whisper.join(path))
+        self.table.with_name(id, |name| self.path_of(name))
+    }
+
+    fn path_of(&self, name: &str) -> PathBuf {
+        self.config.whisper.join(metric::path::whisper_path(name))
     }
 
     /// Drops what waits for a series, its place in the index and its name. False if there was none.

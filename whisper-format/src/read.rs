@@ -64,13 +64,14 @@ impl Fetched {
     pub fn fill(&self, column: &mut Vec<f64>) {
         let count = usize::try_from(self.count).unwrap_or(usize::MAX);
         let (slots, _) = self.slots.as_chunks();
-        let intervals = (0..).map(|index| self.window().interval(index));
-        let value = |(slot, interval): (&[u8; POINT_BYTES], i64)| {
-            let point = Point::from_bytes(slot);
+        let (mut next, step) = (self.start, i64::from(self.step));
+        let value = |slot: &[u8; POINT_BYTES]| {
+            let (point, interval) = (Point::from_bytes(slot), next);
+            next = next.saturating_add(step);
             if i64::from(point.interval) == interval { point.value } else { f64::NAN }
         };
         column.clear();
-        column.extend(slots.iter().take(count).zip(intervals).map(value));
+        column.extend(slots.iter().take(count).map(value));
         // Of an archive without data there are no slots.
         column.resize(count, f64::NAN);
     }

@@ -3,8 +3,9 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use whisper::{OnExisting, Spec, Storage};
+use whisper::{Header, OnExisting, Spec, Storage};
 
 /// Room that a file system has left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,10 +68,27 @@ pub trait Disk: Send + Sync + std::fmt::Debug {
     fn unsynced_bytes(&self) -> Option<u64>;
 }
 
+/// What every read needs of a file.
+#[derive(Debug, PartialEq)]
+pub struct Beginning {
+    /// What the header says.
+    pub header: Header,
+    /// The bytes up to the end of the finest archive's first slot.
+    pub bytes: Vec<u8>,
+}
+
 /// A file that a [`Disk`] has opened.
 pub trait OpenFile: Storage + Send {
     /// What the file is now.
     fn mark(&self) -> io::Result<FileMark>;
+
+    /// How the file begins, if that was kept when it had this mark.
+    fn beginning(&self, _mark: FileMark) -> Option<Arc<Beginning>> {
+        None
+    }
+
+    /// Takes note of how the file, which has this mark, begins.
+    fn keep_beginning(&self, _mark: FileMark, _beginning: Beginning) {}
 }
 
 impl OpenFile for File {
@@ -103,6 +121,16 @@ impl DiskFile {
     /// What the file was when it was opened.
     pub fn mark(&self) -> FileMark {
         self.mark
+    }
+
+    /// How it begins, if that is known.
+    pub(super) fn beginning(&self) -> Option<Arc<Beginning>> {
+        self.storage.beginning(self.mark)
+    }
+
+    /// Takes note of how it begins.
+    pub(super) fn keep_beginning(&self, beginning: Beginning) {
+        self.storage.keep_beginning(self.mark, beginning);
     }
 
     /// What it is now.

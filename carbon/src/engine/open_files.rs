@@ -12,13 +12,17 @@ use parking_lot::Mutex;
 use rustix::fs::Stat;
 use whisper::{Spec, Storage};
 
-use super::disk::{Disk, DiskFile, FileMark, FreeSpace, OpenFile, RealDisk};
+use super::disk::{Beginning, Disk, DiskFile, FileMark, FreeSpace, OpenFile, RealDisk};
 
 /// Files kept open at most; fewer where the process may not have four times as many.
 const FILES_MAX: u64 = 8192;
 
 /// How long one is kept: a folder that somebody moves away takes its files along, and nothing about these tells.
 const KEPT_FOR: Duration = Duration::from_secs(60);
+
+/// A change within one tick of the clock may leave a file's time as it was: how a file begins is kept only once its last
+/// change is older than any tick.
+const SETTLED_NS: i64 = 1_000_000_000;
 
 /// The machine's file systems, with files kept open for the next read.
 #[derive(Debug)]
@@ -38,7 +42,7 @@ struct Kept {
 
 #[derive(Debug, Clone)]
 struct Opened {
-    file: Arc<File>,
+    file: Arc<SharedFile>,
     number: u64,
     at: Duration,
     changed: (i64, i64),
@@ -61,7 +65,15 @@ impl OpenFiles {
         (now.saturating_sub(opened.at) < KEPT_FOR).then_some(opened)
     }
 
-    fn keep(&self, path: &Path, file: &Arc<File>, facts: &Stat) {
+    /// The file as it is used once, with what is known of it.
+    fn shared(&self, file: Arc<SharedFile>, facts: &Stat) -> DiskFile {
+        let mark = FileMark::of(facts);
+        let now_ns = self.clock.now_unix_ms().saturating_mul(1_000_000);
+        let is_settled = now_ns.saturating_sub(mark.modified_ns) > SETTLED_NS;
+        DiskFile::known(Shared { file, is_settled }, mark)
+    }
+
+    fn keep(&self, path: &Path, file: &Arc<SharedFile>, facts: &Stat) {
         let at = self.clock.monotonic();
         let path: Arc<Path> = path.into();
         let mut kept = self.kept.lock();
@@ -114,15 +126,15 @@ impl Disk for OpenFiles {
             return RealDisk.open(path, true);
         }
         if let Some(opened) = self.find(path) {
-            let facts = rustix::fs::fstat(&opened.file)?;
+            let facts = rustix::fs::fstat(&opened.file.file)?;
             if opened.is_in_place(&facts) {
-                return Ok(DiskFile::known(Shared(opened.file), FileMark::of(&facts)));
+                return Ok(self.shared(opened.file, &facts));
             }
         }
-        let file = Arc::new(File::open(path)?);
-        let facts = rustix::fs::fstat(&file)?;
+        let file = SharedFile::new(File::open(path)?);
+        let facts = rustix::fs::fstat(&file.file)?;
         self.keep(path, &file, &facts);
-        Ok(DiskFile::known(Shared(file), FileMark::of(&facts)))
+        Ok(self.shared(file, &facts))
     }
 
     fn create(&self, path: &Path, spec: &Spec) -> Result<(), whisper::Error> {
@@ -154,12 +166,30 @@ impl Disk for OpenFiles {
     }
 }
 
-/// A file that others may be reading, too.
-struct Shared(Arc<File>);
+/// A file that several may be reading.
+#[derive(Debug)]
+struct SharedFile {
+    file: File,
+    /// How it began when it had this mark.
+    beginning: Mutex<Option<(FileMark, Arc<Beginning>)>>,
+}
+
+impl SharedFile {
+    fn new(file: File) -> Arc<Self> {
+        Arc::new(Self { file, beginning: Mutex::default() })
+    }
+}
+
+/// One who reads it.
+struct Shared {
+    file: Arc<SharedFile>,
+    /// Whether its last change is over for good.
+    is_settled: bool,
+}
 
 impl Storage for Shared {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.0.read_at(buffer, offset)
+        self.file.file.read_at(buffer, offset)
     }
 
     fn write_at(&mut self, _bytes: &[u8], _offset: u64) -> io::Result<()> {
@@ -167,7 +197,7 @@ impl Storage for Shared {
     }
 
     fn size(&self) -> io::Result<u64> {
-        self.0.size()
+        self.file.file.size()
     }
 
     fn set_size(&mut self, _size: u64) -> io::Result<()> {
@@ -181,7 +211,18 @@ impl Storage for Shared {
 
 impl OpenFile for Shared {
     fn mark(&self) -> io::Result<FileMark> {
-        self.0.mark()
+        self.file.file.mark()
+    }
+
+    fn beginning(&self, mark: FileMark) -> Option<Arc<Beginning>> {
+        let kept = self.file.beginning.lock();
+        kept.as_ref().filter(|(then, _)| *then == mark).map(|(_, beginning)| Arc::clone(beginning))
+    }
+
+    fn keep_beginning(&self, mark: FileMark, beginning: Beginning) {
+        if self.is_settled {
+            *self.file.beginning.lock() = Some((mark, Arc::new(beginning)));
+        }
     }
 }
 
@@ -189,9 +230,14 @@ impl OpenFile for Shared {
 mod tests {
     use super::*;
     use std::fs;
+    use std::os::unix::fs::MetadataExt as _;
     use std::path::PathBuf;
+    use std::time::SystemTime;
 
     use daemon::clock::Manual;
+    use whisper::Whisper;
+
+    use crate::engine::prefixed::Prefixed;
 
     struct Tree {
         folder: tempfile::TempDir,
@@ -251,8 +297,8 @@ mod tests {
     fn a_new_time_for_the_file_alone_says_that_it_was_moved() {
         let tree = Tree::new();
         fs::write(tree.path("a"), "old").unwrap();
-        let file = Arc::new(File::open(tree.path("a")).unwrap());
-        let facts = rustix::fs::fstat(&file).unwrap();
+        let file = SharedFile::new(File::open(tree.path("a")).unwrap());
+        let facts = rustix::fs::fstat(&file.file).unwrap();
         let opened = Opened { file, number: 0, at: Duration::ZERO, changed: changed(&facts) };
         assert!(opened.is_in_place(&facts));
         let mut moved = facts;
@@ -264,6 +310,29 @@ mod tests {
         let mut removed = facts;
         removed.st_nlink = 0;
         assert!(!opened.is_in_place(&removed));
+    }
+
+    #[test]
+    fn how_a_file_begins_is_known_until_it_changes_and_never_of_one_that_changed_just_now() {
+        let tree = Tree::new();
+        let spec = Spec::new(whisper::parse_retentions("1m:1h").unwrap());
+        RealDisk.create(&tree.path("a"), &spec).unwrap();
+        let modified_s = fs::metadata(tree.path("a")).unwrap().mtime();
+        let open = || tree.disk.open(&tree.path("a"), false).unwrap();
+        let learn = || {
+            let file = Whisper::open(Prefixed::read(open(), 1 << 10).unwrap()).unwrap();
+            file.storage().keep_beginning(file.header());
+            file.header().clone()
+        };
+        tree.clock.set(modified_s);
+        learn();
+        assert_eq!(open().beginning(), None, "it may change within the same tick");
+        tree.clock.set(modified_s + 10);
+        let header = learn();
+        assert_eq!(open().beginning().unwrap().header, header);
+        let file = File::options().write(true).open(tree.path("a")).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(open().beginning(), None, "it is another file now");
     }
 
     #[test]

@@ -1,16 +1,22 @@
 //! A file whose beginning was read in one go.
 
+use std::cell::Cell;
 use std::io;
 
-use whisper::Storage;
+use whisper::{Header, POINT_BYTES, Storage};
 
-use super::disk::{DiskFile, FileMark};
+use super::disk::{Beginning, DiskFile, FileMark};
 
 /// Bytes read ahead at most. The header and all archives but the last are shorter in most files.
 const PREFIX_BYTES_MAX: u64 = 256 << 10;
 
 /// Bytes read ahead at least: no header is longer.
 const PREFIX_BYTES_MIN: u64 = 1 << 10;
+
+thread_local! {
+    /// The memory of the last prefix of this thread: new memory would have to be filled with zeros for every file.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// A file, and its first bytes in memory.
 #[derive(Debug)]
@@ -27,10 +33,38 @@ impl Prefixed {
 
     /// Reads the first `wanted` bytes, or what there is of them.
     pub(super) fn read(file: DiskFile, wanted: u64) -> io::Result<Self> {
-        let bytes = wanted.clamp(PREFIX_BYTES_MIN, PREFIX_BYTES_MAX).min(file.mark().bytes);
-        let mut prefix = vec![0; usize::try_from(bytes).map_err(io::Error::other)?];
-        file.read_at(&mut prefix, 0)?;
-        Ok(Self { file, prefix })
+        Self::plain(file).read_ahead(wanted)
+    }
+
+    /// Of a file that begins with these bytes.
+    pub(super) fn known(file: DiskFile, bytes: &[u8]) -> Self {
+        let mut prefix = SPARE.take();
+        prefix.clear();
+        prefix.extend_from_slice(bytes);
+        Self { file, prefix }
+    }
+
+    /// The same with so many of its first bytes, or what there is of them.
+    pub(super) fn read_ahead(mut self, wanted: u64) -> io::Result<Self> {
+        let bytes = wanted.clamp(PREFIX_BYTES_MIN, PREFIX_BYTES_MAX).min(self.file.mark().bytes);
+        let bytes = usize::try_from(bytes).map_err(io::Error::other)?;
+        if self.prefix.len() < bytes {
+            let mut prefix = SPARE.take();
+            prefix.resize(bytes, 0);
+            self.file.read_at(&mut prefix, 0)?;
+            self.prefix = prefix;
+        }
+        Ok(self)
+    }
+
+    /// Takes note of how the file begins, for the next one who opens it.
+    pub(super) fn keep_beginning(&self, header: &Header) {
+        let slot = header.archives.first().and_then(|first| usize::try_from(first.offset).ok());
+        let bytes = slot.and_then(|slot| self.prefix.get(..slot.saturating_add(POINT_BYTES)));
+        if let Some(bytes) = bytes {
+            let (header, bytes) = (header.clone(), bytes.to_vec());
+            self.file.keep_beginning(Beginning { header, bytes });
+        }
     }
 
     /// What the file is now.
@@ -43,6 +77,14 @@ impl Prefixed {
         let start = usize::try_from(offset).ok()?;
         let room = self.prefix.len().checked_sub(start)?;
         Some((start, room.min(len)))
+    }
+}
+
+impl Drop for Prefixed {
+    fn drop(&mut self) {
+        if !self.prefix.is_empty() {
+            SPARE.set(std::mem::take(&mut self.prefix));
+        }
     }
 }
 

@@ -71,8 +71,11 @@ impl Engine {
         now: i64,
     ) -> Result<Option<Reading>, ReadError> {
         let store = &self.store;
-        let Some(path) = store.path(id) else { return Ok(None) };
         let _turn = store.turns.take(id);
+        if !store.table.is_living(id) {
+            return Ok(None);
+        }
+        let path = store.path_of(name);
         let read = store.read(id, name, &path, Request { from, until, now });
         read.map_err(|source| ReadError::file(path, source))
     }
@@ -203,6 +206,7 @@ impl Store {
         now: i64,
     ) -> Result<Whisper<Patched<Prefixed>>, whisper::Error> {
         let (storage, header) = file.into_parts();
+        let storage = storage.read_ahead(PREFIX_BYTES)?;
         let clocks_s = self.clocks_s(&header);
         let known = look.known.as_ref().filter(|_| look.owes_rollups());
         let known = known.and_then(|known| self.known_archives(known));
@@ -245,11 +249,18 @@ impl Store {
         &self,
         path: &std::path::Path,
     ) -> Result<Option<Whisper<Prefixed>>, whisper::Error> {
-        match self.disk.open(path, false) {
-            Ok(file) => Whisper::open(Prefixed::read(file, PREFIX_BYTES)?).map(Some),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error.into()),
+        let file = match self.disk.open(path, false) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(known) = file.beginning() {
+            let file = Prefixed::known(file, &known.bytes);
+            return Whisper::with_header(file, known.header.clone()).map(Some);
         }
+        let file = Whisper::open(Prefixed::read(file, PREFIX_BYTES)?)?;
+        file.storage().keep_beginning(file.header());
+        Ok(Some(file))
     }
 
     /// The file that the series will get, holding the waiting points.
