@@ -17,6 +17,7 @@ pub mod moves;
 pub mod msgpack;
 pub mod named;
 pub use metric::number;
+pub mod packed;
 pub mod pb;
 pub mod pb_fields;
 pub mod pb_v2;

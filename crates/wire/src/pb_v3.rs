@@ -405,12 +405,12 @@ pub struct FoldedGroup {
     /// Series that were added, with points or without.
     #[prost(uint64, tag = "6")]
     pub series: u64,
-    /// The running value of each slot; none for count.
-    #[prost(double, repeated, tag = "7")]
-    pub values: Vec<f64>,
-    /// What the sums above lack to be exact; none where all of it is 0.
-    #[prost(double, repeated, tag = "8")]
-    pub rest: Vec<f64>,
+    /// The running value of each slot; none for count. Packed doubles (see [`crate::packed`]).
+    #[prost(bytes = "vec", tag = "7")]
+    pub values: Vec<u8>,
+    /// What the sums above lack to be exact; none where all of it is 0. Packed doubles, too.
+    #[prost(bytes = "vec", tag = "8")]
+    pub rest: Vec<u8>,
     /// Points added to each slot; none where each series has one in every slot.
     #[prost(fixed32, repeated, tag = "9")]
     pub counts: Vec<u32>,

@@ -1,6 +1,6 @@
 //! Folds as messages: what is asked of a node, and what it answers.
 
-use wire::pb_v3;
+use wire::{packed, pb_v3};
 
 use super::{Fold, FoldSpec, Folded, FoldedGroup, Mismatch, Partial};
 use crate::names::Node;
@@ -64,6 +64,7 @@ impl FoldedGroup {
         if rest.iter().all(|&rest| rest == 0.0) {
             rest.clear();
         }
+        let (values, rest) = (packed(&values), packed(&rest));
         let Self { key, first_name, tags, unmerged, .. } = self;
         let unmerged = unmerged.map(|Grid { start, end, step }| pb_v3::Grid { start, end, step });
         pb_v3::FoldedGroup {
@@ -81,7 +82,8 @@ impl FoldedGroup {
     }
 
     fn from_message(fold: Fold, message: pb_v3::FoldedGroup) -> Result<Self, Mismatch> {
-        let pb_v3::FoldedGroup { start, step, series, values, mut rest, counts, .. } = message;
+        let pb_v3::FoldedGroup { start, step, series, values, rest, counts, .. } = message;
+        let (values, mut rest) = (unpacked(&values)?, unpacked(&rest)?);
         let slots = if fold == Fold::Count { counts.len() } else { values.len() };
         let fits = |length: usize| length == 0 || length == slots;
         if step <= 0 || !fits(values.len()) || !fits(rest.len()) || !fits(counts.len()) {
@@ -99,4 +101,16 @@ impl FoldedGroup {
         let unmerged = unmerged.map(|pb_v3::Grid { start, end, step }| Grid { start, end, step });
         Ok(Self { key, first_name, tags, partial, unmerged })
     }
+}
+
+fn packed(values: &[f64]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    packed::push(&mut bytes, values);
+    bytes
+}
+
+fn unpacked(bytes: &[u8]) -> Result<Vec<f64>, Mismatch> {
+    let mut values = Vec::new();
+    packed::read(bytes, &mut values).or(Err(Mismatch))?;
+    Ok(values)
 }

@@ -7,6 +7,7 @@
 use super::find::found;
 use super::render::{consolidation, series};
 use super::{Caps, FindMatch, FindReply, RenderReply, ReplyError, check_items};
+use crate::packed;
 use crate::pb::PbError;
 use crate::pb_fields::{FieldValue, Fields, Malformed};
 use crate::pb_v3;
@@ -54,18 +55,9 @@ pub(super) fn push_series(out: &mut Vec<u8>, series: &SeriesData, request: Windo
     out.extend_from_slice(&head[..before_values]);
     if values_bytes > 0 {
         push_length(out, VALUES_TAG, values_bytes);
-        push_values(out, &series.values);
+        packed::push(out, &series.values);
     }
     out.extend_from_slice(&head[before_values..]);
-}
-
-fn push_values(out: &mut Vec<u8>, values: &[f64]) {
-    let start = out.len();
-    out.resize(start + size_of_val(values), 0);
-    let (places, _) = out[start..].as_chunks_mut();
-    for (place, value) in places.iter_mut().zip(values) {
-        *place = value.to_le_bytes();
-    }
 }
 
 /// Appends what one pattern matched.
@@ -270,7 +262,7 @@ fn read_series(message: &[u8]) -> Result<SeriesData, ReplyError> {
             (4, FieldValue::Varint(number)) => start = number.cast_signed(),
             (6, FieldValue::Varint(number)) => step = number.cast_signed(),
             (7, FieldValue::Fixed32(bytes)) => x_files_factor = f32::from_le_bytes(bytes),
-            (VALUES_TAG, FieldValue::Bytes(packed)) => read_values(packed, &mut values)?,
+            (VALUES_TAG, FieldValue::Bytes(bytes)) => packed::read(bytes, &mut values)?,
             (VALUES_TAG, FieldValue::Fixed64(bytes)) => values.push(f64::from_le_bytes(bytes)),
             (1..=4 | 6 | 7 | VALUES_TAG, _) => return Err(Malformed.into()),
             _ => {}
@@ -280,12 +272,6 @@ fn read_series(message: &[u8]) -> Result<SeriesData, ReplyError> {
     series.consolidation = consolidation(consolidation_func);
     series.x_files_factor = x_files_factor;
     Ok(series)
-}
-
-fn read_values(packed: &[u8], values: &mut Vec<f64>) -> Result<(), Malformed> {
-    let (packed, rest) = packed.as_chunks();
-    values.extend(packed.iter().map(|bytes| f64::from_le_bytes(*bytes)));
-    if rest.is_empty() { Ok(()) } else { Err(Malformed) }
 }
 
 fn read_found(message: &[u8], matches_max: usize) -> Result<FindReply, ReplyError> {
