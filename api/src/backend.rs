@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use daemon::{Clock, Counter, Registry};
+use daemon::{Clock, Counter, Registry, together};
 use metric::{Glob, SeriesData, TaggedName, Window};
 use query::{Answer, Fetch, Folded};
 use remote::access::Caller;
@@ -13,7 +13,6 @@ use remote::{
     Allowance, Budget, Client, ClientSettings, Deadline, FetchPlan, FetchReply, FetchRequest,
     FindRequest, OnBehalf, RemoteError, RemoteErrorKind, Target,
 };
-use tokio::task::JoinSet;
 use wire::pb_v3::Meta;
 use wire::reply::{Caps, FindReply, InfoReply};
 
@@ -190,22 +189,15 @@ impl Backend {
                 None => groups.push(vec![fetch]),
             }
         }
-        // Dropping the set, as an aborted request does, ends its tasks.
-        let mut requests = JoinSet::new();
-        for group in groups {
+        let unlimited = Allowance::new(u64::MAX);
+        let allowance = asking.query.as_ref().map_or(&unlimited, |query| &query.memory);
+        let replies = together(groups.into_iter().map(async |group| {
             self.fetches.add(group.len() as u64);
             let request = request_of(&group, asking);
-            let (client, deadline) = (Arc::clone(&self.client), asking.deadline.clone());
-            let query = asking.query.clone();
-            requests.spawn(async move {
-                let unlimited = Allowance::new(u64::MAX);
-                let allowance = query.as_ref().map_or(&unlimited, |query| &query.memory);
-                (group, client.fetch_within(&request, &deadline, allowance).await)
-            });
-        }
+            (group, self.client.fetch_within(&request, &asking.deadline, allowance).await)
+        }));
         let mut completeness = Completeness::default();
-        while let Some(joined) = requests.join_next().await {
-            let (group, reply) = joined.or(Err(Refusal::Lost))?;
+        for (group, reply) in replies.await {
             let (found, meta) = match group.as_slice() {
                 [fetch] if fetch.fold.is_some() => match self.folded(fetch, reply) {
                     Some((answer, meta)) => (vec![answer], meta),

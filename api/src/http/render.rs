@@ -12,7 +12,7 @@ use query::ast::Expr;
 use query::parse::parse;
 use query::{
     Answer, Data, EvalError, Fetch, Outcome, ROUNDS_MAX, Request, Series, consolidate,
-    prepare_parsed,
+    prepare_parsed, prepared_before,
 };
 use serde_json::json;
 use tokio::sync::oneshot;
@@ -396,8 +396,7 @@ async fn evaluate_once(
     // Series as they were read are no work: no thread need wake up for them.
     let is_plain = targets.iter().all(|t| matches!(**t, Expr::Path(_) | Expr::Tagged { .. }));
     let job = move || {
-        let prepared = prepare_parsed(&request, targets);
-        let outcome = prepared.and_then(|prepared| prepared.evaluate_until(&data, &brake));
+        let outcome = prepared_before(&request, targets).evaluate_until(&data, &brake);
         (outcome, data)
     };
     if is_plain { Ok(job()) } else { run(api, &call.query, job).await }

@@ -8,6 +8,9 @@ use wire::reply::{FindMatch, FindReply};
 use super::{Asker, ReadFault, Reader};
 use crate::index::{FindLimits, Found, Index, IndexError, Scope};
 
+/// A search that looks at no more nodes is over sooner than it would be handed to another thread.
+const SMALL_VISITS: usize = 500;
+
 /// One thing asked for.
 #[derive(Debug, Clone)]
 pub(crate) enum Query {
@@ -86,25 +89,29 @@ pub(crate) async fn find(
     window: Option<Window>,
     asker: &Asker,
 ) -> Result<(Vec<FindReply>, Cost), ReadFault> {
+    if let [(_, Query::Glob(_))] = queries.as_slice()
+        && let Ok(found) = find_all(reader, &queries, window, Budget::small(reader, asker))
+    {
+        return Ok(found);
+    }
     let series_max = series_max(queries.iter().map(|(_, query)| query));
     let job = {
         let (reader, asker) = (Arc::clone(reader), asker.clone());
-        move || find_all(&reader, queries, window, &asker)
+        move || find_all(&reader, &queries, window, Budget::new(&reader, &asker))
     };
     reader.run_sized(asker, series_max, job).await?
 }
 
 fn find_all(
     reader: &Reader,
-    queries: Vec<(String, Query)>,
+    queries: &[(String, Query)],
     window: Option<Window>,
-    asker: &Asker,
+    mut budget: Budget<'_>,
 ) -> Result<(Vec<FindReply>, Cost), ReadFault> {
     let mut replies = Vec::with_capacity(queries.len());
-    let mut budget = Budget::new(reader, asker);
     for (text, query) in queries {
-        let found = budget.find(reader, &query, window)?;
-        replies.push(FindReply { query: text, matches: matches(found) });
+        let found = budget.find(reader, query, window)?;
+        replies.push(FindReply { query: text.clone(), matches: matches(found) });
     }
     Ok((replies, budget.cost))
 }
@@ -130,6 +137,13 @@ impl<'a> Budget<'a> {
     pub(super) fn new(reader: &Reader, asker: &'a Asker) -> Self {
         let limits = reader.limits.find;
         Self { limits, results_max: limits.results_max, asker, cost: Cost::default() }
+    }
+
+    /// Fails for all but small searches.
+    fn small(reader: &Reader, asker: &'a Asker) -> Self {
+        let mut budget = Self::new(reader, asker);
+        budget.limits.visited_max = budget.limits.visited_max.min(SMALL_VISITS);
+        budget
     }
 
     pub(super) fn find(

@@ -41,6 +41,7 @@ mod program;
 pub mod settings;
 pub mod threads;
 pub mod tls;
+mod together;
 mod watch;
 
 /// For [`warn_limited!`], whose callers need not depend on it.
@@ -53,4 +54,5 @@ pub use metrics::{Counter, Gauge, GraphiteReporter, Histogram, Metric, MetricKin
 pub use program::{Action, ActionResult, EXIT_USAGE, Program, SETTINGS_FAULTS, main, main_with};
 pub use settings::{Fault, Kind, Setting, Values};
 pub use threads::PanicPolicy;
+pub use together::together;
 pub use watch::Watched;

@@ -23,6 +23,9 @@ pub const NODES_MAX: usize = 256;
 /// Most bytes that the expanded braces of a pattern may take.
 const EXPANDED_BYTES_MAX: usize = 4 << 20;
 
+/// Without any of these a pattern is a name.
+const SPECIAL: [char; 6] = ['*', '?', '[', '{', '}', '\\'];
+
 /// Deepest nesting of braces.
 const BRACES_DEPTH_MAX: usize = 16;
 
@@ -96,8 +99,10 @@ impl Glob {
         let alternatives = if crate::tags::is_tagged(pattern) {
             // Tag values may hold any character, and tagged series are searched by tag expressions.
             vec![vec![NodeMatcher::Exact(pattern.to_owned())]]
-        } else {
+        } else if pattern.contains(SPECIAL) {
             alternatives(pattern, expansions_max)?
+        } else {
+            vec![exact_nodes(pattern)?]
         };
         let exact = match alternatives.as_slice() {
             [nodes] => exact_name(nodes),
@@ -147,6 +152,14 @@ impl Glob {
             None => self.alternatives.iter().any(|nodes| node::path_matches(nodes, name)),
         }
     }
+}
+
+/// Most of what is asked for are names as they are.
+fn exact_nodes(name: &str) -> Result<Vec<NodeMatcher>, GlobError> {
+    if let Some((position, _dot)) = name.match_indices('.').nth(NODES_MAX - 1) {
+        return Err(GlobError::TooManyNodes { position: position + 1 });
+    }
+    Ok(name.split('.').map(|node| NodeMatcher::Exact(node.to_owned())).collect())
 }
 
 fn exact_name(nodes: &[NodeMatcher]) -> Option<String> {

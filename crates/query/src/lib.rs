@@ -32,5 +32,7 @@ pub use eval::{Answer, Data};
 pub use fold::{FoldSpec, Folded};
 pub use limits::Limits;
 pub use plan::{Fetch, Window};
-pub use request::{Outcome, Prepared, ROUNDS_MAX, Request, check_pattern, prepare, prepare_parsed};
+pub use request::{
+    Outcome, Prepared, ROUNDS_MAX, Request, check_pattern, prepare, prepare_parsed, prepared_before,
+};
 pub use series::{Consolidation, Series};

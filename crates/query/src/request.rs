@@ -156,6 +156,11 @@ pub fn prepare_parsed(
     Ok(Prepared { request, targets, fetches })
 }
 
+/// As [`prepare_parsed`] for a request that went through it: nothing is checked again, and what to read first is not told.
+pub fn prepared_before(request: &Request, targets: Vec<Arc<Expr>>) -> Prepared<'_> {
+    Prepared { request, targets, fetches: Vec::new() }
+}
+
 impl Prepared<'_> {
     /// The reads of the first round, each once.
     pub fn fetches(&self) -> &[Fetch] {

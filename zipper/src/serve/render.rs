@@ -71,19 +71,12 @@ async fn fetch_all(
     asked: &Asked,
     requests: Vec<FetchRequest>,
 ) -> Result<(VecDeque<(Window, Merging)>, Tally), Failure> {
-    let mut under_way = Vec::with_capacity(requests.len());
-    let mut set = tokio::task::JoinSet::new();
-    for (index, request) in requests.into_iter().enumerate() {
-        let (view, deadline, window) = (Arc::clone(view), asked.deadline.clone(), request.window);
-        set.spawn(async move { (index, window, view.fetch(request, &deadline).await) });
-    }
-    while let Some(done) = set.join_next().await {
-        // A panic goes on in the request's own task, which answers 500.
-        under_way.push(done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())));
-    }
-    under_way.sort_by_key(|(index, _, _)| *index);
+    let fetches = requests.into_iter().map(async |request| {
+        let window = request.window;
+        (window, view.fetch(request, &asked.deadline).await)
+    });
     let (mut mergings, mut tally) = (VecDeque::new(), Tally::default());
-    for (_, window, fetched) in under_way {
+    for (window, fetched) in daemon::together(fetches).await {
         let (merging, part) = fetched?;
         tally.join(part);
         mergings.push_back((window, merging));
