@@ -208,3 +208,27 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> Result<bool>) -> Re
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_port_is_given_twice_though_nobody_binds_it() -> Result<()> {
+        let mut given = BTreeSet::new();
+        for _ in 0..400 {
+            let ports: [u16; 4] = free_ports()?;
+            assert!(ports.into_iter().all(|port| given.insert(port)), "{ports:?} again");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_program_that_ends_at_its_start_is_not_waited_for() -> Result<()> {
+        let [admin] = free_ports()?;
+        let mut process = Command::new("false").spawn()?;
+        let told = wait_until_ready(&mut process, admin).unwrap_err().to_string();
+        assert!(told.contains(&format!("port {admin} ended at its start")), "{told}");
+        Ok(())
+    }
+}
