@@ -338,6 +338,8 @@ impl Keeper {
         {
             tracing::error!(%error, "journal");
         }
+        // A life shorter than a beat has not written it down yet.
+        self.born.save();
         let report = self.engine.stop(flush_time);
         if let Err(error) = self.journal.close() {
             tracing::error!(%error, "journal");

@@ -154,6 +154,7 @@ impl Drill {
         self.wait_for_relay().await;
         let watch = self.readers.watch(&self.load).await;
         self.commands.lock().parts_alone.start = self.load.took().len();
+        // Not a wait for something: a time of nothing but load, to measure it by; none unless asked for.
         tokio::time::sleep(seconds_of("PLUMBAGO_DRILL_IDLE_SECONDS")).await;
         watch
     }
