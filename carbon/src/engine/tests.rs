@@ -4,6 +4,7 @@ mod fake_disk;
 mod faults;
 mod limits;
 mod lives;
+mod reshape;
 mod same_as_whisper;
 mod sums;
 

@@ -9,6 +9,15 @@ use whisper::{Spec, Storage};
 
 use super::super::{Disk, DiskFile, FileMark, FreeSpace, OpenFile, RealDisk};
 
+/// What happens while the disk syncs a file.
+pub(super) struct Meanwhile(pub(super) Box<dyn FnMut() + Send>);
+
+impl std::fmt::Debug for Meanwhile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Meanwhile")
+    }
+}
+
 /// Which calls fail, and how.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
@@ -26,6 +35,8 @@ pub(super) struct Faults {
     pub(super) no_creates: bool,
     /// Fails every write to a file whose path holds this text.
     pub(super) no_writes_to: Option<&'static str>,
+    /// Called by every sync of a file.
+    pub(super) in_sync: Option<Meanwhile>,
 }
 
 impl Faults {
@@ -140,6 +151,13 @@ impl Storage for FakeFile {
     }
 
     fn sync(&mut self) -> io::Result<()> {
+        self.faults.lock().call()?;
+        // Taken out for as long as it runs: it may use the disk itself.
+        let in_sync = self.faults.lock().in_sync.take();
+        if let Some(mut in_sync) = in_sync {
+            (in_sync.0)();
+            self.faults.lock().in_sync = Some(in_sync);
+        }
         self.file.sync()
     }
 }
