@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use daemon::threads::{Pool, PoolError};
+use daemon::threads::{Background, PoolError};
 use daemon::{Clock, Context, Registry};
 use remote::{AdminClient, ClientSettings, Endpoint, RemoteError};
 use serde::Serialize;
@@ -41,7 +41,7 @@ use crate::series::SeriesId;
 /// Threads for it: reading and merging wait for the disk, and ingest goes first.
 const THREADS: usize = 2;
 
-/// How much they give way to those that take points in.
+/// How much they give way to those that take points in where the processors are never idle.
 const NICENESS: u8 = 10;
 
 /// Requests that may wait for a thread.
@@ -90,14 +90,15 @@ pub(crate) struct Moves {
     clock: Arc<dyn Clock>,
     registry: Arc<Registry>,
     lease: Lease,
-    pool: Pool,
+    pool: Background,
     trash: PathBuf,
 }
 
 impl Moves {
     pub(crate) fn new(keeper: Arc<Keeper>, trash: PathBuf, context: &Context) -> io::Result<Self> {
         let (clock, registry) = (Arc::clone(&context.clock), Arc::clone(&context.metrics));
-        let pool = Pool::nice("carbon-moves", THREADS, QUEUE_MAX, NICENESS)?;
+        let name = "carbon-moves";
+        let pool = Background::new(name, THREADS, QUEUE_MAX, NICENESS, Arc::clone(&clock))?;
         let lease = Lease::new(Arc::clone(&clock));
         Ok(Self { keeper, clock, registry, lease, pool, trash })
     }
@@ -395,9 +396,15 @@ fn image(keeper: &Keeper, name: &str) -> Result<Option<Vec<u8>>, String> {
     }
 }
 
+/// The series of a request, one by one. Before each the thread offers its processor to others that wait for one: the
+/// scheduler by itself looks for them when a thread wakes, and then only at its ticks of some milliseconds.
+fn giving_way<T>(series: impl Iterator<Item = T>) -> impl Iterator<Item = T> {
+    series.inspect(|_one| std::thread::yield_now())
+}
+
 fn snapshot(keeper: &Keeper, names: &[String]) -> io::Result<Vec<u8>> {
     let mut writer = stream::Writer::new()?;
-    for name in names {
+    for name in giving_way(names.iter()) {
         if writer.is_full() {
             writer.add(name, State::LeftOut, &[])?;
             continue;
@@ -421,13 +428,13 @@ fn digests(keeper: &Keeper, names: &[String], view: View) -> Vec<SeriesDigest> {
         let archives = file.and_then(|file| digest::of_archives(&file, view).ok());
         SeriesDigest { name: name.clone(), archives }
     };
-    names.iter().map(digest).collect()
+    giving_way(names.iter()).map(digest).collect()
 }
 
 fn compare(keeper: &Keeper, names: &[String], packed: &[u8], view: View) -> Vec<ComparedSeries> {
     let mut compared = Vec::with_capacity(names.len());
     let mut rest: HashSet<&String> = names.iter().collect();
-    for entry in stream::read(packed).map_while(Result::ok) {
+    for entry in giving_way(stream::read(packed).map_while(Result::ok)) {
         if !rest.remove(&entry.name) {
             continue;
         }
@@ -457,7 +464,7 @@ impl Takeover {
         let mut series = Vec::with_capacity(names.len());
         let mut rest: HashSet<&String> = names.iter().collect();
         let mut reason = "the answer of the source ends early".to_owned();
-        for entry in stream::read(packed) {
+        for entry in giving_way(stream::read(packed)) {
             match entry {
                 Ok(entry) if rest.remove(&entry.name) => series.push(self.one(entry)),
                 Ok(_unasked) => {}
