@@ -2,16 +2,16 @@
 
 use crate::aggregate::Aggregate;
 use crate::error::EvalError;
-use crate::function::{Function, Literal, Param, ParamKind};
 use crate::names::Node;
 use crate::number::python_float;
+use crate::param::{Literal, Param, ParamKind};
 use crate::time_expr::parse_interval;
 use crate::value::Value;
 
 /// Arguments in the order of the function's parameters, coerced to their types.
 #[derive(Clone, Debug)]
 pub struct BoundArgs {
-    function: &'static Function,
+    params: &'static [Param],
     called: String,
     /// One entry a parameter; more than one value only where the parameter is `multiple`.
     values: Vec<Vec<Value>>,
@@ -22,22 +22,22 @@ pub struct BoundArgs {
 impl BoundArgs {
     /// Binds positional and keyword arguments; `called` is the name that errors will use.
     pub fn bind(
-        function: &'static Function,
+        params: &'static [Param],
         called: &str,
         args: Vec<Value>,
         kwargs: Vec<(String, Value)>,
     ) -> Result<Self, EvalError> {
         let mut bound = Self {
-            function,
+            params,
             called: called.to_owned(),
-            values: function.params.iter().map(|_| Vec::new()).collect(),
-            given: vec![false; function.params.len()],
+            values: params.iter().map(|_| Vec::new()).collect(),
+            given: vec![false; params.len()],
         };
-        let last = function.params.len().wrapping_sub(1);
+        let last = params.len().wrapping_sub(1);
         for (i, arg) in args.into_iter().enumerate() {
-            let place = match function.params.get(i) {
+            let place = match params.get(i) {
                 Some(_) => i,
-                None if function.params.last().is_some_and(|p| p.multiple) => last,
+                None if params.last().is_some_and(|p| p.multiple) => last,
                 None => return Err(bound.too_many()),
             };
             bound.put(place, arg)?;
@@ -50,12 +50,12 @@ impl BoundArgs {
     }
 
     fn too_many(&self) -> EvalError {
-        let message = format!("takes at most {} arguments", self.function.params.len());
+        let message = format!("takes at most {} arguments", self.params.len());
         EvalError::Function { function: self.called.clone(), message }
     }
 
     fn put_named(&mut self, name: &str, arg: Value) -> Result<(), EvalError> {
-        let Some(place) = self.function.params.iter().position(|p| p.name == name) else {
+        let Some(place) = self.params.iter().position(|p| p.name == name) else {
             return Err(self.argument_error(name, "is not known"));
         };
         if !self.values[place].is_empty() {
@@ -65,7 +65,7 @@ impl BoundArgs {
     }
 
     fn put(&mut self, place: usize, arg: Value) -> Result<(), EvalError> {
-        let param = &self.function.params[place];
+        let param = &self.params[place];
         if matches!(arg, Value::None) && !param.required {
             return Ok(());
         }
@@ -84,7 +84,7 @@ impl BoundArgs {
     }
 
     fn fill_defaults(&mut self) -> Result<(), EvalError> {
-        for (place, param) in self.function.params.iter().enumerate() {
+        for (place, param) in self.params.iter().enumerate() {
             if !self.values[place].is_empty() {
                 continue;
             }
@@ -150,18 +150,14 @@ impl BoundArgs {
     }
 
     fn place(&self, name: &str) -> usize {
-        let place = self.function.params.iter().position(|p| p.name == name);
+        let place = self.params.iter().position(|p| p.name == name);
         place.expect("a body asks only for parameters of its own table entry")
     }
 }
 
 /// The value as this parameter's type, or `None` if it is not one.
 fn coerce(param: &Param, value: Value) -> Option<Value> {
-    let allowed = match &value {
-        Value::Text(t) if !param.options.is_empty() => param.options.contains(&t.as_str()),
-        _ => true,
-    };
-    if !allowed {
+    if matches!(&value, Value::Text(text) if !param.allows(text)) {
         return None;
     }
     match param.kind {
@@ -193,10 +189,7 @@ fn coerce(param: &Param, value: Value) -> Option<Value> {
             Value::Text(t) => Aggregate::of_rows_by_name(t).is_some().then_some(value),
             _ => None,
         },
-        ParamKind::AggOrSeriesFunc => match &value {
-            Value::Text(t) => is_callback(t).then_some(value),
-            _ => None,
-        },
+        ParamKind::AggOrSeriesFunc => matches!(value, Value::Text(_)).then_some(value),
         ParamKind::SeriesList => matches!(value, Value::List(_)).then_some(value),
         ParamKind::SeriesLists => match value {
             Value::Lists(_) => Some(value),
@@ -211,11 +204,6 @@ fn coerce(param: &Param, value: Value) -> Option<Value> {
 
 fn suggests_bool(param: &Param, value: &Value) -> bool {
     matches!(value, Value::Bool(b) if param.suggestions.contains(&Literal::Bool(*b)))
-}
-
-fn is_callback(name: &str) -> bool {
-    Aggregate::of_rows_by_name(name).is_some()
-        || crate::function::find(name).is_some_and(|f| f.aggregates)
 }
 
 fn boolean(value: &Value) -> Option<bool> {

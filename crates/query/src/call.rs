@@ -7,15 +7,15 @@ use crate::args::BoundArgs;
 use crate::ast::Expr;
 use crate::brake::Brake;
 use crate::error::EvalError;
-use crate::eval::{Run, Scope};
-use crate::fold::FoldedGroup;
-use crate::function::Function;
+use crate::fetch::Fetch;
 use crate::limits::Limits;
 use crate::names::Node;
-use crate::plan::{Fetch, Window};
+use crate::run::Run;
+use crate::scope::Scope;
 use crate::series::{Grid, Series};
 use crate::time_expr::{parse_interval, parse_time};
 use crate::value::Value;
+use crate::window::Window;
 
 /// A length of time as it was written, and in seconds with its sign.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,12 +40,35 @@ pub enum IntOrInterval {
     Time(Interval),
 }
 
+/// How the body of a function has more evaluated. Bodies know neither the table of functions nor how
+/// expressions are walked: both stand above them.
+pub(crate) trait Evaluate {
+    /// Evaluates to series; a scalar is an error, except that a number is a flat line.
+    fn evaluate_series(&self, expr: &Expr, scope: &mut Scope) -> Result<Vec<Series>, EvalError>;
+
+    /// Evaluates a target that a function made up, out of names that need not be whole targets.
+    fn evaluate_text(&self, target: &str, scope: &Scope) -> Result<Vec<Series>, EvalError>;
+
+    /// Calls a function of the table with ready values.
+    fn apply(
+        &self,
+        function: &str,
+        args: Vec<Value>,
+        scope: &mut Scope,
+    ) -> Result<Value, EvalError>;
+
+    /// The greatest step of an expression's series where it can be told without evaluating: there are some, and what is
+    /// done to them leaves their points at their times.
+    fn greatest_step(&self, expr: &Expr, scope: &Scope) -> Option<i64>;
+}
+
 /// One call of a function.
 ///
 /// The accessors take a parameter's name from the function's own table entry and panic on any other;
 /// types have been checked when the arguments were bound.
 pub struct Call<'a> {
-    pub(crate) function: &'static Function,
+    /// The function's name in the table.
+    pub(crate) name: &'static str,
     pub(crate) args: BoundArgs,
     /// The positional arguments unevaluated; empty where the call was made by another function.
     pub(crate) exprs: &'a [Expr],
@@ -56,7 +79,7 @@ pub struct Call<'a> {
 impl Call<'_> {
     /// The function's name in the table (`sumSeries` also when called as `sum`).
     pub fn name(&self) -> &'static str {
-        self.function.name
+        self.name
     }
 
     /// The name the function was called by.
@@ -300,22 +323,13 @@ impl Call<'_> {
 
     /// Calls another function of the table with ready values.
     pub fn apply(&mut self, function: &str, args: Vec<Value>) -> Result<Vec<Series>, EvalError> {
-        let value = self.run.apply(function, args, Vec::new(), &[], self.scope)?;
+        let value = self.run.apply(function, args, self.scope)?;
         Ok(list_of(value))
     }
 
-    /// What another function of the table makes of a group that the store has folded, were it called
-    /// with the series of that group.
-    pub(crate) fn finish_folded(
-        &mut self,
-        function: &'static Function,
-        pattern: &str,
-        group: &FoldedGroup,
-    ) -> Result<Vec<Series>, EvalError> {
-        let folded = function.folded_alone();
-        let (folding, args) = folded.ok_or_else(|| self.error("cannot be folded"))?;
-        let mut call = Call { function, args, exprs: &[], run: self.run, scope: &mut *self.scope };
-        (folding.finish)(&mut call, pattern, &[group])
+    /// A call of another function with ready arguments, in the place of this one.
+    pub(crate) fn in_place(&mut self, name: &'static str, args: BoundArgs) -> Call<'_> {
+        Call { name, args, exprs: &[], run: self.run, scope: &mut *self.scope }
     }
 
     /// What has been stacked so far under this name in the request; empty the first time.

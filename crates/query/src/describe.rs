@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::aggregate::OPTIONS;
-use crate::function::{Function, Group, Literal, Param, ParamKind, all};
+use crate::function::{Function, Group};
+use crate::functions::{all, find};
+use crate::param::{Literal, Param, ParamKind};
 
 /// The `/functions` answer: every function, or those of one group; `grouped` nests them by group.
 pub fn functions_json(group: Option<&str>, grouped: bool) -> String {
@@ -21,7 +23,7 @@ pub fn functions_json(group: Option<&str>, grouped: bool) -> String {
 
 /// The `/functions/NAME` answer.
 pub fn function_json(name: &str) -> Option<String> {
-    crate::function::find(name).map(|f| entry(name, f))
+    find(name).map(|f| entry(name, f))
 }
 
 fn object<'n>(members: impl IntoIterator<Item = (&'n str, String)>) -> String {
@@ -166,8 +168,8 @@ fn section(function: &Function) -> String {
 mod tests {
     use super::*;
     use crate::error::EvalError;
-    use crate::function::find;
-    use crate::request::{Request, prepare};
+    use crate::prepare::prepare;
+    use crate::request::Request;
 
     #[test]
     fn the_answer_is_json_with_the_keys_in_graphite_s_order() {

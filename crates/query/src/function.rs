@@ -1,15 +1,14 @@
 //! The table's row: all that is known of a function stands in one [`Function`].
 
-use std::sync::LazyLock;
-
 use crate::args::BoundArgs;
 use crate::call::Call;
 use crate::error::EvalError;
 use crate::fold::{FoldSpec, FoldedGroup};
-use crate::plan::Window;
+use crate::param::Param;
 use crate::request::Request;
 use crate::series::Series;
 use crate::value::Value;
+use crate::window::Window;
 
 /// A function of the query language.
 #[derive(Debug)]
@@ -69,11 +68,30 @@ pub enum Body {
 }
 
 impl Function {
+    /// Whether this is its name, or one of the others.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.aliases.contains(&name)
+    }
+
     /// The arguments of a call with one list of series and nothing else, if the function can be folded
     /// so.
     pub(crate) fn folded_alone(&'static self) -> Option<(&'static Folding, BoundArgs)> {
-        let args = BoundArgs::bind(self, self.name, vec![Value::List(Vec::new())], Vec::new());
+        let args =
+            BoundArgs::bind(self.params, self.name, vec![Value::List(Vec::new())], Vec::new());
         Some((self.fold?, args.ok()?))
+    }
+
+    /// What this function makes of a group that the store has folded, were it called in the place of `call` with
+    /// the series of that group.
+    pub(crate) fn finish_folded(
+        &'static self,
+        call: &mut Call<'_>,
+        pattern: &str,
+        group: &FoldedGroup,
+    ) -> Result<Vec<Series>, EvalError> {
+        let folded = self.folded_alone();
+        let (folding, args) = folded.ok_or_else(|| call.error("cannot be folded"))?;
+        (folding.finish)(&mut call.in_place(self.name, args), pattern, &[group])
     }
 }
 
@@ -129,164 +147,6 @@ impl Group {
     }
 }
 
-/// A parameter of a function.
-#[derive(Debug)]
-pub struct Param {
-    /// Its name, which keyword arguments use.
-    pub name: &'static str,
-    /// Its type.
-    pub kind: ParamKind,
-    /// Whether a call without it is refused.
-    pub required: bool,
-    /// What it is when the call does not say.
-    pub default: Literal,
-    /// Whether it takes all further arguments (only the last parameter can).
-    pub multiple: bool,
-    /// The only values allowed, if there are any here.
-    pub options: &'static [&'static str],
-    /// Values that an editor offers.
-    pub suggestions: &'static [Literal],
-}
-
-impl Param {
-    /// A parameter that every call must give.
-    pub const fn required(name: &'static str, kind: ParamKind) -> Self {
-        let (required, multiple) = (true, false);
-        Self {
-            name,
-            kind,
-            required,
-            default: Literal::None,
-            multiple,
-            options: &[],
-            suggestions: &[],
-        }
-    }
-
-    /// A parameter that may be left out.
-    pub const fn optional(name: &'static str, kind: ParamKind) -> Self {
-        let (required, multiple) = (false, false);
-        Self {
-            name,
-            kind,
-            required,
-            default: Literal::None,
-            multiple,
-            options: &[],
-            suggestions: &[],
-        }
-    }
-
-    /// With a value for calls that leave it out.
-    #[must_use]
-    pub const fn default(self, default: Literal) -> Self {
-        Self { default, ..self }
-    }
-
-    /// Takes all further arguments.
-    #[must_use]
-    pub const fn multiple(self) -> Self {
-        Self { multiple: true, ..self }
-    }
-
-    /// Allows these texts only.
-    #[must_use]
-    pub const fn options(self, options: &'static [&'static str]) -> Self {
-        Self { options, ..self }
-    }
-
-    /// Offers these values in editors.
-    #[must_use]
-    pub const fn suggestions(self, suggestions: &'static [Literal]) -> Self {
-        Self { suggestions, ..self }
-    }
-}
-
-/// `seriesList`, required: the first parameter of most functions.
-pub const SERIES_LIST: Param = Param::required("seriesList", ParamKind::SeriesList);
-/// Any number of `seriesLists`, at least one: what combines takes.
-pub const SERIES_LISTS: Param = Param::required("seriesLists", ParamKind::SeriesList).multiple();
-
-/// The types of graphite-web's parameters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ParamKind {
-    /// Name of an aggregation.
-    AggFunc,
-    /// Name of an aggregation, which may end in `Series` as it did in old versions of graphite-web.
-    AggFuncOfRows,
-    /// Name of an aggregation (as the one before), or of a function that combines series.
-    AggOrSeriesFunc,
-    /// Anything.
-    Any,
-    /// True or false.
-    Boolean,
-    /// A colour, which only drawings show. What is no text is none, and refuses no series.
-    Colour,
-    /// A time, as `from` takes it.
-    Date,
-    /// A number.
-    Float,
-    /// A whole number.
-    Integer,
-    /// A length of time.
-    Interval,
-    /// A whole number, or no limit.
-    IntOrInf,
-    /// A number of points, or a length of time.
-    IntOrInterval,
-    /// Place of a part in a name.
-    Node,
-    /// Place of a part in a name, or a tag.
-    NodeOrTag,
-    /// A list of series.
-    SeriesList,
-    /// A list of lists of series.
-    SeriesLists,
-    /// A text.
-    String,
-    /// A tag.
-    Tag,
-}
-
-impl ParamKind {
-    /// As `/functions` calls it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::AggFunc | Self::AggFuncOfRows => "aggFunc",
-            Self::AggOrSeriesFunc => "aggOrSeriesFunc",
-            Self::Any => "any",
-            Self::Boolean => "boolean",
-            Self::Date => "date",
-            Self::Float => "float",
-            Self::Integer => "integer",
-            Self::Interval => "interval",
-            Self::IntOrInf => "intOrInf",
-            Self::IntOrInterval => "intOrInterval",
-            Self::Node => "node",
-            Self::NodeOrTag => "nodeOrTag",
-            Self::SeriesList => "seriesList",
-            Self::SeriesLists => "seriesLists",
-            Self::Colour | Self::String => "string",
-            Self::Tag => "tag",
-        }
-    }
-}
-
-/// A value that can stand in the table.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Literal {
-    /// Nothing.
-    None,
-    /// True or false.
-    Bool(bool),
-    /// A whole number.
-    Int(i64),
-    /// A number.
-    Float(f64),
-    /// A text.
-    Text(&'static str),
-}
-
 /// Over which windows a function evaluates its first argument, known before evaluation.
 ///
 /// The request's own window always counts too. What only evaluation can tell (points times the step
@@ -313,27 +173,4 @@ pub struct Example {
     pub target: &'static str,
     /// What it is for.
     pub shows: &'static str,
-}
-
-/// Every (name or alias, function), sorted by name.
-static TABLE: LazyLock<Vec<(&'static str, &'static Function)>> = LazyLock::new(|| {
-    let families = crate::functions::FAMILIES.iter().flat_map(|family| family.iter());
-    let mut table: Vec<_> = families
-        .flat_map(|f| {
-            std::iter::once(f.name).chain(f.aliases.iter().copied()).map(move |name| (name, f))
-        })
-        .collect();
-    table.sort_unstable_by_key(|(name, _)| *name);
-    table
-});
-
-/// The function of that name or alias.
-pub fn find(name: &str) -> Option<&'static Function> {
-    let at = TABLE.binary_search_by_key(&name, |(name, _)| name).ok()?;
-    Some(TABLE[at].1)
-}
-
-/// Every (name or alias, function), sorted by name.
-pub fn all() -> &'static [(&'static str, &'static Function)] {
-    &TABLE
 }

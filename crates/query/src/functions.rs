@@ -1,5 +1,7 @@
 //! Every function, one family a file. A family's file is the only place that knows its functions.
 
+use std::sync::LazyLock;
+
 use crate::function::Function;
 
 mod alias;
@@ -32,7 +34,7 @@ mod statistics;
 mod summarize;
 
 /// The families.
-pub(crate) const FAMILIES: &[&[Function]] = &[
+const FAMILIES: &[&[Function]] = &[
     alias::FAMILY,
     arithmetic::FAMILY,
     baseline::FAMILY,
@@ -61,3 +63,39 @@ pub(crate) const FAMILIES: &[&[Function]] = &[
     statistics::FAMILY,
     summarize::FAMILY,
 ];
+
+/// Every (name or alias, function), sorted by name.
+static TABLE: LazyLock<Vec<(&'static str, &'static Function)>> = LazyLock::new(|| {
+    let families = FAMILIES.iter().flat_map(|family| family.iter());
+    let mut table: Vec<_> = families
+        .flat_map(|f| {
+            std::iter::once(f.name).chain(f.aliases.iter().copied()).map(move |name| (name, f))
+        })
+        .collect();
+    table.sort_unstable_by_key(|(name, _)| *name);
+    table
+});
+
+/// The function of that name or alias.
+pub fn find(name: &str) -> Option<&'static Function> {
+    let at = TABLE.binary_search_by_key(&name, |(name, _)| name).ok()?;
+    Some(TABLE[at].1)
+}
+
+/// Every (name or alias, function), sorted by name.
+pub fn all() -> &'static [(&'static str, &'static Function)] {
+    &TABLE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_function_that_aggregates_is_found_as_a_callback() {
+        for (name, function) in all().iter().filter(|(_, function)| function.aggregates) {
+            let found = group::aggregating(name).map(|found| found.name);
+            assert_eq!(found, Some(function.name), "{name}");
+        }
+    }
+}

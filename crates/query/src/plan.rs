@@ -5,76 +5,15 @@ use std::collections::HashSet;
 use crate::args::BoundArgs;
 use crate::ast::{CallExpr, Expr};
 use crate::error::EvalError;
-use crate::eval::{Run, Scope};
-use crate::fold::FoldSpec;
-use crate::function::{Folding, Function, WindowRule, find};
+use crate::fetch::Fetch;
+use crate::function::{Folding, Function, WindowRule};
+use crate::functions::find;
 use crate::request::Request;
+use crate::run::Run;
+use crate::scope::Scope;
 use crate::time_expr::parse_interval;
 use crate::value::Value;
-
-/// From and until of a read, seconds. `until` itself is read where it lies on a step.
-pub use metric::Window;
-
-/// The same end, an earlier start.
-#[must_use]
-pub fn earlier(window: Window, seconds: i64) -> Window {
-    Window::new(window.from.saturating_sub(seconds), window.until)
-}
-
-/// Moved as a whole; forward if positive.
-#[must_use]
-pub fn shifted(window: Window, seconds: i64) -> Window {
-    Window::new(window.from.saturating_add(seconds), window.until.saturating_add(seconds))
-}
-
-/// One read: all series that match a pattern, over a window.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Fetch {
-    /// A path with globs, or a whole `seriesByTag(...)` (see [`Fetch::is_tag_query`]).
-    pub pattern: String,
-    /// When.
-    pub window: Window,
-    /// What the store may make of the series; if it does not, they are read without.
-    pub fold: Option<FoldSpec>,
-}
-
-/// What a read of events begins with; no path holds a parenthesis.
-const EVENTS: &str = "events()";
-
-impl Fetch {
-    /// Of series as they are.
-    pub fn new(pattern: impl Into<String>, window: Window) -> Self {
-        Self { pattern: pattern.into(), window, fold: None }
-    }
-
-    /// The same of series as they are.
-    #[must_use]
-    pub fn unfolded(&self) -> Self {
-        Self::new(self.pattern.clone(), self.window)
-    }
-
-    /// Whether it may mean more than one series.
-    pub(crate) fn is_pattern(&self) -> bool {
-        self.is_tag_query() || self.pattern.contains(['*', '?', '[', '{'])
-    }
-
-    /// Whether the pattern is a `seriesByTag(...)` for [`metric::TagQuery::parse_call`] and not a path
-    /// for [`metric::Glob::compile`]; no path holds a parenthesis after this word.
-    pub fn is_tag_query(&self) -> bool {
-        let arguments = self.pattern.strip_prefix("seriesByTag").map(str::trim_start);
-        arguments.is_some_and(|a| a.starts_with('('))
-    }
-
-    /// Of the events with all these tags, or of all events without any: so many in each second.
-    pub(crate) fn events_pattern(tags: &[String]) -> String {
-        format!("{EVENTS}{}", tags.join(" "))
-    }
-
-    /// The tags, if this is no read of series but one of events.
-    pub fn event_tags(&self) -> Option<Vec<&str>> {
-        Some(self.pattern.strip_prefix(EVENTS)?.split_whitespace().collect())
-    }
-}
+use crate::window::{Window, back_by_default, earlier, shifted};
 
 /// Collects the fetches of expressions, each once, in the order of evaluation.
 pub(crate) struct Planner<'a> {
@@ -117,7 +56,7 @@ impl<'a> Planner<'a> {
                 Ok(())
             }
             Expr::Template(template) => {
-                let inner = scope.with_variables(self.run, template);
+                let inner = scope.with_variables(self.run.request, template);
                 self.collect(&template.body, &inner)
             }
             Expr::Call(call) => self.collect_call(call, scope),
@@ -173,7 +112,7 @@ pub(crate) fn folds(
     for arg in others {
         values.push(scope.literal(arg)?);
     }
-    let args = BoundArgs::bind(function, &call.name, values, Vec::new()).ok()?;
+    let args = BoundArgs::bind(function.params, &call.name, values, Vec::new()).ok()?;
     let fold = Some((folding.spec)(function, &args)?);
     let fetch = Fetch { pattern, window: scope.window, fold };
     fetch.is_pattern().then_some(Folds { fetch, folding, args })
@@ -194,7 +133,9 @@ fn windows(
     let literal = |arg: &Expr| scope.literal(arg).unwrap_or(Value::List(Vec::new()));
     let args = call.args.iter().map(literal).collect();
     let kwargs = call.kwargs.iter().map(|(name, arg)| (name.clone(), literal(arg))).collect();
-    let Ok(args) = BoundArgs::bind(function, &call.name, args, kwargs) else { return Vec::new() };
+    let Ok(args) = BoundArgs::bind(function.params, &call.name, args, kwargs) else {
+        return Vec::new();
+    };
     let interval = |name: &str| match args.get(name) {
         Some(Value::Text(text)) => Some((text.clone(), parse_interval(text).ok()?)),
         _ => None,
@@ -211,9 +152,4 @@ fn windows(
         }
         WindowRule::Custom(rule) => rule(&args, scope.window, request),
     }
-}
-
-/// Shifts without a sign go back.
-pub fn back_by_default(text: &str, seconds: i64) -> i64 {
-    if text.starts_with(|c: char| c.is_ascii_digit()) { -seconds } else { seconds }
 }

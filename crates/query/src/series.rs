@@ -1,6 +1,8 @@
 //! A series: a name, its tags and a column of values on a regular grid of seconds.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -249,6 +251,25 @@ fn consolidate(method: Consolidation, bucket: &[f64]) -> f64 {
         // The mean is also what a method unknown to this version falls back to.
         _ => sum / count as f64,
     }
+}
+
+/// Series by a key, groups in the order in which they first appear.
+pub(crate) fn grouped(
+    list: Vec<Series>,
+    key: impl Fn(&Series) -> String,
+) -> Vec<(String, Vec<Series>)> {
+    let mut places: HashMap<String, usize> = HashMap::new();
+    let mut groups: Vec<(String, Vec<Series>)> = Vec::new();
+    for series in list {
+        match places.entry(key(&series)) {
+            Entry::Occupied(place) => groups[*place.get()].1.push(series),
+            Entry::Vacant(place) => {
+                groups.push((place.key().clone(), vec![series]));
+                place.insert(groups.len() - 1);
+            }
+        }
+    }
+    groups
 }
 
 #[cfg(test)]

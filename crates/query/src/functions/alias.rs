@@ -5,8 +5,9 @@ use regex::Regex;
 use crate::aggregate::Aggregate;
 use crate::call::Call;
 use crate::error::EvalError;
-use crate::function::{Body, Example, Function, Group, Literal, Param, ParamKind, SERIES_LIST};
+use crate::function::{Body, Example, Function, Group};
 use crate::names::{node_key, python_index, python_slice};
+use crate::param::{Literal, Param, ParamKind, SERIES_LIST};
 use crate::pattern::{Replacement, printf, regex};
 use crate::series::Series;
 

@@ -2,8 +2,9 @@
 
 use crate::call::Call;
 use crate::error::EvalError;
-use crate::function::{Body, Example, Function, Group, Literal, Param, ParamKind, SERIES_LIST};
+use crate::function::{Body, Example, Function, Group};
 use crate::number::{format_g, format_go_g, python_repr, python_round};
+use crate::param::{Literal, Param, ParamKind, SERIES_LIST};
 use crate::series::Series;
 
 const FACTOR: Param = Param::required("factor", ParamKind::Float);

@@ -5,13 +5,11 @@ use std::collections::HashMap;
 use crate::aggregate::Aggregate;
 use crate::call::Call;
 use crate::error::EvalError;
-use crate::function::{
-    Body, Example, Function, Group, Literal, Param, ParamKind, SERIES_LIST, WindowRule,
-};
-use crate::plan::shifted;
-use crate::series::Series;
+use crate::function::{Body, Example, Function, Group, WindowRule};
+use crate::param::{Literal, Param, ParamKind, SERIES_LIST};
+use crate::series::{Series, grouped};
+use crate::window::shifted;
 
-use super::group::grouped;
 use super::shift::{check_shifts, shift, stack_windows};
 
 const BASELINE: Function = Function {

@@ -5,17 +5,14 @@ use crate::args::BoundArgs;
 use crate::call::Call;
 use crate::error::EvalError;
 use crate::fold::{Fold, FoldSpec, FoldedGroup};
-use crate::function::{
-    Body, Example, Folding, Function, Group, Literal, Param, ParamKind, SERIES_LIST, SERIES_LISTS,
-};
+use crate::function::{Body, Example, Folding, Function, Group};
 use crate::names::path_expressions;
 use crate::normalize::{Normalized, normalize};
 use crate::number::format_g;
-use crate::series::{Grid, Series};
+use crate::param::{Literal, Param, ParamKind, SERIES_LIST, SERIES_LISTS};
+use crate::series::{Grid, Series, grouped};
 use crate::tags::Tags;
 use crate::value::Value;
-
-use super::group::grouped;
 
 const FUNC: Param = Param::required("func", ParamKind::AggFuncOfRows);
 const X_FILES_FACTOR: Param = Param::optional("xFilesFactor", ParamKind::Float);

@@ -2,8 +2,9 @@
 
 use crate::call::Call;
 use crate::error::EvalError;
-use crate::function::{Body, Example, Function, Group, Param, ParamKind, SERIES_LIST};
+use crate::function::{Body, Example, Function, Group};
 use crate::number::python_repr;
+use crate::param::{Param, ParamKind, SERIES_LIST};
 use crate::series::{Consolidation, Series};
 
 /// What graphite-web can consolidate by; every one is the name of a [`Consolidation`].

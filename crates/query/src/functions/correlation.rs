@@ -2,8 +2,9 @@
 
 use crate::call::Call;
 use crate::error::EvalError;
-use crate::function::{Body, Example, Function, Group, Literal, Param, ParamKind, SERIES_LIST};
+use crate::function::{Body, Example, Function, Group};
 use crate::normalize::normalize;
+use crate::param::{Literal, Param, ParamKind, SERIES_LIST};
 use crate::series::{Grid, Series};
 
 const OTHER: Param = Param::required("otherSeriesList", ParamKind::SeriesList);

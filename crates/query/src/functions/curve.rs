@@ -2,7 +2,8 @@
 
 use crate::call::Call;
 use crate::error::EvalError;
-use crate::function::{Body, Example, Function, Group, Literal, Param, ParamKind, SERIES_LIST};
+use crate::function::{Body, Example, Function, Group};
+use crate::param::{Literal, Param, ParamKind, SERIES_LIST};
 use crate::series::Series;
 
 /// Beyond this degree a polynomial follows noise and nothing else.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::call::{Call, IntOrInterval};
 use crate::error::EvalError;
-use crate::function::{Body, Example, Function, Group, Literal, Param, ParamKind, SERIES_LIST};
+use crate::function::{Body, Example, Function, Group};
+use crate::param::{Literal, Param, ParamKind, SERIES_LIST};
 use crate::series::Series;
 
 /// Points by which `heatMap` tells which series lies below which.

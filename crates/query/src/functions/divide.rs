@@ -5,14 +5,14 @@ use std::collections::{BTreeSet, HashMap};
 use crate::aggregate::Aggregate;
 use crate::call::Call;
 use crate::error::EvalError;
-use crate::function::{Body, Example, Function, Group, Param, ParamKind, SERIES_LIST};
+use crate::function::{Body, Example, Function, Group};
 use crate::names::{Node, node_key, path_expressions};
 use crate::normalize::normalize;
-use crate::series::{Grid, Series};
+use crate::param::{Param, ParamKind, SERIES_LIST};
+use crate::series::{Grid, Series, grouped};
 use crate::value::Value;
 
 use super::combine::combine;
-use super::group::grouped;
 
 const DIVIDENDS: Param = Param::required("dividendSeriesList", ParamKind::SeriesList);
 const NODES: Param = Param::optional("nodes", ParamKind::NodeOrTag).multiple();

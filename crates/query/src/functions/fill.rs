@@ -3,8 +3,9 @@
 use crate::aggregate::Aggregate;
 use crate::call::Call;
 use crate::error::EvalError;
-use crate::function::{Body, Example, Function, Group, Literal, Param, ParamKind, SERIES_LIST};
+use crate::function::{Body, Example, Function, Group};
 use crate::number::{format_g, python_repr};
+use crate::param::{Literal, Param, ParamKind, SERIES_LIST};
 use crate::series::Series;
 
 use super::summarize::{Buckets, bucketed};

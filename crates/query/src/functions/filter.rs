@@ -5,8 +5,9 @@ use regex::Regex;
 use crate::aggregate::{Aggregate, has_enough, percentile};
 use crate::call::Call;
 use crate::error::EvalError;
-use crate::function::{Body, Example, Function, Group, Literal, Param, ParamKind, SERIES_LIST};
+use crate::function::{Body, Example, Function, Group};
 use crate::names::python_slice;
+use crate::param::{Literal, Param, ParamKind, SERIES_LIST};
 use crate::pattern::regex;
 use crate::series::Series;
 

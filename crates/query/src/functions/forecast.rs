@@ -2,12 +2,11 @@
 
 use crate::call::Call;
 use crate::error::EvalError;
-use crate::function::{
-    Body, Example, Function, Group, Literal, Param, ParamKind, SERIES_LIST, WindowRule,
-};
+use crate::function::{Body, Example, Function, Group, WindowRule};
 use crate::names::python_slice;
-use crate::plan::Window;
+use crate::param::{Literal, Param, ParamKind, SERIES_LIST};
 use crate::series::{Grid, Series};
+use crate::window::Window;
 
 /// How fast the level follows the values.
 const ALPHA: f64 = 0.1;

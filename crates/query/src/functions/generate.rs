@@ -2,8 +2,9 @@
 
 use crate::call::Call;
 use crate::error::EvalError;
-use crate::function::{Body, Example, Function, Group, Literal, Param, ParamKind};
+use crate::function::{Body, Example, Function, Group};
 use crate::number::python_repr;
+use crate::param::{Literal, Param, ParamKind};
 use crate::series::{Consolidation, Grid, Series};
 
 use super::calendar::wall_clock;

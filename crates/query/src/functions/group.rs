@@ -1,25 +1,22 @@
 //! Functions that sort series into groups, or put groups together.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 
-use crate::aggregate::without_series;
+use crate::aggregate::{Aggregate, without_series};
 use crate::args::BoundArgs;
 use crate::call::Call;
 use crate::error::EvalError;
 use crate::fold::{Fold, FoldSpec, FoldedGroup};
-use crate::function::{
-    Body, Example, Folding, Function, Group, Literal, Param, ParamKind, SERIES_LIST, SERIES_LISTS,
-    find,
-};
+use crate::function::{Body, Example, Folding, Function, Group};
 use crate::names::{Node, node_key, python_index, python_slice};
-use crate::series::Series;
+use crate::param::{Literal, Param, ParamKind, SERIES_LIST, SERIES_LISTS};
+use crate::series::{Series, grouped};
 use crate::tags::Tags;
 use crate::value::Value;
 
 use super::combine::{combine, combine_folded};
 
-const CALLBACK: Param = Param::required("callback", ParamKind::AggOrSeriesFunc);
+const CALLBACK: Param = Param::required("callback", ParamKind::AggOrSeriesFunc).admits(is_callback);
 const NODES: Param = Param::optional("nodes", ParamKind::NodeOrTag).multiple();
 
 pub(super) const FAMILY: &[Function] = &[
@@ -59,8 +56,7 @@ pub(super) const FAMILY: &[Function] = &[
         params: &[
             SERIES_LIST,
             Param::required("nodeNum", ParamKind::NodeOrTag),
-            Param::optional("callback", ParamKind::AggOrSeriesFunc)
-                .default(Literal::Text("average")),
+            Param { required: false, default: Literal::Text("average"), ..CALLBACK },
         ],
         summary: "Combines series that share a part of the name, or a tag.",
         fold: Some(&Folding { spec: fold_by_node, finish: finish_groups }),
@@ -152,25 +148,6 @@ pub(super) const FAMILY: &[Function] = &[
     },
 ];
 
-/// Series by a key, groups in the order in which they first appear.
-pub(super) fn grouped(
-    list: Vec<Series>,
-    key: impl Fn(&Series) -> String,
-) -> Vec<(String, Vec<Series>)> {
-    let mut places: HashMap<String, usize> = HashMap::new();
-    let mut groups: Vec<(String, Vec<Series>)> = Vec::new();
-    for series in list {
-        match places.entry(key(&series)) {
-            Entry::Occupied(place) => groups[*place.get()].1.push(series),
-            Entry::Vacant(place) => {
-                groups.push((place.key().clone(), vec![series]));
-                place.insert(groups.len() - 1);
-            }
-        }
-    }
-    groups
-}
-
 fn group(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
     Ok(call.series_lists("seriesLists").into_iter().flatten().collect())
 }
@@ -186,9 +163,15 @@ fn fallback_series(call: &mut Call<'_>) -> Result<Vec<Series>, EvalError> {
     Ok(if list.is_empty() { call.series("fallback") } else { list })
 }
 
-/// The function that a callback names, if it is one that combines series.
-fn aggregating(callback: &str) -> Option<&'static Function> {
-    find(callback).filter(|function| function.aggregates)
+/// The function that a callback names, if it is one that combines series: these two families hold all of
+/// them.
+pub(super) fn aggregating(callback: &str) -> Option<&'static Function> {
+    let mut functions = [super::combine::FAMILY, super::divide::FAMILY].into_iter().flatten();
+    functions.find(|function| function.aggregates && function.is_called(callback))
+}
+
+fn is_callback(name: &str) -> bool {
+    Aggregate::of_rows_by_name(name).is_some() || aggregating(name).is_some()
 }
 
 /// One series of a group: by a function that combines series, or else by an aggregation.
@@ -246,7 +229,7 @@ fn finish_groups(
     let callback = call.string("callback");
     let one = |group: &&FoldedGroup| {
         let combined = match aggregating(&callback) {
-            Some(function) => call.finish_folded(function, pattern, group)?.pop(),
+            Some(function) => function.finish_folded(call, pattern, group)?.pop(),
             None => Some(combine_folded(call, pattern, group, &callback, None)),
         };
         let combined = combined.ok_or_else(|| call.error("makes nothing of a group"))?;

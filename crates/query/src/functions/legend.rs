@@ -3,8 +3,9 @@
 use crate::aggregate::Aggregate;
 use crate::call::Call;
 use crate::error::EvalError;
-use crate::function::{Body, Example, Function, Group, Param, ParamKind, SERIES_LIST};
+use crate::function::{Body, Example, Function, Group};
 use crate::number::python_repr;
+use crate::param::{Param, ParamKind, SERIES_LIST};
 use crate::series::Series;
 
 /// Below this, what stands behind the point counts as nothing.

@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use crate::call::Call;
 use crate::error::EvalError;
-use crate::function::{Body, Example, Function, Group, Literal, Param, ParamKind};
+use crate::function::{Body, Example, Function, Group};
 use crate::normalize::normalize;
+use crate::param::{Literal, Param, ParamKind};
 use crate::series::Series;
 
 use super::combine::power_or_null;

@@ -6,13 +6,12 @@ use crate::aggregate::{Aggregate, middle};
 use crate::brake::Brake;
 use crate::call::{Call, IntOrInterval};
 use crate::error::EvalError;
-use crate::function::{
-    Body, Example, Function, Group, Literal, Param, ParamKind, SERIES_LIST, WindowRule,
-};
+use crate::function::{Body, Example, Function, Group, WindowRule};
 use crate::names::python_slice;
 use crate::number::python_round;
-use crate::plan::earlier;
+use crate::param::{Literal, Param, ParamKind, SERIES_LIST};
 use crate::series::Series;
+use crate::window::earlier;
 
 const WINDOW_SIZE: Param = Param::required("windowSize", ParamKind::IntOrInterval).suggestions(&[
     Literal::Int(5),

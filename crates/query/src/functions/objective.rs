@@ -3,14 +3,13 @@
 use crate::args::BoundArgs;
 use crate::call::Call;
 use crate::error::EvalError;
-use crate::function::{
-    Body, Example, Function, Group, Literal, Param, ParamKind, SERIES_LIST, WindowRule,
-};
-use crate::plan::{Window, earlier};
+use crate::function::{Body, Example, Function, Group, WindowRule};
+use crate::param::{Literal, Param, ParamKind, SERIES_LIST};
 use crate::request::Request;
 use crate::series::Series;
 use crate::time_expr::parse_interval;
 use crate::value::Value;
+use crate::window::{Window, earlier};
 
 const INTERVAL: Param = Param::required("interval", ParamKind::Interval).suggestions(&[
     Literal::Text("10min"),

@@ -2,8 +2,9 @@
 
 use crate::call::Call;
 use crate::error::EvalError;
-use crate::function::{Body, Example, Function, Group, Literal, Param, ParamKind, SERIES_LIST};
+use crate::function::{Body, Example, Function, Group};
 use crate::number::format_g;
+use crate::param::{Literal, Param, ParamKind, SERIES_LIST};
 use crate::series::{Grid, Series};
 
 /// The name of the stack that series without one go to.

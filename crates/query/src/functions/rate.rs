@@ -2,8 +2,9 @@
 
 use crate::call::Call;
 use crate::error::EvalError;
-use crate::function::{Body, Example, Function, Group, Param, ParamKind, SERIES_LIST};
+use crate::function::{Body, Example, Function, Group};
 use crate::number::python_round;
+use crate::param::{Param, ParamKind, SERIES_LIST};
 use crate::series::Series;
 use crate::time_expr::parse_interval;
 

@@ -6,8 +6,9 @@ use regex::Regex;
 
 use crate::call::Call;
 use crate::error::EvalError;
-use crate::function::{Body, Example, Function, Group, Param, ParamKind, SERIES_LIST};
+use crate::function::{Body, Example, Function, Group};
 use crate::names::python_index;
+use crate::param::{Param, ParamKind, SERIES_LIST};
 use crate::series::Series;
 
 pub(super) const FAMILY: &[Function] = &[Function {

@@ -3,15 +3,14 @@
 use crate::args::BoundArgs;
 use crate::call::Call;
 use crate::error::EvalError;
-use crate::function::{
-    Body, Example, Function, Group, Literal, Param, ParamKind, SERIES_LIST, WindowRule,
-};
+use crate::function::{Body, Example, Function, Group, WindowRule};
 use crate::limits::Limits;
-use crate::plan::{Window, back_by_default, shifted};
+use crate::param::{Literal, Param, ParamKind, SERIES_LIST};
 use crate::request::Request;
 use crate::series::Series;
 use crate::time_expr::parse_interval;
 use crate::value::Value;
+use crate::window::{Window, back_by_default, shifted};
 
 use super::calendar::{server_time, wall_clock};
 

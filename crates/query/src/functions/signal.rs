@@ -5,8 +5,9 @@ use std::ops::{Add, Mul, Sub};
 
 use crate::call::Call;
 use crate::error::EvalError;
-use crate::function::{Body, Example, Function, Group, Param, ParamKind, SERIES_LIST};
+use crate::function::{Body, Example, Function, Group};
 use crate::number::format_go_g;
+use crate::param::{Param, ParamKind, SERIES_LIST};
 use crate::series::Series;
 
 const LOW_PASS: Function = Function {

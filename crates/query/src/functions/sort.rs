@@ -5,7 +5,8 @@ use std::cmp::Ordering;
 use crate::aggregate::Aggregate;
 use crate::call::Call;
 use crate::error::EvalError;
-use crate::function::{Body, Example, Function, Group, Literal, Param, ParamKind, SERIES_LIST};
+use crate::function::{Body, Example, Function, Group};
+use crate::param::{Literal, Param, ParamKind, SERIES_LIST};
 use crate::series::Series;
 
 /// Digits to which natural order fills numbers up with zeros.

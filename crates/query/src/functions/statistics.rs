@@ -4,15 +4,14 @@ use crate::aggregate::percentile;
 use crate::args::BoundArgs;
 use crate::call::Call;
 use crate::error::EvalError;
-use crate::function::{
-    Body, Example, Function, Group, Literal, Param, ParamKind, SERIES_LIST, WindowRule,
-};
+use crate::function::{Body, Example, Function, Group, WindowRule};
 use crate::number::{format_g, python_repr};
-use crate::plan::Window;
+use crate::param::{Literal, Param, ParamKind, SERIES_LIST};
 use crate::request::Request;
 use crate::series::{Grid, Series};
 use crate::time_expr::parse_time;
 use crate::value::Value;
+use crate::window::Window;
 
 use super::calendar::{SERVER_ZONE, server_time, wall_clock};
 use super::generate::flat_line;

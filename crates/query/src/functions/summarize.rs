@@ -4,14 +4,13 @@ use crate::aggregate::Aggregate;
 use crate::args::BoundArgs;
 use crate::call::{Call, Interval};
 use crate::error::EvalError;
-use crate::function::{
-    Body, Example, Function, Group, Literal, Param, ParamKind, SERIES_LIST, WindowRule,
-};
-use crate::plan::Window;
+use crate::function::{Body, Example, Function, Group, WindowRule};
+use crate::param::{Literal, Param, ParamKind, SERIES_LIST};
 use crate::request::Request;
 use crate::series::Series;
 use crate::time_expr::parse_interval;
 use crate::value::Value;
+use crate::window::Window;
 
 use super::calendar::{self, Unit};
 

@@ -3,8 +3,8 @@
 use metric::SeriesData;
 
 use super::*;
-use crate::eval::Answer;
-use crate::plan::Window;
+use crate::data::Answer;
+use crate::window::Window;
 
 fn request(targets: &[&str]) -> Request {
     let targets = targets.iter().map(|t| (*t).to_owned()).collect();
@@ -199,7 +199,8 @@ fn functions_that_say_so_keep_the_grids_of_their_series() {
         list.iter().map(|s| (s.start, s.end, s.step, s.points().len())).collect()
     };
     let before = grids(&evaluated("a.*").0);
-    let mut keeping: Vec<_> = crate::function::all().iter().map(|(_, function)| function).collect();
+    let mut keeping: Vec<_> =
+        crate::functions::all().iter().map(|(_, function)| function).collect();
     keeping.retain(|function| function.keeps_grids);
     keeping.dedup_by_key(|function| function.name);
     assert!(!keeping.is_empty());
