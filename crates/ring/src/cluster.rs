@@ -9,9 +9,9 @@ use std::fmt::Write as _;
 use thiserror::Error;
 use toml::de::DeTable;
 
-use crate::dialect::UnknownName;
+use crate::dialect::{RingSpec, UnknownName};
 use crate::node::{Node, read_port, split_address};
-use crate::placement::{Ring, RingError, RingSpec};
+use crate::placement::{Ring, RingError};
 use crate::zones::{ZoneError, check_zones};
 use document::Section;
 

@@ -96,6 +96,30 @@ choice! {
     Diverse = "diverse"
 }
 
+/// The rules of a ring, without its nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RingSpec {
+    /// How names and nodes are hashed.
+    pub hash: Hash,
+    /// Whose habits are followed where programs differ.
+    pub collision: Collision,
+    /// Where further copies go.
+    pub replicas: Replicas,
+    /// How many nodes hold each series; more than there are nodes means every node once.
+    pub copies: usize,
+}
+
+impl Default for RingSpec {
+    fn default() -> Self {
+        Self {
+            hash: Hash::default(),
+            collision: Collision::default(),
+            replicas: Replicas::default(),
+            copies: 1,
+        }
+    }
+}
+
 /// What one program does where the programs differ.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Dialect {

@@ -5,10 +5,9 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use crate::dialect::{Dialect, Hash};
+use crate::dialect::{Dialect, Hash, RingSpec};
 use crate::hashes::md5_64;
 use crate::node::Node;
-use crate::placement::RingSpec;
 
 /// Stable 64-bit name of a ring: its rules, copies, and nodes in order; addresses aside.
 ///

@@ -19,10 +19,10 @@ mod zones;
 #[cfg(test)]
 mod recorded;
 
-pub use dialect::{Collision, Hash, Replicas, UnknownName};
+pub use dialect::{Collision, Hash, Replicas, RingSpec, UnknownName};
 pub use fingerprint::{BadFingerprint, Fingerprint};
 pub use hashes::{fnv1a_32, fnv1a_64};
 pub use node::{Node, NodeError};
 pub use owners::{COPIES_MAX, Owners};
-pub use placement::{NODES_MAX, Ring, RingError, RingSpec};
+pub use placement::{NODES_MAX, Ring, RingError};
 pub use zones::{ZoneError, check_zones};

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::circle::Circle;
-use crate::dialect::{Collision, Dialect, Hash, Replicas};
+use crate::dialect::{Dialect, Hash, Replicas, RingSpec};
 use crate::fingerprint::Fingerprint;
 use crate::hashes::{fnv1a_position, md5_position};
 use crate::jump::Jump;
@@ -13,30 +13,6 @@ use crate::owners::{COPIES_MAX, Owners};
 
 /// Most nodes in one ring.
 pub const NODES_MAX: usize = 4096;
-
-/// The rules of a ring, without its nodes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RingSpec {
-    /// How names and nodes are hashed.
-    pub hash: Hash,
-    /// Whose habits are followed where programs differ.
-    pub collision: Collision,
-    /// Where further copies go.
-    pub replicas: Replicas,
-    /// How many nodes hold each series; more than there are nodes means every node once.
-    pub copies: usize,
-}
-
-impl Default for RingSpec {
-    fn default() -> Self {
-        Self {
-            hash: Hash::default(),
-            collision: Collision::default(),
-            replicas: Replicas::default(),
-            copies: 1,
-        }
-    }
-}
 
 /// Why nodes and rules make no ring.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

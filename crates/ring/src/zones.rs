@@ -83,9 +83,8 @@ impl Ring {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dialect::{Hash, Replicas};
+    use crate::dialect::{Hash, Replicas, RingSpec};
     use crate::node::Node;
-    use crate::placement::RingSpec;
 
     fn ring(hash: Hash, replicas: Replicas, nodes: usize) -> Ring {
         let spec = RingSpec { hash, replicas, copies: 2, ..RingSpec::default() };

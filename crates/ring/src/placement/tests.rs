@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::dialect::Collision;
 
 fn node(text: &str) -> Node {
     Node::parse(text).unwrap()
