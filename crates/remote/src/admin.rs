@@ -10,10 +10,10 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::client::{ClientSettings, causes, refusal};
-use crate::connections::Connections;
+use crate::client::refusal;
+use crate::connections::{ClientSettings, Connections};
 use crate::endpoint::Endpoint;
-use crate::error::{RemoteError, RemoteErrorKind as Kind};
+use crate::error::{RemoteError, RemoteErrorKind as Kind, causes};
 
 /// A client of one admin address.
 #[derive(Debug, Clone)]

@@ -4,73 +4,29 @@
 mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::Ordering;
 
 use daemon::Clock;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
-use metric::SeriesData;
 use parking_lot::Mutex;
 use wire::birth::{BORN_HEADER, Birth};
 use wire::pb_v3::{self, CapabilityResponse, Meta};
-use wire::reply::{self, Caps, FindReply, Format, InfoReply, RenderDecoder};
+use wire::reply::{self, FindReply, Format, InfoReply, RenderDecoder};
 
 use crate::allowance::Allowance;
-use crate::connections::Connections;
-use crate::credentials::Credentials;
-use crate::deadline::{DEADLINE_HEADER, Deadline, OnBehalf, WITHIN_HEADER};
+use crate::connections::{ClientSettings, Connections};
+use crate::deadline::{DEADLINE_HEADER, Deadline, OnBehalf, WITHIN_HEADER, in_time};
 use crate::endpoint::Endpoint;
-use crate::error::{RemoteError, RemoteErrorKind as Kind};
+use crate::error::{RemoteError, RemoteErrorKind as Kind, causes};
 use crate::protocol;
 use crate::query_string::encode_pairs;
 use crate::request::{FetchRequest, FindRequest};
-use crate::stream::{FetchStream, Rest, shown};
+use crate::stream::{FetchReply, FetchStream, Received, Rest, shown};
 
 /// How much of a failing server's words is read.
 const ERROR_BYTES_MAX: usize = 4096;
-
-/// What one client may use.
-#[derive(Debug, Clone)]
-pub struct ClientSettings {
-    /// How long one attempt to connect may take.
-    pub connect_timeout: Duration,
-    /// How long an unused connection is kept.
-    pub idle_timeout: Duration,
-    /// Unused connections that are kept.
-    pub idle_connections_max: usize,
-    /// What one reply may cost.
-    pub reply: Caps,
-    /// What the other side is shown.
-    pub credentials: Credentials,
-}
-
-impl Default for ClientSettings {
-    fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(1),
-            idle_timeout: Duration::from_secs(60),
-            idle_connections_max: 32,
-            reply: Caps { bytes_max: 256 << 20, items_max: 1_000_000 },
-            credentials: Credentials::default(),
-        }
-    }
-}
-
-/// Series as one endpoint holds them.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct FetchReply {
-    /// The series, in the order sent.
-    pub series: Vec<SeriesData>,
-    /// How complete the reply is, if the other side says so.
-    pub meta: Option<Meta>,
-    /// What a fold came to, if one was asked for and the other side can fold.
-    pub folded: Option<pb_v3::Folded>,
-}
-
-/// Bytes of replies, counted while they arrive.
-pub type Received = Arc<AtomicU64>;
 
 /// A client of one read API.
 #[derive(Debug)]
@@ -551,16 +507,6 @@ impl Client {
     }
 }
 
-pub(crate) async fn in_time<T>(
-    deadline: &Deadline,
-    work: impl Future<Output = Result<T, Kind>>,
-) -> Result<T, Kind> {
-    match tokio::time::timeout(deadline.remaining(), work).await {
-        Ok(result) => result,
-        Err(_elapsed) => Err(Kind::Timeout),
-    }
-}
-
 fn take(allowance: &Allowance, bytes: u64) -> Result<(), Kind> {
     let allowed = allowance.bytes_max();
     allowance.take(bytes).map_err(|asked| Kind::Allowance { asked, allowed })
@@ -587,18 +533,6 @@ pub(crate) async fn refusal(status: StatusCode, mut body: Incoming) -> Kind {
     let words = String::from_utf8_lossy(&words);
     let line = words.trim().lines().next().unwrap_or_default().trim_end().to_owned();
     Kind::Status { code: status.as_u16(), line }
-}
-
-/// An error with what lies beneath it, in one line.
-pub(crate) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 fn render_call(request: &FetchRequest, format: Format, deadline: &Deadline) -> Call<'static> {

@@ -1,6 +1,7 @@
-//! Kept connections.
+//! What a client may use, and the connections that it keeps.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -8,9 +9,37 @@ use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use parking_lot::Mutex;
 use tokio::runtime::{Handle, Id};
+use wire::reply::Caps;
 
-use crate::client::ClientSettings;
 use crate::connector::Connector;
+use crate::credentials::Credentials;
+
+/// What one client may use.
+#[derive(Debug, Clone)]
+pub struct ClientSettings {
+    /// How long one attempt to connect may take.
+    pub connect_timeout: Duration,
+    /// How long an unused connection is kept.
+    pub idle_timeout: Duration,
+    /// Unused connections that are kept.
+    pub idle_connections_max: usize,
+    /// What one reply may cost.
+    pub reply: Caps,
+    /// What the other side is shown.
+    pub credentials: Credentials,
+}
+
+impl Default for ClientSettings {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(1),
+            idle_timeout: Duration::from_secs(60),
+            idle_connections_max: 32,
+            reply: Caps { bytes_max: 256 << 20, items_max: 1_000_000 },
+            credentials: Credentials::default(),
+        }
+    }
+}
 
 /// A client with the connections that it keeps.
 type Kept = HyperClient<Connector, Full<Bytes>>;

@@ -7,6 +7,8 @@ use daemon::Clock;
 use http::HeaderMap;
 use metric::Within;
 
+use crate::error::RemoteErrorKind as Kind;
+
 /// Request header with the milliseconds that are left. Milliseconds left, not a time of day: the
 /// clocks of two machines need not agree.
 pub const DEADLINE_HEADER: &str = "x-plumbago-deadline-ms";
@@ -95,6 +97,17 @@ impl Deadline {
     #[must_use]
     pub fn remaining_ms(&self) -> i64 {
         i64::try_from(self.remaining().as_millis()).unwrap_or(i64::MAX)
+    }
+}
+
+/// What comes of some work, if it ends before the deadline.
+pub(crate) async fn in_time<T>(
+    deadline: &Deadline,
+    work: impl Future<Output = Result<T, Kind>>,
+) -> Result<T, Kind> {
+    match tokio::time::timeout(deadline.remaining(), work).await {
+        Ok(result) => result,
+        Err(_elapsed) => Err(Kind::Timeout),
     }
 }
 

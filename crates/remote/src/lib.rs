@@ -28,11 +28,12 @@ mod stream;
 
 pub use admin::{AdminClient, Traffic};
 pub use allowance::Allowance;
-pub use client::{Client, ClientSettings, FetchReply, Received};
+pub use client::Client;
+pub use connections::ClientSettings;
 pub use credentials::Credentials;
 pub use deadline::{DEADLINE_HEADER, Deadline, OnBehalf, WITHIN_HEADER};
 pub use endpoint::{BadEndpoint, Endpoint};
 pub use error::{RemoteError, RemoteErrorKind};
 pub use query_string::encode_pairs;
 pub use request::{Budget, FetchPlan, FetchRequest, FindRequest, Target};
-pub use stream::FetchStream;
+pub use stream::{FetchReply, FetchStream, Received};

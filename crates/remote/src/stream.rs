@@ -1,6 +1,7 @@
-//! Series of one endpoint, handed on while they arrive.
+//! Series of one endpoint, whole or handed on while they arrive.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::vec::IntoIter;
 
 use bytes::Bytes;
@@ -8,19 +9,32 @@ use http::{HeaderMap, HeaderName};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use metric::SeriesData;
-use wire::pb_v3::{Hole, Meta};
+use wire::pb_v3::{Folded, Hole, Meta};
 use wire::reply::RenderDecoder;
 
-use crate::client::{FetchReply, Received, causes, in_time};
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, in_time};
 use crate::endpoint::Endpoint;
-use crate::error::{RemoteError, RemoteErrorKind as Kind};
+use crate::error::{RemoteError, RemoteErrorKind as Kind, causes};
 
 /// Of what times points may be missing: `from-until`, in seconds since 1970, the end not included.
 const HOLES_HEADER: HeaderName = HeaderName::from_static("x-plumbago-holes");
 
 /// Says that series come in the order of the targets, and of their names for each.
 const ORDER_HEADER: HeaderName = HeaderName::from_static("x-plumbago-order");
+
+/// Series as one endpoint holds them.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct FetchReply {
+    /// The series, in the order sent.
+    pub series: Vec<SeriesData>,
+    /// How complete the reply is, if the other side says so.
+    pub meta: Option<Meta>,
+    /// What a fold came to, if one was asked for and the other side can fold.
+    pub folded: Option<Folded>,
+}
+
+/// Bytes of replies, counted while they arrive.
+pub type Received = Arc<AtomicU64>;
 
 /// A reply of which only what has just come is held.
 #[derive(Debug)]

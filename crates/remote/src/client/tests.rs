@@ -6,9 +6,11 @@ use axum::body::Bytes as Body;
 use axum::http::{HeaderMap, Uri};
 use axum::routing::{any, get};
 use daemon::clock::System;
-use metric::{Consolidation, Window};
+use metric::{Consolidation, SeriesData, Window};
 use prost::Message as _;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
+use wire::reply::Caps;
 
 use crate::request::{FetchPlan, Target};
 
