@@ -9,7 +9,7 @@ use daemon::Clock;
 use parking_lot::Mutex;
 
 use crate::frame::{FRAME_HEAD_BYTES, HEADER_BYTES, Header, HeaderState};
-use crate::replay::SegmentReader;
+use crate::segment::SegmentReader;
 use crate::{Kind, LogCounters, LogDisk, Position};
 
 /// Frame numbers start above the seconds since 1970, shifted by this: they grow even if all segments are gone.

@@ -15,6 +15,7 @@ mod files;
 mod frame;
 mod reader;
 mod replay;
+mod segment;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 mod syncer;

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::replay::SegmentReader;
+use crate::segment::SegmentReader;
 use crate::{Position, Shared};
 
 /// What a reader has come to.
