@@ -1,33 +1,14 @@
 //! Find replies.
 
-use super::{Caps, Format, ReplyError, check_bytes, check_items, json, trees, v3};
+use super::content::{FindMatch, FindReply};
+use super::error::{ReplyError, check_bytes, check_items};
+use super::format::Format;
+use super::{json, trees, v2, v3};
 use crate::msgpack::{self, Packer};
-use crate::pb;
+use crate::pb::Caps;
+use crate::pb_v3;
 use crate::pickle::{Document, Pickler};
 use crate::tree::Writer;
-use crate::{pb_v2, pb_v3};
-use metric::Window;
-use prost::Message as _;
-
-/// One node of the tree of names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FindMatch {
-    /// Its full path.
-    pub path: String,
-    /// Whether it is a series.
-    pub is_leaf: bool,
-    /// The time a series covers; only pickle and msgpack carry it.
-    pub intervals: Vec<Window>,
-}
-
-/// What one pattern matched.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct FindReply {
-    /// The pattern; empty where the format does not echo it (pickle and msgpack).
-    pub query: String,
-    /// What it matched.
-    pub matches: Vec<FindMatch>,
-}
 
 /// Writes the replies to a find. Formats without a place for several patterns (pickle, msgpack,
 /// v2) hold the matches of all of them, v2 under the first pattern.
@@ -43,13 +24,7 @@ pub fn encode_find(format: Format, replies: &[FindReply], meta: Option<pb_v3::Me
             pickler.finish();
         }
         Format::Msgpack => write_list(&mut Packer::new(&mut out), matches),
-        Format::V2 => {
-            let name = replies.first().map(|reply| reply.query.clone()).unwrap_or_default();
-            let pb_match =
-                |m: &FindMatch| pb_v2::GlobMatch { path: m.path.clone(), is_leaf: m.is_leaf };
-            out = pb_v2::GlobResponse { name, matches: matches.map(pb_match).collect() }
-                .encode_to_vec();
-        }
+        Format::V2 => out = v2::find(replies),
         Format::V3 => {
             replies.iter().for_each(|reply| v3::push_found(&mut out, reply));
             v3::push_meta(&mut out, meta);
@@ -82,17 +57,9 @@ pub fn decode_find(
         Format::Json => json::parse_find(body)?,
         Format::Pickle => unnamed(trees::read_matches(&Document::decode(body)?.to_value()?)?),
         Format::Msgpack => unnamed(trees::read_matches(&msgpack::decode(body)?)?),
-        Format::V2 => {
-            let reply: pb_v2::GlobResponse = pb::decode(body, caps)?;
-            let matches = reply.matches.into_iter().map(|m| found(m.path, m.is_leaf)).collect();
-            vec![FindReply { query: reply.name, matches }]
-        }
+        Format::V2 => vec![v2::parse_find(body, caps)?],
         Format::V3 => return v3::read_find(body, caps),
     };
     check_items(replies.iter().map(|reply| reply.matches.len()).sum(), caps)?;
     Ok((replies, None))
-}
-
-pub(super) fn found(path: String, is_leaf: bool) -> FindMatch {
-    FindMatch { path, is_leaf, intervals: Vec::new() }
 }

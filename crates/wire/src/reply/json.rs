@@ -2,10 +2,9 @@
 //!
 //! Keys that a peer may leave out have defaults: JSON made from protobuf omits false and zero.
 
-use super::find::found;
-use super::info::{InfoReply, Retention};
-use super::render::{blank, consolidation, series, to_v2};
-use super::{FindReply, ReplyError};
+use super::content::{FindReply, InfoReply, Retention, consolidation, found, series};
+use super::error::ReplyError;
+use super::v2::{blank, fetch_response};
 use metric::SeriesData;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -91,7 +90,7 @@ fn push(out: &mut Vec<u8>, value: &impl Serialize) {
 
 /// One entry of `metrics`. JSON has no infinities; they become null, which reads as a gap.
 pub(super) fn push_series(out: &mut Vec<u8>, series: &SeriesData) {
-    let v2 = to_v2(series);
+    let v2 = fetch_response(series);
     push(
         out,
         &RenderEntry {

@@ -1,26 +1,15 @@
 //! Render replies: one series at a time out, whole replies in.
 
-use super::{Caps, Format, ReplyError, check_bytes, check_items, json, narrow, trees, v3};
+use super::content::RenderReply;
+use super::error::{ReplyError, check_bytes, check_items};
+use super::format::Format;
+use super::{json, trees, v2, v3};
 use crate::msgpack::{self, Packer};
-use crate::pb;
+use crate::pb::Caps;
+use crate::pb_v3;
 use crate::pickle::{Document, Pickler};
 use crate::tree::Writer as _;
-use crate::{pb_v2, pb_v3};
-use metric::{Consolidation, SeriesData, Window};
-
-/// Field number of the series in a v2 reply.
-const SERIES_TAG: u32 = 1;
-
-/// A decoded reply.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct RenderReply {
-    /// The series, in the order sent.
-    pub series: Vec<SeriesData>,
-    /// How complete the reply is, where the format and the peer say so.
-    pub meta: Option<pb_v3::Meta>,
-    /// What a fold came to, where one was asked for and the peer can fold.
-    pub folded: Option<pb_v3::Folded>,
-}
+use metric::{SeriesData, Window};
 
 /// Writes a reply series by series, so that it can be streamed.
 #[derive(Debug)]
@@ -55,7 +44,7 @@ impl RenderEncoder {
             }
             Format::Pickle => trees::write_series(&mut Pickler::resume(out), series),
             Format::Msgpack => trees::write_series(&mut Packer::new(out), series),
-            Format::V2 => prost::encoding::message::encode(SERIES_TAG, &to_v2(series), out),
+            Format::V2 => v2::push_series(out, series),
             Format::V3 => v3::push_series(out, series, self.request),
         }
         self.pushed += 1;
@@ -154,10 +143,7 @@ pub fn decode_render(format: Format, body: &[u8], caps: Caps) -> Result<RenderRe
         Format::Json => json::parse_render(body)?,
         Format::Pickle => trees::read_series(&Document::decode(body)?.to_value()?)?,
         Format::Msgpack => trees::read_series(&msgpack::decode(body)?)?,
-        Format::V2 => {
-            let reply: pb_v2::MultiFetchResponse = pb::decode(body, caps)?;
-            reply.metrics.into_iter().map(from_v2).collect::<Result<_, _>>()?
-        }
+        Format::V2 => v2::parse_render(body, caps)?,
         Format::V3 => {
             let mut reader = v3::RenderReader::new(caps.items_max);
             reader.push(body)?;
@@ -166,59 +152,4 @@ pub fn decode_render(format: Format, body: &[u8], caps: Caps) -> Result<RenderRe
     };
     check_items(series.len(), caps)?;
     Ok(RenderReply { series, ..RenderReply::default() })
-}
-
-/// Puts the pieces of a series together, trusting the number of values over the stop time.
-pub(super) fn series(
-    name: String,
-    path_expression: String,
-    (start, step): (i64, i64),
-    values: Vec<f64>,
-) -> Result<SeriesData, ReplyError> {
-    let seconds = i64::try_from(values.len()).ok().and_then(|slots| slots.checked_mul(step));
-    let stop = seconds.and_then(|seconds| start.checked_add(seconds)).filter(|_| step > 0);
-    let Some(stop) = stop else { return Err(ReplyError::BadTimes { name }) };
-    let path_expression = if path_expression.is_empty() { name.clone() } else { path_expression };
-    let (consolidation, x_files_factor) = (Consolidation::default(), 0.0);
-    Ok(SeriesData {
-        name,
-        path_expression,
-        start,
-        stop,
-        step,
-        values,
-        consolidation,
-        x_files_factor,
-    })
-}
-
-/// Peers capitalise the name, or leave it out.
-pub(super) fn consolidation(name: &str) -> Consolidation {
-    let as_named = Consolidation::parse(name);
-    as_named.or_else(|| Consolidation::parse(&name.to_ascii_lowercase())).unwrap_or_default()
-}
-
-pub(super) fn to_v2(series: &SeriesData) -> pb_v2::FetchResponse {
-    let absent = |value: &f64| value.is_nan();
-    pb_v2::FetchResponse {
-        name: series.name.clone(),
-        start_time: narrow(series.start),
-        stop_time: narrow(series.stop),
-        step_time: narrow(series.step),
-        values: series.values.iter().map(|v| if absent(v) { 0.0 } else { *v }).collect(),
-        is_absent: series.values.iter().map(absent).collect(),
-    }
-}
-
-fn from_v2(reply: pb_v2::FetchResponse) -> Result<SeriesData, ReplyError> {
-    let pb_v2::FetchResponse { name, start_time, step_time, mut values, is_absent, .. } = reply;
-    blank(&mut values, &is_absent);
-    series(name, String::new(), (start_time.into(), step_time.into()), values)
-}
-
-/// Makes absent values NaN.
-pub(super) fn blank(values: &mut [f64], is_absent: &[bool]) {
-    for (value, _) in values.iter_mut().zip(is_absent).filter(|(_, absent)| **absent) {
-        *value = f64::NAN;
-    }
 }

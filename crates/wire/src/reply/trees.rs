@@ -1,7 +1,7 @@
 //! Render and find replies as graphite-web pickles or packs them: lists of dicts.
 
-use super::render::{consolidation, series};
-use super::{FindMatch, ReplyError};
+use super::content::{FindMatch, consolidation, series};
+use super::error::ReplyError;
 use crate::tree::{Value, Writer};
 use metric::{SeriesData, Window};
 

@@ -1,14 +1,15 @@
-//! Series and matches as carbonapi_v3_pb has them, written from and read to where they lie: they
+//! Replies as carbonapi_v3_pb has them. Series and matches are written from and read to where they lie: they
 //! are most of what travels between node, zipper and api.
 //!
 //! Byte for byte what [`pb_v3::MultiFetchResponse`] and [`pb_v3::MultiGlobResponse`] make of the
 //! same content; the tests compare them.
 
-use super::find::found;
-use super::render::{consolidation, series};
-use super::{Caps, FindMatch, FindReply, RenderReply, ReplyError, check_items};
+use super::content::{
+    FindMatch, FindReply, InfoReply, RenderReply, Retention, consolidation, found, series,
+};
+use super::error::{ReplyError, check_items};
 use crate::packed;
-use crate::pb::PbError;
+use crate::pb::{self, Caps, PbError};
 use crate::pb_fields::{FieldValue, Fields, Malformed};
 use crate::pb_v3;
 use metric::{SeriesData, Window};
@@ -305,6 +306,44 @@ fn read_match(message: &[u8]) -> Result<FindMatch, Malformed> {
         }
     }
     Ok(found(path.to_owned(), is_leaf))
+}
+
+pub(super) fn info(infos: &[InfoReply]) -> Vec<u8> {
+    let metrics = infos.iter().map(info_response).collect();
+    pb_v3::MultiMetricsInfoResponse { metrics }.encode_to_vec()
+}
+
+pub(super) fn parse_info(body: &[u8], caps: Caps) -> Result<Vec<InfoReply>, ReplyError> {
+    let reply: pb_v3::MultiMetricsInfoResponse = pb::decode(body, caps)?;
+    Ok(reply.metrics.into_iter().map(from_info_response).collect())
+}
+
+fn info_response(info: &InfoReply) -> pb_v3::MetricsInfoResponse {
+    let retention = |r: &Retention| pb_v3::Retention {
+        seconds_per_point: r.seconds_per_point,
+        number_of_points: r.points,
+    };
+    pb_v3::MetricsInfoResponse {
+        name: info.name.clone(),
+        consolidation_func: info.consolidation.as_str().to_owned(),
+        max_retention: info.max_retention_s,
+        x_files_factor: info.x_files_factor,
+        retentions: info.retentions.iter().map(retention).collect(),
+    }
+}
+
+fn from_info_response(info: pb_v3::MetricsInfoResponse) -> InfoReply {
+    let retention = |r: &pb_v3::Retention| Retention {
+        seconds_per_point: r.seconds_per_point,
+        points: r.number_of_points,
+    };
+    InfoReply {
+        consolidation: consolidation(&info.consolidation_func),
+        max_retention_s: info.max_retention,
+        x_files_factor: info.x_files_factor,
+        retentions: info.retentions.iter().map(retention).collect(),
+        name: info.name,
+    }
 }
 
 fn text(bytes: &[u8]) -> Result<&str, Malformed> {
