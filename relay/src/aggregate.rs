@@ -27,6 +27,6 @@ mod windows;
 mod tests;
 
 pub use figures::Figures;
-pub use method::{METHODS, Method, MethodKind};
+pub use method::{METHODS, Method, MethodKind, UnknownMethod};
 pub use spec::{Limits, Spec, SpecError, Stamp, Window};
 pub use windows::{Aggregator, Emission, Refusal, Tally};

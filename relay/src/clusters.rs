@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 pub(crate) use build::{build, watched};
 
-use crate::config::Destination;
+use crate::log::LogFull;
 use placement::Placement;
 use sets::Sets;
 
@@ -30,6 +30,20 @@ pub(crate) struct Clusters {
     destinations: Vec<Destination>,
     files: Vec<PathBuf>,
     sets: Sets,
+}
+
+/// A node as the relay sees it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Destination {
+    /// Its name in metrics and logs.
+    pub(crate) name: String,
+    /// Where it takes lines, `HOST:PORT`. Several stand in for one another: the first that
+    /// answers is taken.
+    pub(crate) addresses: Vec<String>,
+    /// They take the acknowledged link; others take carbon lines.
+    pub(crate) is_link: bool,
+    /// What becomes of its lines when the log is full, where its cluster says it.
+    pub(crate) log_full: Option<LogFull>,
 }
 
 /// One cluster.

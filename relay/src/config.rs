@@ -6,22 +6,8 @@ use daemon::tls::client::ClientFiles;
 use daemon::{Fault, Values};
 use wire::link::Packing;
 
-use crate::log::{LogFull, LogSettings};
+use crate::log::LogSettings;
 use crate::routes::Routes;
-
-/// A node as the relay sees it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Destination {
-    /// Its name in metrics and logs.
-    pub(crate) name: String,
-    /// Where it takes lines, `HOST:PORT`. Several stand in for one another: the first that
-    /// answers is taken.
-    pub(crate) addresses: Vec<String>,
-    /// They take the acknowledged link; others take carbon lines.
-    pub(crate) is_link: bool,
-    /// What becomes of its lines when the log is full, where its cluster says it.
-    pub(crate) log_full: Option<LogFull>,
-}
 
 /// How the acknowledged link is to be.
 #[derive(Debug, Clone)]

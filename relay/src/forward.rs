@@ -5,6 +5,7 @@
 //! stays keeps its place and its connection.
 
 mod batch;
+mod connect;
 mod drops;
 mod former;
 mod hub;
@@ -30,7 +31,8 @@ use tracing::{info, warn};
 
 pub(crate) use batch::LineBatch;
 
-use crate::config::{Config, Destination};
+use crate::clusters::Destination;
+use crate::config::Config;
 use crate::log::{Found, RelayLog, Replayer, SavedPlace};
 use drops::{DropReason, Drops};
 use former::FormerFiles;
@@ -175,7 +177,8 @@ impl Forwarder {
             keeper::save_all_places(self);
             self.take_former_file(&node)?;
         }
-        *node.task.lock() = Some(tokio::spawn(lines::run(Arc::clone(&node), self.context.clone())));
+        *node.task.lock() =
+            Some(tokio::spawn(connect::run(Arc::clone(&node), self.context.clone())));
         Ok(id)
     }
 

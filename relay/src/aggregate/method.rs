@@ -4,7 +4,6 @@ use std::str::FromStr;
 
 use super::figures::Figures;
 use super::layout::Field;
-use super::spec::SpecError;
 
 /// How a method gets its result.
 #[derive(Debug, Clone, Copy)]
@@ -117,12 +116,22 @@ pub(super) struct Asked {
     pub(super) kind: MethodKind,
 }
 
+/// A method that nobody knows.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("method `{method}` is not known: {known}, or a percentile such as p95")]
+pub struct UnknownMethod {
+    /// As it was written.
+    pub method: String,
+    /// All others.
+    pub known: String,
+}
+
 impl FromStr for Asked {
-    type Err = SpecError;
+    type Err = UnknownMethod;
 
     /// A name of the table, or a percentile: `p95`, `p99.9`, `percentile95`; `p999` is `p99.9`, as
     /// Python carbon has it.
-    fn from_str(text: &str) -> Result<Self, SpecError> {
+    fn from_str(text: &str) -> Result<Self, UnknownMethod> {
         let of_table =
             METHODS.iter().find(|method| method.name == text || method.aliases.contains(&text));
         if let Some(method) = of_table {
@@ -135,9 +144,9 @@ impl FromStr for Asked {
     }
 }
 
-fn unknown(text: &str) -> SpecError {
+fn unknown(text: &str) -> UnknownMethod {
     let known: Vec<&str> = METHODS.iter().map(|method| method.name).collect();
-    SpecError::UnknownMethod { method: text.to_owned(), known: known.join(", ") }
+    UnknownMethod { method: text.to_owned(), known: known.join(", ") }
 }
 
 fn percentile(number: &str) -> Option<f64> {

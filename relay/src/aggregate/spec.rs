@@ -5,7 +5,7 @@ use std::time::Duration;
 use daemon::settings::parse_duration;
 
 use super::layout::{Field, Layout};
-use super::method::{Asked, MethodKind};
+use super::method::{Asked, MethodKind, UnknownMethod};
 use super::rows::{Form, LEVELS_MAX};
 
 /// Most windows of the finest size that may be open at a time in one series.
@@ -39,13 +39,8 @@ pub enum SpecError {
         coarse: String,
     },
     /// A method that nobody knows.
-    #[error("method `{method}` is not known: {known}, or a percentile such as p95")]
-    UnknownMethod {
-        /// As it was written.
-        method: String,
-        /// All others.
-        known: String,
-    },
+    #[error(transparent)]
+    UnknownMethod(#[from] UnknownMethod),
     /// Nothing to compute.
     #[error("a rule needs at least one method")]
     NoMethod,

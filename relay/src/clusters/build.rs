@@ -12,8 +12,7 @@ use toml::Spanned;
 
 use super::placement::{Members, Placement, RingPlacement};
 use super::text::{ClusterText, Kind, NodeTable, NodeText};
-use super::{Cluster, Clusters, DEFAULT};
-use crate::config::Destination;
+use super::{Cluster, Clusters, DEFAULT, Destination};
 use crate::log::LogFull;
 
 /// The clusters of the settings: the one that `node` or `cluster` give, and those under `clusters`.

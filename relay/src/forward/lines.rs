@@ -1,4 +1,4 @@
-//! The sending task of a node that takes plain carbon lines: connect, send, reconnect.
+//! The sending task's part for a node that takes plain carbon lines.
 //!
 //! Such a node confirms nothing while the connection lives. What was sent lately counts as unread, and is sent again on the
 //! next connection; at a stop, the node's close of the connection says that it has read all.
@@ -13,21 +13,10 @@ use daemon::Context;
 use segments::Position;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tracing::info;
 
 use super::batch::LineBatch;
-use super::link;
 use super::node::Node;
 use super::stream::Taken;
-
-/// A node that does not take a connection by then is tried again later.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// The first pause after a failed connection; it doubles up to [`RETRY_PAUSE_MAX`].
-const RETRY_PAUSE_MIN: Duration = Duration::from_millis(50);
-
-/// The longest pause: a node that is back waits at most this long for its lines.
-const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// What a node's kernel may hold unread when the node dies. That much is sent again, out of the log.
 pub(super) const UNREAD_BYTES_MAX: usize = 64 << 20;
@@ -44,113 +33,17 @@ const AGE_POLL: Duration = Duration::from_secs(1);
 /// How long a node may take to close the connection after the relay has closed its half.
 const CLOSE_WAIT: Duration = Duration::from_secs(1);
 
-/// How often an address that stands in for earlier ones makes sure that they are still away.
-const RETURN_POLL: Duration = Duration::from_secs(2);
-
 /// Slices of one vectored write; more are not taken by the system.
 const SLICES_MAX: usize = 256;
 
-/// Sends the node's lines until it is over, or the relay stops.
-pub(super) async fn run(node: Arc<Node>, context: Context) {
-    let addresses = &node.destination.addresses;
-    let mut pause = RETRY_PAUSE_MIN;
-    let mut earlier = None;
-    loop {
-        let connected = tokio::select! {
-            connected = connect_unless(earlier.take(), addresses) => connected,
-            () = node.closed() => break,
-        };
-        match connected {
-            Ok(Connected { stream, place }) => {
-                pause = RETRY_PAUSE_MIN;
-                node.metrics.connects.inc();
-                node.set_connected(true);
-                info!(node = node.name(), address = addresses[place], "connected");
-                let back = back(&addresses[..place]);
-                let sent = if node.destination.is_link {
-                    link::send(&node, stream, &addresses[place], back).await
-                } else {
-                    send(&node, stream, back, &context).await
-                };
-                node.set_connected(false);
-                match sent {
-                    Ok(None) => break,
-                    Ok(back) => {
-                        earlier = back;
-                        continue;
-                    }
-                    Err(cause) => {
-                        daemon::warn_limited!(context.clock, node = node.name(), %cause, "connection lost");
-                    }
-                }
-            }
-            Err(error) => {
-                node.metrics.connect_failures.inc();
-                daemon::warn_limited!(context.clock, node = node.name(), %error, "not connected");
-            }
-        }
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = node.closed() => break,
-        }
-        pause = (pause * 2).min(RETRY_PAUSE_MAX);
-    }
-    if !node.is_closing() {
-        node.forget(&context.metrics);
-        info!(node = node.name(), "left");
-    }
-}
-
-/// A connection to one of a node's addresses.
-#[derive(Debug)]
-struct Connected {
-    stream: TcpStream,
-    /// Of the address among all.
-    place: usize,
-}
-
-async fn connect_unless(known: Option<Connected>, addresses: &[String]) -> io::Result<Connected> {
-    match known {
-        Some(known) => Ok(known),
-        None => connect(addresses).await,
-    }
-}
-
-/// The first address that takes a connection. Host names are resolved again for every connection.
-async fn connect(addresses: &[String]) -> io::Result<Connected> {
-    let mut refused = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for (place, address) in addresses.iter().enumerate() {
-        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address));
-        let connected = connecting.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-        match connected.and_then(|stream| daemon::listen::tune(&stream).map(|()| stream)) {
-            Ok(stream) => return Ok(Connected { stream, place }),
-            Err(error) => refused = error,
-        }
-    }
-    Err(refused)
-}
-
-/// A connection to one of the addresses that come before the one in use, as soon as one takes it.
-async fn back(earlier: &[String]) -> Connected {
-    if earlier.is_empty() {
-        return std::future::pending().await;
-    }
-    loop {
-        tokio::time::sleep(RETURN_POLL).await;
-        if let Ok(connected) = connect(earlier).await {
-            return connected;
-        }
-    }
-}
-
-/// Sends until nothing more is to be sent, or an earlier address is back, to which the connection is returned;
-/// an error says why the connection ended before.
-async fn send(
+/// Sends until nothing more is to be sent, or until `back`, whose result is returned; an error says why the connection ended
+/// before.
+pub(super) async fn send<T>(
     node: &Node,
     stream: TcpStream,
-    back: impl Future<Output = Connected>,
+    back: impl Future<Output = T>,
     context: &Context,
-) -> io::Result<Option<Connected>> {
+) -> io::Result<Option<T>> {
     let (mut reader, mut writer) = stream.into_split();
     let bytes_max = if node.has_log() { UNREAD_BYTES_MAX } else { UNREAD_IN_MEMORY_BYTES_MAX };
     let mut unread = Unread { bytes_max, ..Unread::default() };
@@ -159,7 +52,7 @@ async fn send(
         let taken = tokio::select! {
             taken = node.next(None) => taken,
             ended = end_of(&mut reader) => break Err(ended),
-            connected = &mut back => break Ok(Some(connected)),
+            other = &mut back => break Ok(Some(other)),
             () = tokio::time::sleep(AGE_POLL), if !unread.is_empty() => {
                 node.done(unread.confirm(context.clock.monotonic()));
                 continue;

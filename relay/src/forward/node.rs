@@ -14,7 +14,7 @@ use wire::link::Packing;
 use super::NodeId;
 use super::hub::Hub;
 use super::stream::{Next, Taken};
-use crate::config::Destination;
+use crate::clusters::Destination;
 use crate::log::key_of;
 
 const BACKLOG_LINES: &str = "plumbago_relay_backlog_lines";
