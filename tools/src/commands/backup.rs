@@ -1,13 +1,12 @@
 //! `plumbago backup`: the series of live nodes in a tar file.
 
-use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use metric::path::whisper_path;
 
-use super::series::each_file;
+use super::series::{each_file, names_of};
 use crate::invocation::{Context, Failure, Run};
 use crate::node::Node;
 use crate::nodes::{Nodes, NodesArgs};
@@ -94,10 +93,4 @@ fn append(tar: &mut Tar, node: &Node, path: &str, bytes: &[u8], now: u64) -> std
     head.set_mode(0o644);
     head.set_mtime(now);
     tar.append_data(&mut head, Path::new(&node.name).join(path), bytes)
-}
-
-/// The names in a file, one a line.
-pub(super) fn names_of(path: &Path) -> Result<HashSet<String>, Failure> {
-    let text = fs::read_to_string(path).map_err(|error| Failure::of(path, &error))?;
-    Ok(text.lines().map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())
 }

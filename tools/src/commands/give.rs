@@ -14,8 +14,9 @@ use metric::path::whisper_path;
 use serde_json::json;
 use wire::moves::FetchOutcome;
 
-use super::backup::{NAMES_FILE, names_of};
+use super::backup::NAMES_FILE;
 use super::carbonate::{Walk, dotted};
+use super::series::names_of;
 use crate::invocation::{Context, Failure, Run, printable};
 use crate::nodes::{Nodes, NodesArgs};
 

@@ -27,6 +27,7 @@ pub(super) use self::files::each_file;
 pub(crate) use self::list::{DiskUse, ListSeries};
 pub(crate) use self::load::LoadPoints;
 pub(crate) use self::misplaced::Misplaced;
+pub(super) use self::select::names_of;
 pub(crate) use self::stat::StatSeries;
 
 /// Hours are what the index knows of activity.

@@ -1,11 +1,11 @@
 //! Which series a command works on.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use metric::Glob;
 
-use crate::commands::backup::names_of;
 use crate::invocation::Failure;
 
 /// Series by name or pattern.
@@ -50,6 +50,12 @@ impl Wanted {
             (listed, globs) => listed == Some(true) || globs.iter().any(|glob| glob.matches(name)),
         }
     }
+}
+
+/// The names in a file, one a line.
+pub(in crate::commands) fn names_of(path: &Path) -> Result<HashSet<String>, Failure> {
+    let text = fs::read_to_string(path).map_err(|error| Failure::of(path, &error))?;
+    Ok(text.lines().map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())
 }
 
 #[cfg(test)]
