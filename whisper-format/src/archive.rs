@@ -3,6 +3,9 @@
 /// Bytes of one stored point: interval and value.
 pub const POINT_BYTES: usize = 12;
 
+/// Archives a file may have. Nobody uses ten; the bound keeps a corrupt count harmless.
+pub const ARCHIVES_MAX: usize = 64;
+
 /// The last multiple of `step` that is not after `timestamp`, before the epoch too.
 pub fn floor_to(timestamp: i64, step: u32) -> i64 {
     timestamp.saturating_sub(timestamp.rem_euclid(i64::from(step)))

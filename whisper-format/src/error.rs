@@ -81,7 +81,7 @@ pub enum HeaderError {
         value: f32,
     },
     /// No archives, or more than any sane file has.
-    #[error("{count} archives, 1 to {max} expected", max = crate::header::ARCHIVES_MAX)]
+    #[error("{count} archives, 1 to {max} expected", max = crate::archive::ARCHIVES_MAX)]
     ArchiveCount {
         /// The count in the header.
         count: u32,
@@ -122,7 +122,7 @@ pub enum HeaderError {
 #[non_exhaustive]
 pub enum SpecError {
     /// No archive, or more than [`crate::ARCHIVES_MAX`].
-    #[error("{count} archives, 1 to {max} expected", max = crate::header::ARCHIVES_MAX)]
+    #[error("{count} archives, 1 to {max} expected", max = crate::archive::ARCHIVES_MAX)]
     ArchiveCount {
         /// Archives asked for.
         count: usize,
@@ -172,41 +172,5 @@ pub enum SpecError {
     XFilesFactor {
         /// The factor asked for.
         value: f64,
-    },
-}
-
-/// Why a retention definition is refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RetentionError {
-    /// Not `precision:points`.
-    #[error("invalid retention definition {text:?}, expected precision:points")]
-    Definition {
-        /// The definition.
-        text: String,
-    },
-    /// A side that is neither a number nor a number with a unit.
-    #[error("invalid number {text:?} in a retention definition")]
-    Number {
-        /// That side.
-        text: String,
-    },
-    /// A unit that is no beginning of seconds, minutes, hours, days, weeks or years.
-    #[error("invalid unit {unit:?} in a retention definition")]
-    Unit {
-        /// The unit.
-        unit: String,
-    },
-    /// A step of zero, or a retention shorter than one step.
-    #[error("retention definition {text:?} has no step or no points")]
-    Zero {
-        /// The definition.
-        text: String,
-    },
-    /// A number beyond the format's 32 bits.
-    #[error("{text:?} in a retention definition does not fit 32 bits")]
-    TooLarge {
-        /// The number or the definition.
-        text: String,
     },
 }

@@ -1,12 +1,9 @@
 //! The header: its bytes, and every check a file must pass before it is read or written.
 
 use crate::aggregation::Method;
-use crate::archive::{Archive, POINT_BYTES};
+use crate::archive::{ARCHIVES_MAX, Archive, POINT_BYTES};
 use crate::error::{HeaderError, SpecError};
 use crate::retention::Retention;
-
-/// Archives a file may have. Nobody uses ten; the bound keeps a corrupt count harmless.
-pub const ARCHIVES_MAX: usize = 64;
 
 /// Bytes before the first archive record.
 const METADATA_BYTES: usize = 16;

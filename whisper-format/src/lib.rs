@@ -29,13 +29,13 @@ mod storage;
 mod update;
 
 pub use aggregation::{Method, aggregate};
-pub use archive::{Archive, POINT_BYTES, Point, Window, floor_to};
+pub use archive::{ARCHIVES_MAX, Archive, POINT_BYTES, Point, Window, floor_to};
 pub use check::{ArchiveReport, Report, check};
 pub use create::{Allocation, OnExisting, Spec, create};
 pub use diff::{ArchiveDiff, Difference, diff};
-pub use error::{Error, HeaderError, RetentionError, SpecError};
+pub use error::{Error, HeaderError, SpecError};
 pub use fill::{Fill, Like, LikeCarbonate, fill, fill_like};
-pub use header::{ARCHIVES_MAX, Header};
+pub use header::Header;
 pub use heal::{HealError, Healed, heal};
 pub use merge::merge;
 pub use now::Now;
@@ -43,7 +43,7 @@ pub use open::Whisper;
 pub use read::Fetched;
 pub use reshape::reshape;
 pub use resize::{Resize, resize};
-pub use retention::{Retention, parse_retentions, parse_step};
+pub use retention::{Retention, RetentionError, parse_retentions, parse_step};
 pub use storage::Storage;
 #[cfg(any(test, feature = "test-util"))]
 pub use storage::memory::{Fault, MemoryStorage};

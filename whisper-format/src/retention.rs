@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::error::RetentionError;
-
 /// The units; any beginning of a name will do, so `m`, `min` and `minutes` are the same.
 const UNITS: [(&str, u64); 6] = [
     ("seconds", 1),
@@ -27,6 +25,42 @@ impl fmt::Display for Retention {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.seconds_per_point, self.points)
     }
+}
+
+/// Why a retention definition is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RetentionError {
+    /// Not `precision:points`.
+    #[error("invalid retention definition {text:?}, expected precision:points")]
+    Definition {
+        /// The definition.
+        text: String,
+    },
+    /// A side that is neither a number nor a number with a unit.
+    #[error("invalid number {text:?} in a retention definition")]
+    Number {
+        /// That side.
+        text: String,
+    },
+    /// A unit that is no beginning of seconds, minutes, hours, days, weeks or years.
+    #[error("invalid unit {unit:?} in a retention definition")]
+    Unit {
+        /// The unit.
+        unit: String,
+    },
+    /// A step of zero, or a retention shorter than one step.
+    #[error("retention definition {text:?} has no step or no points")]
+    Zero {
+        /// The definition.
+        text: String,
+    },
+    /// A number beyond the format's 32 bits.
+    #[error("{text:?} in a retention definition does not fit 32 bits")]
+    TooLarge {
+        /// The number or the definition.
+        text: String,
+    },
 }
 
 /// Reads `precision:points`. A bare precision is in seconds, bare points are a count, points with a
