@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::Context;
 use daemon::{Program, metrics, settings};
 
-use crate::tidy::Fault;
+use crate::fault::Fault;
 
 /// The daemons whose settings and metrics have a page.
 pub(crate) const PROGRAMS: &[&Program] =
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn generated_documents_are_fresh() {
         let faults = check(&crate::root(), &documents()).unwrap();
-        assert!(faults.is_empty(), "{}", crate::tidy::text(&faults));
+        assert!(faults.is_empty(), "{}", crate::fault::text(&faults));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod codegen;
+mod fault;
 mod tidy;
 
 use std::io::Write;
@@ -27,8 +28,7 @@ fn main() -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(EXIT_USAGE));
         }
     };
-    let text: String = faults.iter().map(|fault| format!("{fault}\n")).collect();
-    std::io::stdout().write_all(text.as_bytes())?;
+    std::io::stdout().write_all(fault::text(&faults).as_bytes())?;
     Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -6,38 +6,18 @@ mod floors;
 mod links;
 mod source;
 
-use std::fmt;
 use std::fs;
 use std::path::Path;
 
 use anyhow::Context;
+
+use crate::fault::Fault;
 
 /// What is not ours to check: build output, history (a file in a second work tree), local and recorded data.
 const SKIPPED: &[&str] =
     &["target", ".git", "plumbago-data", "__pycache__", "testdata", "node_modules"];
 /// Beyond this a file is data.
 const FILE_BYTES_MAX: u64 = 2_000_000;
-
-/// One broken rule: where, what, and how to mend it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Fault {
-    /// From the workspace's root.
-    pub(crate) path: String,
-    pub(crate) line: usize,
-    pub(crate) problem: String,
-}
-
-impl Fault {
-    pub(crate) fn new(path: &str, line: usize, problem: impl Into<String>) -> Self {
-        Self { path: path.to_owned(), line, problem: problem.into() }
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.path, self.line, self.problem)
-    }
-}
 
 /// A text file of the workspace.
 #[derive(Debug)]
@@ -101,17 +81,13 @@ fn collect(root: &Path, folder: &str, files: &mut Vec<File>) -> anyhow::Result<(
 }
 
 #[cfg(test)]
-pub(crate) fn text(faults: &[Fault]) -> String {
-    faults.iter().map(|fault| format!("{fault}\n")).collect()
-}
-
-#[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fault;
 
     #[test]
     fn the_workspace_is_tidy() {
         let faults = check(&crate::root()).unwrap();
-        assert!(faults.is_empty(), "\n{}", text(&faults));
+        assert!(faults.is_empty(), "\n{}", fault::text(&faults));
     }
 }

@@ -1,6 +1,7 @@
 //! CHANGELOG.md speaks to users: a version, then what was added, changed, fixed or made faster.
 
-use super::{Fault, File};
+use super::File;
+use crate::fault::Fault;
 
 const KINDS: &[&str] = &["Added", "Changed", "Fixed", "Faster"];
 

@@ -2,8 +2,9 @@
 
 use daemon::{Metric, MetricKind};
 
-use super::{Fault, File};
+use super::File;
 use crate::codegen::PROGRAMS;
+use crate::fault::Fault;
 
 const FOLDER: &str = "packaging/grafana/";
 const PREFIX: &str = "plumbago_";

@@ -3,7 +3,8 @@
 use anyhow::Context;
 use toml::{Table, Value};
 
-use super::{Fault, File};
+use super::File;
+use crate::fault::Fault;
 
 /// The floors, lowest first, by the short names that the root manifest gives the crates.
 const FLOORS: &[&[&str]] = &[

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{Fault, File};
+use super::File;
+use crate::fault::Fault;
 
 pub(super) fn check(file: &File, root: &Path, faults: &mut Vec<Fault>) {
     if !file.has_extension("md") {

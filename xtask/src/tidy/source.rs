@@ -1,6 +1,7 @@
 //! Rules on the text of single files.
 
-use super::{Fault, File};
+use super::File;
+use crate::fault::Fault;
 
 const FILE_LINES_MAX: usize = 800;
 
