@@ -4,9 +4,6 @@ use std::fmt;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use remote::{RemoteError, RemoteErrorKind};
-
-use crate::view::View;
 
 /// Why a request gets no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,20 +21,6 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// Where no node answered: the first node's refusal, or else what each of them said.
-    pub(crate) fn of_nodes(view: &View, failures: &[(usize, RemoteError)]) -> Self {
-        for (_, error) in failures.iter().filter(|(_, error)| error.kind.is_refusal()) {
-            if let RemoteErrorKind::Status { code, line } = &error.kind {
-                return Self::Refused { code: *code, line: line.clone() };
-            }
-        }
-        let said = |(node, error): &(usize, RemoteError)| {
-            format!("{}: {}", view.nodes[*node].name, error.kind)
-        };
-        let all: Vec<String> = failures.iter().map(said).collect();
-        Self::Unavailable(format!("no node answered: {}", all.join("; ")))
-    }
-
     /// Of two failures of one request, the one to tell: a refusal says what to change.
     pub(crate) fn worse(first: Option<Self>, second: Self) -> Option<Self> {
         match first {

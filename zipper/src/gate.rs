@@ -11,6 +11,9 @@ use parking_lot::Mutex;
 use remote::Deadline;
 use tokio::sync::oneshot;
 
+/// What a pattern weighs, in exact names.
+const PATTERN_WEIGHT: u64 = 10;
+
 /// The door to the nodes.
 #[derive(Debug)]
 pub(crate) struct Gate {
@@ -145,6 +148,12 @@ impl Drop for Pass {
     fn drop(&mut self) {
         self.gate.leave(self.weight);
     }
+}
+
+/// What names and patterns weigh.
+pub(crate) fn weight_of<'p>(patterns: impl Iterator<Item = &'p str>) -> u64 {
+    let is_pattern = |text: &str| text.contains(['*', '?', '[', '{', '(']);
+    patterns.map(|text| if is_pattern(text) { PATTERN_WEIGHT } else { 1 }).sum()
 }
 
 #[cfg(test)]

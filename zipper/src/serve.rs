@@ -25,7 +25,6 @@ use crate::node::Kind;
 use crate::view::{Tally, View, Views};
 
 use asked::Asked;
-pub(crate) use asked::weight_of;
 
 /// Response header that marks an incomplete answer and names the nodes whose share is missing.
 const PARTIAL_HEADER: &str = "x-plumbago-partial";

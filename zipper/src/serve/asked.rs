@@ -19,9 +19,6 @@ use crate::view::View;
 /// Names who asks, so that no one of them takes all of the nodes' time.
 const TENANT_HEADER: &str = "x-plumbago-tenant";
 
-/// What a pattern weighs, in exact names.
-const PATTERN_WEIGHT: u64 = 10;
-
 type Pairs = Vec<(String, String)>;
 
 /// What a request says.
@@ -120,12 +117,6 @@ impl Asked {
         };
         self.one(key).filter(|text| !text.is_empty()).map(number).transpose()
     }
-}
-
-/// What names and patterns weigh.
-pub(crate) fn weight_of<'p>(patterns: impl Iterator<Item = &'p str>) -> u64 {
-    let is_pattern = |text: &str| text.contains(['*', '?', '[', '{', '(']);
-    patterns.map(|text| if is_pattern(text) { PATTERN_WEIGHT } else { 1 }).sum()
 }
 
 /// The plan that came along, or a new one that begins now.

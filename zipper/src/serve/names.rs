@@ -12,9 +12,10 @@ use serde_json::json;
 use wire::pb_v3;
 use wire::reply::{Format, encode_find, encode_info};
 
-use super::asked::{plan_of, weight_of};
+use super::asked::plan_of;
 use super::{Answer, Asked};
 use crate::failure::Failure;
+use crate::gate::weight_of;
 use crate::view::{View, Views};
 
 /// What the zipper speaks, best first: carbonapi looks at the first alone.

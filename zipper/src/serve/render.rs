@@ -11,9 +11,10 @@ use remote::{FetchPlan, FetchRequest, Target};
 use wire::pb_v3::{self, Folded, FoldedRange, MultiFetchResponse};
 use wire::reply::Format;
 
-use super::asked::{plan_of, weight_of};
+use super::asked::plan_of;
 use super::{Answer, Asked};
 use crate::failure::Failure;
+use crate::gate::weight_of;
 use crate::view::{Merging, Tally, View};
 use pump::Pump;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use remote::RemoteError;
+use remote::{RemoteError, RemoteErrorKind};
 use wire::pb_v3::{Hole, Meta};
 
 use super::View;
@@ -50,7 +50,7 @@ impl Tally {
             }
         }
         if gathered.answers.is_empty() {
-            return Err(Failure::of_nodes(view, &gathered.failures));
+            return Err(no_answer(view, &gathered.failures));
         }
         Ok(())
     }
@@ -172,4 +172,18 @@ impl Tally {
             holes: Vec::new(),
         }
     }
+}
+
+/// Where no node answered: the first node's refusal, or else what each of them said.
+fn no_answer(view: &View, failures: &[(usize, RemoteError)]) -> Failure {
+    for (_, error) in failures.iter().filter(|(_, error)| error.kind.is_refusal()) {
+        if let RemoteErrorKind::Status { code, line } = &error.kind {
+            return Failure::Refused { code: *code, line: line.clone() };
+        }
+    }
+    let said = |(node, error): &(usize, RemoteError)| {
+        format!("{}: {}", view.nodes[*node].name, error.kind)
+    };
+    let all: Vec<String> = failures.iter().map(said).collect();
+    Failure::Unavailable(format!("no node answered: {}", all.join("; ")))
 }
