@@ -8,7 +8,7 @@ use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 use crate::invocation::{Caller, Common, Run, execute, usage_error};
 use backup::Backup;
-use carbonate::{Aggregate, Hosts, List, Lookup, Paths, Sieve, Stale};
+use carbonate::{Aggregate, Hosts, List, Lookup, Paths, Sieve, Stale, Sync};
 use give::{Import, Restore};
 use jobs::{Apply, Purge, Reap, Verify};
 use migrate::Migrate;
@@ -117,6 +117,7 @@ static COMMANDS: &[Entry] = &[
     local::<List>("list", &["carbon-list"], "Print the names of the series in a Whisper tree"),
     local::<Paths>("path", &["carbon-path"], "Turn names into paths, or paths into names"),
     local::<Stale>("stale", &["carbon-stale"], "Print those names of a list that get no points"),
+    local::<Sync>("sync", &["carbon-sync"], "Fill files from those of another machine, by rsync"),
     local::<Aggregate>("aggregate", &["whisper-aggregate"], "Set aggregation methods from a list"),
     local::<Migrate>("migrate", &[], "Write another program's configuration as ours"),
     local::<Completions>("completions", &[], "Print a shell's completions for all commands"),

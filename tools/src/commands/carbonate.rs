@@ -1,5 +1,5 @@
 //! What carbonate does on one machine: which node owns a series, which file holds it, which
-//! series are stale.
+//! series are stale, what another machine's files have that ours lack.
 
 mod aggregate;
 mod cluster;
@@ -10,6 +10,7 @@ mod names;
 mod paths;
 mod sieve;
 mod stale;
+mod sync;
 
 pub(crate) use aggregate::Aggregate;
 pub(crate) use files::dotted;
@@ -19,3 +20,4 @@ pub(crate) use names::NameList;
 pub(crate) use paths::Paths;
 pub(crate) use sieve::Sieve;
 pub(crate) use stale::Stale;
+pub(crate) use sync::Sync;

@@ -19,7 +19,7 @@ mod time;
 pub(crate) use compare::Diff;
 pub(crate) use corrupt::FindCorrupt;
 pub(crate) use edit::{Create, Resize, Update};
-pub(crate) use join::{Fill, Heal, Merge};
+pub(crate) use join::{Fill, Heal, Merge, make_good};
 pub(crate) use settings::{Set, SetFactor, SetMethod};
 pub(crate) use show::{Check, Dump, Fetch, Info};
 

@@ -64,6 +64,10 @@ pub(super) struct Cluster {
     pub(super) ring: Ring,
     pub(super) nodes: Vec<NodeNames>,
     relay_method: Option<String>,
+    /// Who logs in to the other machines.
+    pub(super) ssh_user: Option<String>,
+    /// Whether files are locked while they are written.
+    pub(super) locks_writes: bool,
 }
 
 /// What a node is called.
@@ -133,7 +137,8 @@ impl Cluster {
         let own = cluster.nodes().iter().map(|node| Some(node.name.clone()));
         let nodes = cluster.ring().nodes().iter().zip(own);
         let nodes = nodes.map(|(node, own)| NodeNames::new(node, own)).collect();
-        Ok(Self { nodes, ring: cluster.into_ring(), relay_method: None })
+        let ring = cluster.into_ring();
+        Ok(Self { nodes, ring, relay_method: None, ssh_user: None, locks_writes: false })
     }
 
     fn of_section(section: &Section) -> Result<Self, String> {
@@ -154,7 +159,9 @@ impl Cluster {
         let names = nodes.iter().map(|node| NodeNames::new(node, None)).collect();
         let ring = Ring::new(spec, nodes).map_err(|error| error.to_string())?;
         let relay_method = value(section, "RELAY_METHOD").map(str::to_owned);
-        Ok(Self { ring, nodes: names, relay_method })
+        let ssh_user = value(section, "SSH_USER").map(str::to_owned);
+        let locks_writes = flag(section, "WHISPER_LOCK_WRITES", false)?;
+        Ok(Self { ring, nodes: names, relay_method, ssh_user, locks_writes })
     }
 }
 

@@ -8,7 +8,7 @@ use metric::path::{WHISPER_SUFFIX, whisper_path};
 use metric::{Limits, NameError, canonicalise};
 
 /// Where carbonate looks for files unless told.
-const STORAGE_DIR: &str = "/opt/graphite/storage/whisper";
+pub(super) const STORAGE_DIR: &str = "/opt/graphite/storage/whisper";
 
 /// The Whisper tree a command works on.
 #[derive(clap::Args)]

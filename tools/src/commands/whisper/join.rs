@@ -1,8 +1,9 @@
 //! The commands that bring one file's points into another.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
-use ::whisper::{Error, HealError, Healed, Like, LikeCarbonate};
+use ::whisper::{Error, HealError, Healed, Like, LikeCarbonate, Now};
 use serde_json::json;
 
 use super::{open, open_to_write, text};
@@ -111,26 +112,39 @@ pub(crate) struct Heal {
 
 impl Run for Heal {
     fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
-        if self.overwrite
-            && let Ok(mut dst) = open_to_write(&self.dst)
-        {
-            let like = Like::Carbonate(LikeCarbonate { from: None, overwrite: true });
-            ::whisper::fill_like(&open(&self.src)?, &mut dst, like, context.now)
-                .map_err(|error| Failure::of_both(&self.src, &self.dst, &error))?;
-            return self.tell(context, "filled");
-        }
-        let healed = ::whisper::heal(&self.src, &self.dst, self.overwrite, context.now);
-        let healed = healed.map_err(|error| match &error {
-            HealError::Source(_) => Failure::of(&self.src, &error),
-            _ => Failure::of(&self.dst, &error),
-        })?;
-        let done = match healed {
-            Healed::Filled => "filled",
-            Healed::Copied => "copied",
-            Healed::Replaced => "replaced",
-        };
+        let done = make_good(&self.src, &self.dst, self.overwrite, false, context.now)?;
         self.tell(context, done)
     }
+}
+
+/// Fills a file from its replica, or puts that in the place of a missing or corrupt one; returns which of it was done.
+pub(crate) fn make_good(
+    src: &Path,
+    dst: &Path,
+    overwrite: bool,
+    lock: bool,
+    now: Now,
+) -> Result<&'static str, Failure> {
+    // Kept to the end; a file that is not there needs none.
+    let locked = lock.then(|| File::open(dst).ok()).flatten();
+    if let Some(file) = &locked {
+        file.lock().map_err(|error| Failure::of(dst, &error))?;
+    }
+    if overwrite && let Ok(mut file) = open_to_write(dst) {
+        let like = Like::Carbonate(LikeCarbonate { from: None, overwrite: true });
+        ::whisper::fill_like(&open(src)?, &mut file, like, now)
+            .map_err(|error| Failure::of_both(src, dst, &error))?;
+        return Ok("filled");
+    }
+    let healed = ::whisper::heal(src, dst, overwrite, now).map_err(|error| match &error {
+        HealError::Source(_) => Failure::of(src, &error),
+        _ => Failure::of(dst, &error),
+    })?;
+    Ok(match healed {
+        Healed::Filled => "filled",
+        Healed::Copied => "copied",
+        Healed::Replaced => "replaced",
+    })
 }
 
 impl Heal {
