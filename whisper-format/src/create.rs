@@ -7,8 +7,9 @@ use std::path::Path;
 use rustix::fs::FallocateFlags;
 
 use crate::aggregation::Method;
+use crate::archive::POINT_BYTES;
 use crate::error::Error;
-use crate::header::Header;
+use crate::header::{ARCHIVE_BYTES, Header, METADATA_BYTES};
 use crate::place::Temporary;
 use crate::retention::Retention;
 use crate::storage::Storage;
@@ -35,6 +36,13 @@ impl Spec {
             method: Method::Average,
             allocation: Allocation::Sparse,
         }
+    }
+
+    /// Bytes that so many archives and points take, whether or not a file can have these archives.
+    pub fn file_bytes(&self) -> u64 {
+        let archives = self.archives.len() * ARCHIVE_BYTES;
+        let points: u64 = self.archives.iter().map(|archive| u64::from(archive.points)).sum();
+        (METADATA_BYTES + archives) as u64 + points * POINT_BYTES as u64
     }
 
     /// The header that such a file has.

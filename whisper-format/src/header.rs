@@ -6,9 +6,9 @@ use crate::error::{HeaderError, SpecError};
 use crate::retention::Retention;
 
 /// Bytes before the first archive record.
-const METADATA_BYTES: usize = 16;
+pub(crate) const METADATA_BYTES: usize = 16;
 /// Bytes of one archive record.
-const ARCHIVE_BYTES: usize = 12;
+pub(crate) const ARCHIVE_BYTES: usize = 12;
 /// Bytes of the longest header.
 pub(crate) const HEADER_BYTES_MAX: usize = METADATA_BYTES + ARCHIVES_MAX * ARCHIVE_BYTES;
 

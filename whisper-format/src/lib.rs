@@ -32,7 +32,7 @@ pub use aggregation::{Method, aggregate};
 pub use archive::{ARCHIVES_MAX, Archive, POINT_BYTES, Point, Window, floor_to};
 pub use check::{ArchiveReport, Report, check};
 pub use create::{Allocation, OnExisting, Spec, create};
-pub use diff::{ArchiveDiff, Difference, diff};
+pub use diff::{ArchiveDiff, Diff, Difference, diff};
 pub use error::{Error, HeaderError, SpecError};
 pub use fill::{Fill, Like, LikeCarbonate, fill, fill_like};
 pub use header::Header;

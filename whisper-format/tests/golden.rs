@@ -182,7 +182,8 @@ impl<'a> Scene<'a> {
             "diff" => {
                 let (a, b) = (self.open(&step["src"])?, self.open(&step["dst"])?);
                 let ignore_empty = step["ignore_empty"].as_bool().unwrap_or(false);
-                let archives = ok(whisper::diff(&a, &b, ignore_empty, now(step)))?;
+                let options = whisper::Diff { ignore_empty, until: None };
+                let archives = ok(whisper::diff(&a, &b, options, now(step)))?;
                 let archives = archives.iter().enumerate().map(|(index, archive)| {
                     let points = archive.differences.iter();
                     let points: Vec<Value> = points

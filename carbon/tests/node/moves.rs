@@ -75,7 +75,7 @@ async fn a_series_is_whole_on_the_new_node_though_points_came_meanwhile() {
         let file = std::fs::File::open(file_of(&folders[at], "a.b")).unwrap();
         whisper::Whisper::open(file).unwrap()
     };
-    let diff = whisper::diff(&open(0), &open(1), false, NOW).unwrap();
+    let diff = whisper::diff(&open(0), &open(1), whisper::Diff::default(), NOW).unwrap();
     assert!(diff.iter().all(|archive| archive.differences.is_empty()), "{diff:?}");
     new.check_ledger(&[]);
     old.check_ledger(&[]);

@@ -1,6 +1,7 @@
 //! `plumbago list`, `carbon-list`.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -45,7 +46,7 @@ impl List {
     fn print(&self, context: &mut Context<'_>, paths: &[PathBuf]) -> Result<(), Failure> {
         for path in paths {
             let relative = path.strip_prefix(&self.tree.dir).unwrap_or(path);
-            let name = files::dotted(files::bytes(relative));
+            let name = name_of(relative);
             if context.json {
                 let path = path.to_string_lossy();
                 writeln!(context.out, "{}", json!({"metric": lossy(&name), "path": path}))?;
@@ -55,6 +56,16 @@ impl List {
         }
         Ok(())
     }
+}
+
+/// The name of a file. One that is called `.wsp` has nothing in front of its suffix, and keeps it.
+fn name_of(relative: &Path) -> Vec<u8> {
+    let name = files::bytes(relative);
+    if relative.file_name() != Some(OsStr::new(WHISPER_SUFFIX)) {
+        return files::dotted(name);
+    }
+    let folder = files::dotted(&name[..name.len() - WHISPER_SUFFIX.len()]);
+    [folder.as_slice(), WHISPER_SUFFIX.as_bytes()].concat()
 }
 
 /// A walk through a tree, one folder at a time, in the order of the names.

@@ -1,10 +1,9 @@
 //! `plumbago whisper diff`, `whisper-diff.py`.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use ::whisper::{ArchiveDiff, Difference, Error, Whisper};
+use ::whisper::{ArchiveDiff, Difference};
 use serde_json::{Value, json};
 
 use super::{open, text};
@@ -54,12 +53,12 @@ impl Diff {
     fn compare(&self, context: &mut Context<'_>) -> Result<bool, Failure> {
         let until = self.until.as_deref().map(text::time).transpose();
         let until = until.map_err(|error| Failure::usage(&self.a, &error))?;
+        // To the script 0 is no time.
+        let until = until.filter(|&until| until != 0 || !context.classic);
         let (a, b) = (open(&self.a)?, open(&self.b)?);
-        let diffs = match until {
-            Some(until) => self.diff_until(&a, &b, until, context.now.floor()),
-            None => ::whisper::diff(&a, &b, self.ignore_empty, context.now),
-        };
-        let diffs = diffs.map_err(|error| Failure::of_both(&self.a, &self.b, &error))?;
+        let options = ::whisper::Diff { ignore_empty: self.ignore_empty, until };
+        let diffs = ::whisper::diff(&a, &b, options, context.now)
+            .map_err(|error| Failure::of_both(&self.a, &self.b, &error))?;
         if context.json {
             writeln!(context.out, "{:#}", self.json(&diffs))?;
         } else if self.summary {
@@ -68,49 +67,6 @@ impl Diff {
             self.write(context.out, &diffs)?;
         }
         Ok(diffs.iter().all(|archive| archive.differences.is_empty()))
-    }
-
-    /// The comparison of what both files hold up to a time.
-    fn diff_until(
-        &self,
-        a: &Whisper<File>,
-        b: &Whisper<File>,
-        until: i64,
-        now: i64,
-    ) -> Result<Vec<ArchiveDiff>, Error> {
-        if a.header().archives != b.header().archives {
-            return Err(Error::Unlike);
-        }
-        let mut until = until.min(now);
-        let mut found = Vec::new();
-        for archive in &a.header().archives {
-            let from = now.saturating_sub(archive.retention());
-            let mut compared = ArchiveDiff { total: 0, differences: Vec::new() };
-            let read = |file: &Whisper<File>| {
-                file.fetch(from, until, now, Some(archive.seconds_per_point))
-            };
-            let pairs = if from <= until { (read(a)?, read(b)?) } else { (None, None) };
-            if let (Some(left), Some(right)) = &pairs {
-                let window = left.window();
-                for (index, (a, b)) in (0..).zip(left.values().zip(right.values())) {
-                    let interval = window.interval(index);
-                    self.count(&mut compared, Difference { interval, a, b });
-                }
-            }
-            found.push(compared);
-            until = until.min(from);
-        }
-        Ok(found)
-    }
-
-    fn count(&self, compared: &mut ArchiveDiff, pair: Difference) {
-        let sides = [pair.a, pair.b].into_iter().flatten().count();
-        if sides >= if self.ignore_empty { 2 } else { 1 } {
-            compared.total += 1;
-            if pair.a != pair.b {
-                compared.differences.push(pair);
-            }
-        }
     }
 
     fn json(&self, diffs: &[ArchiveDiff]) -> Value {

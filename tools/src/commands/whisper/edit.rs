@@ -47,10 +47,10 @@ pub(crate) struct Create {
 
 impl Run for Create {
     fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
-        if self.estimate {
-            return self.estimate(context);
-        }
         let spec = self.spec().map_err(|error| Failure::usage(&self.path, &error))?;
+        if self.estimate {
+            return self.estimate(context, &spec);
+        }
         let existing = if self.overwrite { OnExisting::Replace } else { OnExisting::Refuse };
         let name = text::name(&self.path);
         let replaces = self.path.exists();
@@ -73,7 +73,11 @@ impl Run for Create {
 
 impl Create {
     fn spec(&self) -> Result<Spec, String> {
-        let mut spec = Spec::new(text::retentions(&self.retentions)?);
+        let mut archives = self.retentions.clone();
+        if self.estimate {
+            archives.insert(0, self.path.to_string_lossy().into_owned());
+        }
+        let mut spec = Spec::new(text::retentions(&archives)?);
         if let Some(factor) = &self.xff {
             spec.x_files_factor = text::factor(factor)?;
         }
@@ -86,14 +90,12 @@ impl Create {
         Ok(spec)
     }
 
-    fn estimate(&self, context: &mut Context<'_>) -> Result<(), Failure> {
-        let first = self.path.to_string_lossy().into_owned();
-        let texts: Vec<String> = [first].into_iter().chain(self.retentions.clone()).collect();
-        let archives =
-            text::retentions(&texts).map_err(|error| Failure::usage(&self.path, &error))?;
-        let spec = Spec::new(archives);
-        let header = spec.header().map_err(|error| Failure::of(&self.path, &error))?;
-        let size = header.file_bytes();
+    fn estimate(&self, context: &mut Context<'_>, spec: &Spec) -> Result<(), Failure> {
+        // The script tells a size for archives that no file can have, too.
+        if !context.classic {
+            spec.header().map_err(|error| Failure::of(&self.path, &error))?;
+        }
+        let size = spec.file_bytes();
         let on_disk = size.next_multiple_of(BLOCK_BYTES);
         if context.json {
             writeln!(context.out, "{}", json!({"size": size, "sizeOnDisk": on_disk}))?;
