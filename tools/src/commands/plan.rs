@@ -7,6 +7,7 @@ use ring::cluster::{Cluster, ClusterNode};
 use serde_json::json;
 
 use super::jobs;
+use super::schemas::CheckSchemas;
 use crate::invocation::{Context, Failure, Run};
 use crate::moves::fleet::{Fleet, Rings};
 use crate::moves::placing::Placing;
@@ -43,6 +44,8 @@ enum What {
     Drain(OfNode),
     /// Everything off a node that leaves the ring; its own files go to its trash.
     Decommission(OfNode),
+    /// Files to the rules of their nodes: what `schemas apply` would change, and the bytes of it.
+    Schemas(CheckSchemas),
 }
 
 #[derive(clap::Args)]
@@ -94,6 +97,7 @@ impl Run for Plan {
             }
             What::Drain(of) => of.draft(Kind::Drain)?,
             What::Decommission(of) => of.draft(Kind::Decommission)?,
+            What::Schemas(check) => return check.print(context).map(drop),
         };
         jobs::block_on(make(common, draft, context))
     }

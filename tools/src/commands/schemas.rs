@@ -94,6 +94,13 @@ type Groups = BTreeMap<(String, Kind, Kind), Group>;
 
 impl Run for CheckSchemas {
     fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
+        if self.print(context)? { Err(Failure::silent(EXIT_FAILED)) } else { Ok(()) }
+    }
+}
+
+impl CheckSchemas {
+    /// Prints what differs; returns whether anything does.
+    pub(super) fn print(&self, context: &mut Context<'_>) -> Result<bool, Failure> {
         let nodes = self.nodes.load()?;
         let mut groups = Groups::new();
         let mut lines = Vec::new();
@@ -111,7 +118,7 @@ impl Run for CheckSchemas {
         if !self.series {
             print(context, &groups)?;
         }
-        if groups.is_empty() { Ok(()) } else { Err(Failure::silent(EXIT_FAILED)) }
+        Ok(!groups.is_empty())
     }
 }
 
