@@ -122,6 +122,7 @@ fn files_are_filled_copied_or_replaced_and_what_did_not_come_is_named() {
     let said = said(&output);
     assert!(said.contains("\"no.such\": did not come from 10.0.0.7"), "{said}");
     assert!(said.contains("passwd"), "{said}");
+    assert!(said.contains("bad.wsp: was corrupt, is kept as "), "{said}");
     let printed = String::from_utf8(output.stdout).unwrap();
     assert!(printed.contains("* Running batch 1-3\n* Running batch 5-5\n"), "{printed}");
     assert!(printed.contains("Total metrics synced: 5\n"), "{printed}");

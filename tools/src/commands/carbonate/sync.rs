@@ -216,7 +216,7 @@ impl Syncing {
             context.skip(&format!("{name:?}"), &format!("did not come from {source}"));
             return Ok(());
         }
-        match make_good(&theirs, &ours, self.args.overwrite, self.lock, context.now) {
+        match make_good(context, &theirs, &ours, self.args.overwrite, self.lock) {
             Ok(done) if context.json => {
                 let line = json!({"metric": name, "path": ours.to_string_lossy(), "healed": done});
                 writeln!(context.out, "{line}")?;

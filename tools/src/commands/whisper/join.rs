@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use ::whisper::{Error, HealError, Healed, Like, LikeCarbonate, Now};
+use ::whisper::{Error, HealError, Healed, Like, LikeCarbonate};
 use serde_json::json;
 
 use super::{open, open_to_write, text};
@@ -112,18 +112,18 @@ pub(crate) struct Heal {
 
 impl Run for Heal {
     fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
-        let done = make_good(&self.src, &self.dst, self.overwrite, false, context.now)?;
+        let done = make_good(context, &self.src, &self.dst, self.overwrite, false)?;
         self.tell(context, done)
     }
 }
 
 /// Fills a file from its replica, or puts that in the place of a missing or corrupt one; returns which of it was done.
 pub(crate) fn make_good(
+    context: &mut Context<'_>,
     src: &Path,
     dst: &Path,
     overwrite: bool,
     lock: bool,
-    now: Now,
 ) -> Result<&'static str, Failure> {
     // Kept to the end; a file that is not there needs none.
     let locked = lock.then(|| File::open(dst).ok()).flatten();
@@ -132,18 +132,23 @@ pub(crate) fn make_good(
     }
     if overwrite && let Ok(mut file) = open_to_write(dst) {
         let like = Like::Carbonate(LikeCarbonate { from: None, overwrite: true });
-        ::whisper::fill_like(&open(src)?, &mut file, like, now)
+        ::whisper::fill_like(&open(src)?, &mut file, like, context.now)
             .map_err(|error| Failure::of_both(src, dst, &error))?;
         return Ok("filled");
     }
-    let healed = ::whisper::heal(src, dst, overwrite, now).map_err(|error| match &error {
-        HealError::Source(_) => Failure::of(src, &error),
-        _ => Failure::of(dst, &error),
-    })?;
+    let healed =
+        ::whisper::heal(src, dst, overwrite, context.now).map_err(|error| match &error {
+            HealError::Source(_) => Failure::of(src, &error),
+            _ => Failure::of(dst, &error),
+        })?;
     Ok(match healed {
         Healed::Filled => "filled",
         Healed::Copied => "copied",
-        Healed::Replaced => "replaced",
+        Healed::Replaced => {
+            let dst = dst.display();
+            context.say(&format!("{dst}: was corrupt, is kept as {dst}.corrupt"));
+            "replaced"
+        }
     })
 }
 
