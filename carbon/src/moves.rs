@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use daemon::threads::{Background, PoolError};
+use daemon::threads::{Pool, PoolError};
 use daemon::{Clock, Context, Registry};
 use remote::{AdminClient, ClientSettings, Endpoint, RemoteError};
 use serde::Serialize;
@@ -41,7 +41,7 @@ use crate::series::SeriesId;
 /// Threads for it: reading and merging wait for the disk, and ingest goes first.
 const THREADS: usize = 2;
 
-/// How much they give way to those that take points in where the processors are never idle.
+/// How much they give way to those that take points in.
 const NICENESS: u8 = 10;
 
 /// Requests that may wait for a thread.
@@ -90,15 +90,14 @@ pub(crate) struct Moves {
     clock: Arc<dyn Clock>,
     registry: Arc<Registry>,
     lease: Lease,
-    pool: Background,
+    pool: Pool,
     trash: PathBuf,
 }
 
 impl Moves {
     pub(crate) fn new(keeper: Arc<Keeper>, trash: PathBuf, context: &Context) -> io::Result<Self> {
         let (clock, registry) = (Arc::clone(&context.clock), Arc::clone(&context.metrics));
-        let name = "carbon-moves";
-        let pool = Background::new(name, THREADS, QUEUE_MAX, NICENESS, Arc::clone(&clock))?;
+        let pool = Pool::nice("carbon-moves", THREADS, QUEUE_MAX, NICENESS)?;
         let lease = Lease::new(Arc::clone(&clock));
         Ok(Self { keeper, clock, registry, lease, pool, trash })
     }

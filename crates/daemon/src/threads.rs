@@ -1,7 +1,5 @@
 //! Named OS threads for what blocks: disk, compression, drawing. Sockets stay on the runtime.
 
-mod background;
-
 use std::collections::VecDeque;
 use std::io;
 use std::panic;
@@ -9,13 +7,7 @@ use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
 use parking_lot::{Condvar, Mutex};
-use thread_priority::{
-    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
-    set_thread_priority_and_policy, thread_native_id,
-};
 use tokio::sync::oneshot;
-
-pub use self::background::Background;
 
 /// What a panic in any thread does to the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +90,7 @@ impl Pool {
     /// # Errors
     /// When the system gives no more threads.
     pub fn new(name: &str, threads: usize, jobs_max: usize) -> io::Result<Self> {
-        Self::start(name, threads, jobs_max, Priority::Nice(0))
+        Self::nice(name, threads, jobs_max, 0)
     }
 
     /// The same with threads that give way to others where processors are short, as nice(1) counts: up to 19.
@@ -106,10 +98,6 @@ impl Pool {
     /// # Errors
     /// When the system gives no more threads.
     pub fn nice(name: &str, threads: usize, jobs_max: usize, niceness: u8) -> io::Result<Self> {
-        Self::start(name, threads, jobs_max, Priority::Nice(niceness))
-    }
-
-    fn start(name: &str, threads: usize, jobs_max: usize, priority: Priority) -> io::Result<Self> {
         let queue = Arc::new(Queue {
             jobs: Mutex::new((VecDeque::new(), false)),
             changed: Condvar::new(),
@@ -119,7 +107,7 @@ impl Pool {
             .map(|number| {
                 let queue = Arc::clone(&queue);
                 spawn(&format!("{name}-{number}"), move || {
-                    priority.take();
+                    give_way(niceness);
                     queue.work();
                 })
             })
@@ -149,32 +137,6 @@ impl Pool {
         }
         self.queue.changed.notify_one();
         receiver.await.or(Err(PoolError::Lost))
-    }
-}
-
-/// How much a thread gives way to others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Priority {
-    /// As nice(1) counts.
-    Nice(u8),
-    /// To all others: it runs where a processor would be idle.
-    Idle,
-}
-
-impl Priority {
-    /// Takes it for this thread.
-    fn take(self) {
-        match self {
-            Self::Nice(niceness) => give_way(niceness),
-            Self::Idle => {
-                let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-                let own = thread_native_id();
-                if let Err(error) = set_thread_priority_and_policy(own, ThreadPriority::Min, policy)
-                {
-                    tracing::warn!(?error, "a thread does not leave the processors to others");
-                }
-            }
-        }
     }
 }
 
