@@ -86,7 +86,7 @@ type Points = Vec<Vec<Point>>;
 impl Reshaping<'_> {
     fn run(&self) -> Result<Reshaped, ReshapeError> {
         let reshaped = self.attempts();
-        if !matches!(reshaped, Ok(Reshaped::Done { .. } | Reshaped::Equal)) {
+        if !matches!(reshaped, Ok(Reshaped::Done { .. })) {
             // Nobody is to find a half of it; the first failure is the one to tell.
             drop(self.store.disk.remove(&self.beside));
         }
@@ -101,7 +101,9 @@ impl Reshaping<'_> {
             if *old.header() == self.header {
                 return Ok(Reshaped::Equal);
             }
-            let (points, mut new) = self.make()?;
+            self.write_waiting()?;
+            let Some(points) = self.points()? else { break };
+            let mut new = self.make(&points)?;
             // Where somebody writes without a rest the turn is kept at last.
             let is_last = attempt == ATTEMPTS_MAX;
             let kept = is_last.then_some(turn);
@@ -129,19 +131,21 @@ impl Reshaping<'_> {
         Ok(Some(points.map_err(|error| self.failed(error))?))
     }
 
-    /// Makes the new file, in the series' turn: of all that has come, rollups included.
-    fn make(&self) -> Result<(Points, DiskFile), ReshapeError> {
-        let store = self.store;
-        if let Written::Failed(_) | Written::Delayed = store.write_all_in_turn(self.id) {
-            return Err(ReshapeError::Unwritten);
+    /// Brings all that has come into the old file, rollups included, in the series' turn.
+    fn write_waiting(&self) -> Result<(), ReshapeError> {
+        match self.store.write_all_in_turn(self.id) {
+            Written::Failed(_) | Written::Delayed => Err(ReshapeError::Unwritten),
+            Written::Nothing | Written::Points(_) => Ok(()),
         }
-        store.look_at_free_space();
-        if !store.may_create.load(Ordering::Relaxed) {
+    }
+
+    /// Makes the new file, if there is room for it.
+    fn make(&self, points: &Points) -> Result<DiskFile, ReshapeError> {
+        self.store.look_at_free_space();
+        if !self.store.may_create.load(Ordering::Relaxed) {
             return Err(ReshapeError::NoRoom);
         }
-        let points = self.points()?.unwrap_or_default();
-        let new = self.write_beside(&points).map_err(|error| self.failed(error))?;
-        Ok((points, new))
+        self.write_beside(points).map_err(|error| self.failed(error))
     }
 
     fn write_beside(&self, points: &Points) -> Result<DiskFile, Error> {

@@ -14,7 +14,7 @@ const INPUT_BUFFER_BYTES: usize = 64 * 1024;
 const BLOCK_BYTES: u64 = 1 << 20;
 
 /// A list given to a command, one name a line.
-#[derive(Clone, clap::Args)]
+#[derive(clap::Args)]
 pub(crate) struct NameList {
     /// File with the names, or - for standard input.
     #[arg(short = 'f', long, value_name = "FILE", default_value = "-")]

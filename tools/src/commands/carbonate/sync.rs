@@ -69,9 +69,9 @@ pub(crate) struct Sync {
 /// A name, and its file below either tree.
 type Named = (Vec<u8>, PathBuf);
 
-/// What all batches share.
-struct Syncing {
-    args: Sync,
+/// The work of one call, batch by batch.
+struct Syncing<'a> {
+    args: &'a Sync,
     /// USER@HOST:DIR/ as rsync wants it.
     remote: OsString,
     options: Vec<OsString>,
@@ -84,9 +84,8 @@ struct Syncing {
 impl Run for Sync {
     fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
         let clock = System::new();
-        let names = self.names.clone();
-        let mut syncing = Syncing::new(self)?;
-        names.for_each(|name| syncing.add(context, name))?;
+        let mut syncing = Syncing::new(&self)?;
+        self.names.for_each(|name| syncing.add(context, name))?;
         syncing.run_batch(context)?;
         if !context.json {
             let (total, took) = (syncing.total, clock.monotonic().as_secs_f64());
@@ -97,8 +96,8 @@ impl Run for Sync {
     }
 }
 
-impl Syncing {
-    fn new(args: Sync) -> Result<Self, Failure> {
+impl<'a> Syncing<'a> {
+    fn new(args: &'a Sync) -> Result<Self, Failure> {
         let wrong = |what: &str, text: &str| Failure::usage(Path::new(what), &text);
         let host = &args.source_node;
         if host.is_empty() || host.starts_with('-') {
@@ -154,8 +153,8 @@ impl Syncing {
         let folder = self.args.tmpdir.clone().unwrap_or_else(std::env::temp_dir);
         let failed = |error: io::Error| Failure::of(&folder, &error);
         let prefix = format!("{}-", self.args.source_node);
-        let mut staging = tempfile::Builder::new().prefix(&prefix).tempdir_in(&folder);
-        let staging = staging.as_mut().map_err(|error| Failure::of(&folder, &error))?;
+        let staging = tempfile::Builder::new().prefix(&prefix).tempdir_in(&folder);
+        let mut staging = staging.map_err(failed)?;
         if self.args.dirty {
             staging.disable_cleanup(true);
             context.say(&format!("the fetched files stay in {}", staging.path().display()));
